@@ -1,0 +1,45 @@
+# Two commands set everything up: `make demo` (see it live) and `make test` (prove it).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: install demo up test check bench docs lock clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/python -m local.install_kafka
+	@touch $@
+
+demo: $(INSTALLED)
+	@exec $(BIN)/mailscope demo
+
+up: $(INSTALLED)
+	@exec $(BIN)/mailscope up
+
+test: $(INSTALLED)
+	@$(BIN)/python -m pytest
+
+check: $(INSTALLED)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m contracts.write_docs --check
+
+bench: $(INSTALLED)
+	@$(BIN)/python -m tests.benchmarks.run
+
+docs: $(INSTALLED)
+	@$(BIN)/python -m contracts.write_docs
+
+# The lock holds names and versions only, never an address.
+lock:
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-annotate --no-emit-index-url -o requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
