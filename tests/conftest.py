@@ -1,0 +1,29 @@
+"""Fixtures that several folders of tests share."""
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from local.run_kafka import LocalKafka
+
+
+def find_free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody holds at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """A function: each call gives another free port of 127.0.0.1."""
+    return find_free_port
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """A real broker for the whole run; tests use topics and groups of their own. `kafka.bootstrap` is its address."""
+    with LocalKafka(tmp_path_factory.mktemp("kafka"), find_free_port(), find_free_port()) as running:
+        yield running
