@@ -1,0 +1,87 @@
+"""Create the topics that are missing and set the configuration of those that exist (`mailscope topics apply`)."""
+
+import time
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
+
+from contracts.errors import Unavailable
+from contracts.settings import Settings
+from contracts.topics import Topic, all_topics
+
+
+def pipeline_topics(settings: Settings) -> list[Topic]:
+    """The topics that these settings ask for."""
+    return all_topics(settings.delivery.retry_names, settings.delivery.expire)
+
+
+def apply_topics(settings: Settings, timeout: float = 30.0) -> list[str]:
+    """Make the topics as declared; one sentence for each thing done. Never deletes, never takes partitions away.
+    Unavailable when the brokers do not answer within `timeout` seconds."""
+    admin = AdminClient({**settings.kafka_client, "log_level": 2, "error_cb": lambda error: None})
+    wanted = pipeline_topics(settings)
+    try:
+        present = admin.list_topics(timeout=timeout).topics
+        done = _create(admin, [topic for topic in wanted if topic.name not in present], settings, timeout)
+        old = [topic for topic in wanted if topic.name in present]
+        for topic in old:
+            if len(present[topic.name].partitions) < settings.kafka.partitions:
+                futures = admin.create_partitions([NewPartitions(topic.name, settings.kafka.partitions)])
+                futures[topic.name].result(timeout)
+                done.append(f"{topic.name}: grown to {settings.kafka.partitions} partitions")
+        if old:
+            resources = [
+                ConfigResource(
+                    ResourceType.TOPIC,
+                    topic.name,
+                    incremental_configs=[
+                        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+                        for name, value in topic.config.items()
+                    ],
+                )
+                for topic in old
+            ]
+            for future in admin.incremental_alter_configs(resources).values():
+                future.result(timeout)
+    except KafkaException as error:
+        raise Unavailable("Kafka", str(error)) from error
+    _wait_until_known(admin, wanted, timeout)
+    return done
+
+
+def _create(admin: AdminClient, topics: list[Topic], settings: Settings, timeout: float) -> list[str]:
+    if not topics:
+        return []
+    futures = admin.create_topics(
+        [
+            NewTopic(
+                topic.name,
+                num_partitions=settings.kafka.partitions,
+                replication_factor=settings.kafka.replication,
+                config=topic.config,
+            )
+            for topic in topics
+        ]
+    )
+    for future in futures.values():
+        future.result(timeout)
+    return [f"{topic.name}: created with {settings.kafka.partitions} partitions" for topic in topics]
+
+
+def _wait_until_known(admin: AdminClient, topics: list[Topic], timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while True:
+        present = admin.list_topics(timeout=timeout).topics
+        if all(topic.name in present and present[topic.name].error is None for topic in topics):
+            return
+        if time.monotonic() > deadline:
+            raise Unavailable("Kafka", "the new topics have no leader yet")
+        time.sleep(0.1)

@@ -1,0 +1,67 @@
+"""The blob store for messages too large for a Kafka record: a folder (`file://`) or anything that speaks S3 (`s3://`)."""
+
+import hashlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import NotFoundError
+from obstore.store import from_url
+
+from contracts.errors import InvalidEvent, Unavailable
+from contracts.raw_message import Blob, Envelope
+
+
+class BlobStore:
+    """Blobs are named by the SHA-256 of their octets: writing one twice is the same as writing it once."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        if self.url.startswith("file://"):
+            Path(urlsplit(self.url).path).mkdir(parents=True, exist_ok=True)
+        self._store = from_url(self.url)
+
+    async def put(self, octets: bytes) -> Blob:
+        """Hold the octets durably. Unavailable when the store does not take them."""
+        digest = hashlib.sha256(octets).hexdigest()
+        path = f"raw/{digest[:2]}/{digest}"
+        try:
+            await obstore.put_async(self._store, path, octets)
+        except Exception as error:
+            raise Unavailable("blob store", str(error)) from error
+        return Blob(url=f"{self.url}/{path}", sha256=digest)
+
+    async def get(self, blob: Blob) -> bytes:
+        """The octets of a claim check. InvalidEvent when they are gone or changed, Unavailable when the store is."""
+        try:
+            result = await obstore.get_async(self._store, self._path(blob))
+            octets = bytes(await result.bytes_async())
+        except (NotFoundError, FileNotFoundError) as error:
+            raise InvalidEvent("blob_missing", blob.url) from error
+        except Exception as error:
+            raise Unavailable("blob store", str(error)) from error
+        return _checked(blob, octets)
+
+    def get_now(self, blob: Blob) -> bytes:
+        """`get` for a thread."""
+        try:
+            octets = bytes(obstore.get(self._store, self._path(blob)).bytes())
+        except (NotFoundError, FileNotFoundError) as error:
+            raise InvalidEvent("blob_missing", blob.url) from error
+        except Exception as error:
+            raise Unavailable("blob store", str(error)) from error
+        return _checked(blob, octets)
+
+    async def message(self, envelope: Envelope, value: bytes | None) -> bytes:
+        """The octets of a message, wherever its record keeps them."""
+        return (value or b"") if envelope.blob is None else await self.get(envelope.blob)
+
+    def _path(self, blob: Blob) -> str:
+        # The name alone decides, so that a store that was moved still finds its blobs.
+        return f"raw/{blob.sha256[:2]}/{blob.sha256}"
+
+
+def _checked(blob: Blob, octets: bytes) -> bytes:
+    if hashlib.sha256(octets).hexdigest() != blob.sha256:
+        raise InvalidEvent("blob_changed", blob.url)
+    return octets

@@ -1,0 +1,134 @@
+"""The only place where Kafka values are built and parsed: CloudEvents 1.0, structured JSON mode.
+
+(CloudEvents 1.0 section 3.1; Kafka protocol binding section 3.3.) The raw message uses binary mode: see raw_message.py.
+"""
+
+from datetime import datetime
+from typing import Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from contracts import clock
+from contracts.errors import InvalidEvent
+from contracts.events import AttemptReport, Connectivity, Dispatch, MailEvent, StatusChange, Verdict
+from contracts.ids import event_id
+
+CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+HEADERS: list[tuple[str, bytes]] = [("content-type", CONTENT_TYPE.encode())]
+
+Data = TypeVar("Data", bound=Struct)
+
+
+class CloudEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The envelope around the data of every record but those of `mail.raw` and `mail.deadletter`."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str
+    source: str  # the stage that wrote it, such as mailscope/processors
+    type: str
+    time: datetime
+    subject: str  # the recipient, or the channel
+    datacontenttype: Literal["application/json"] = "application/json"
+    data: msgspec.Raw
+
+
+_encoder = msgspec.json.Encoder()
+_envelope = msgspec.json.Decoder(CloudEvent)
+_decoders = {
+    kind: msgspec.json.Decoder(kind)
+    for kind in (MailEvent, StatusChange, Dispatch, AttemptReport, Verdict, Connectivity)
+}
+
+
+def encode(data: Struct, *, id: str, source: str, type: str, time: datetime, subject: str) -> bytes:
+    """One CloudEvent as JSON."""
+    return _encoder.encode(
+        CloudEvent(id=id, source=source, type=type, time=time, subject=subject, data=msgspec.Raw(_encoder.encode(data)))
+    )
+
+
+def decode_envelope(value: bytes | None) -> CloudEvent:
+    """The envelope with its data still unparsed. InvalidEvent("not_a_cloudevent") when it is none."""
+    try:
+        return _envelope.decode(value or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidEvent("not_a_cloudevent", str(error)) from error
+
+
+def decode(value: bytes | None, kind: type[Data]) -> Data:
+    """The data of one CloudEvent. InvalidEvent("not_a_cloudevent" | "wrong_data") when it is not of this kind."""
+    event = decode_envelope(value)
+    try:
+        return _decoders[kind].decode(event.data)  # type: ignore[return-value]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidEvent("wrong_data", f"{event.type}: {error}") from error
+
+
+def encode_mail_event(event: MailEvent, source: str) -> bytes:
+    """A line of the timeline, for `mail.events`."""
+    return encode(
+        event,
+        id=mail_event_id(event),
+        source=source,
+        type=f"mailscope.event.{event.status}.v1",
+        time=event.occurred_at,
+        subject=event.recipient,
+    )
+
+
+def encode_status_change(change: StatusChange, source: str) -> bytes:
+    """A public change of status. Its id is the id of the event that caused it."""
+    return encode(
+        change,
+        id=event_id(change.mail_id, change.recipient, _identity(change.status, change.late), change.attempt),
+        source=source,
+        type=f"mailscope.mail.{change.status}.v1",
+        time=change.occurred_at,
+        subject=change.recipient,
+    )
+
+
+def mail_event_id(event: MailEvent) -> str:
+    """The id that follows from what the event says (design section 3)."""
+    return event_id(event.mail_id, event.recipient, _identity(event.status, event.late), event.attempt)
+
+
+def _identity(status: str, late: bool) -> str:
+    return f"{status}.late" if late else str(status)
+
+
+def encode_dispatch(command: Dispatch, source: str) -> bytes:
+    """A command, for `mail.dispatch` or a retry topic."""
+    return encode(
+        command,
+        id=event_id(command.mail_id, command.recipient, f"dispatch.{command.action}", command.attempt),
+        source=source,
+        type=f"mailscope.dispatch.{command.action}.v1",
+        time=clock.now(),
+        subject=command.recipient,
+    )
+
+
+def encode_attempt_report(report: AttemptReport, source: str) -> bytes:
+    """A report, for `mail.attempts`."""
+    return encode(
+        report,
+        id=event_id(report.mail_id, report.recipient, f"attempt.{report.action}", report.attempt),
+        source=source,
+        type=f"mailscope.attempt.{report.action}.v1",
+        time=report.occurred_at,
+        subject=report.recipient,
+    )
+
+
+def encode_verdict(verdict: Verdict, source: str) -> bytes:
+    """A verdict, for the partition of `mail.verdicts` that the receiver named."""
+    return encode(
+        verdict,
+        id=event_id(verdict.mail_id, "", "verdict", 0),
+        source=source,
+        type="mailscope.verdict.v1",
+        time=verdict.decided_at,
+        subject=verdict.mail_id,
+    )

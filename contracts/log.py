@@ -1,0 +1,33 @@
+"""One format of a log line for every process. Control characters of other people's text are escaped, never printed."""
+
+import logging
+import re
+import sys
+import time
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """The text with control characters, line breaks and bidirectional overrides written as escapes."""
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+class _Line(logging.Formatter):
+    converter = time.gmtime
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z"
+        line = f"{moment} {record.levelname} {record.name} {printable(record.getMessage())}"
+        if record.exc_info:
+            line += "\n" + "\n".join("  " + printable(part) for part in self.formatException(record.exc_info).splitlines())
+        return line
+
+
+def set_up_logging(level: str = "INFO") -> None:
+    """Send the log of this process to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in ("mail.log", "aiokafka", "faust", "mode", "httpx", "uvicorn.access", "asyncio"):
+        logging.getLogger(name).setLevel("WARNING")

@@ -1,0 +1,118 @@
+"""Publishing to Kafka from asyncio: each call gives a future that is done when the brokers have acknowledged the record.
+
+Idempotent, acks=all (KIP-98). One librdkafka producer and one poll thread; acknowledgements are handed to the event loop in
+batches.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from contracts.errors import Unavailable
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record to publish. `partition` None lets the key decide (murmur2, as every Kafka client does)."""
+
+    topic: str
+    key: str
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    partition: int | None = None
+
+
+class Publisher:
+    """An idempotent producer for one event loop. `timeout` (seconds) bounds how long a record may wait for its ack."""
+
+    def __init__(self, kafka: dict[str, str], *, timeout: float = 120.0, linger_ms: float = 1.0) -> None:
+        self._producer = Producer(
+            {
+                **kafka,
+                "acks": "all",
+                "enable.idempotence": True,
+                "partitioner": "murmur2_random",
+                "linger.ms": linger_ms,
+                "compression.type": "lz4",
+                "delivery.timeout.ms": int(timeout * 1000),
+                "message.max.bytes": 1_000_000,
+                "socket.nagle.disable": True,
+                "reconnect.backoff.ms": 50,
+                "reconnect.backoff.max.ms": 1000,
+                "error_cb": lambda error: None,
+                "log_level": 2,
+            }
+        )
+        self._loop = asyncio.get_running_loop()
+        self._acks: deque[tuple[asyncio.Future[None], KafkaError | None]] = deque()
+        self._scheduled = False
+        self._closing = False
+        self._thread = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
+        self._thread.start()
+
+    def publish(self, record: Record) -> asyncio.Future[None]:
+        """Queue one record; the future fails with Unavailable when the brokers do not acknowledge it in time."""
+        future: asyncio.Future[None] = self._loop.create_future()
+
+        def acknowledged(error: KafkaError | None, _message: Message) -> None:
+            self._acks.append((future, error))
+            if not self._scheduled:
+                self._scheduled = True
+                self._loop.call_soon_threadsafe(self._settle)
+
+        try:
+            self._producer.produce(
+                record.topic,
+                key=record.key.encode(),
+                value=record.value,
+                headers=record.headers,  # type: ignore[arg-type]
+                partition=-1 if record.partition is None else record.partition,
+                on_delivery=acknowledged,
+            )
+        except BufferError as error:
+            raise Unavailable("Kafka", "too many records wait for acknowledgement") from error
+        except KafkaException as error:
+            raise Unavailable("Kafka", str(error)) from error
+        return future
+
+    async def publish_all(self, records: list[Record]) -> None:
+        """Publish all and wait for every acknowledgement. Unavailable when one is missing."""
+        futures = [self.publish(record) for record in records]
+        for result in await asyncio.gather(*futures, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
+    async def warm_up(self, topic: str, timeout: float = 30.0) -> int:
+        """Fetch the metadata of a topic, so that the first record does not wait for it. Its number of partitions."""
+        try:
+            metadata = await asyncio.to_thread(self._producer.list_topics, topic, timeout)
+        except KafkaException as error:
+            raise Unavailable("Kafka", str(error)) from error
+        found = metadata.topics.get(topic)
+        if found is None or found.error is not None:
+            raise Unavailable("Kafka", f"topic {topic} is missing: run `mailscope topics apply`")
+        return len(found.partitions)
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """Wait for what is queued, then stop."""
+        await asyncio.to_thread(self._producer.flush, timeout)
+        self._closing = True
+        await asyncio.to_thread(self._thread.join, 1.0)
+
+    def _poll(self) -> None:
+        while not self._closing:
+            self._producer.poll(0.2)
+
+    def _settle(self) -> None:
+        self._scheduled = False
+        while self._acks:
+            future, error = self._acks.popleft()
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(Unavailable("Kafka", error.str()))

@@ -1,0 +1,95 @@
+"""A record of `mail.raw`: the message's octets as the value, its envelope in the headers (CloudEvents binary mode).
+
+(CloudEvents Kafka protocol binding 1.0 section 3.2.) A message above the claim-check limit is in the blob store; the
+record's value is then empty and `ce_dataref` names the blob.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from contracts import clock
+from contracts.errors import InvalidEvent
+from contracts.statuses import Direction, Reason
+
+Headers = list[tuple[str, bytes]]
+
+
+class RawType(StrEnum):
+    ACCEPTED = "mailscope.raw.accepted.v1"  # inbound: the whole message, before the receiver answers
+    SUBMITTED = "mailscope.raw.submitted.v1"  # outbound: the whole message, signed
+    REFUSED = "mailscope.raw.refused.v1"  # inbound: refused before DATA; there is no message
+
+
+class Blob(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A claim check: where a large message is."""
+
+    url: str
+    sha256: str
+
+
+class Refusal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the receiver answered before DATA, and why."""
+
+    reply: str
+    reason: Reason
+
+
+class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about a message that is not in its octets."""
+
+    mail_id: str
+    type: RawType
+    direction: Direction
+    received_at: datetime
+    mail_from: str  # "" is the null sender
+    recipients: list[str]
+    size: Annotated[int, Meta(ge=0)] = 0  # octets of the message
+    peer_ip: str = ""
+    helo: str = ""
+    protocol: str = ""  # SMTP, ESMTP, ESMTPS ... (RFC 3848), or HTTP
+    tls: str = ""  # version and cipher; "" is a connection in the clear
+    user: str = ""  # who authenticated: credential or token name
+    receiver: str = ""  # the host name that the receiver announced
+    smtputf8: bool = False
+    verdict_partition: int | None = None  # where the receiver waits for the verdict; null: nobody waits
+    verdict_deadline: datetime | None = None  # a refusal decided after this comes too late for the dialogue
+    refusal: Refusal | None = None
+    stream: str = ""
+    template: str = ""
+    reference: str = ""
+    tag: str = ""
+    blob: Blob | None = None
+
+
+_decoder = msgspec.json.Decoder(Envelope)
+
+
+def encode_headers(envelope: Envelope, source: str) -> Headers:
+    """The Kafka headers of one record of `mail.raw`."""
+    headers: Headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", envelope.mail_id.encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", envelope.type.encode()),
+        ("ce_time", clock.rfc3339(envelope.received_at).encode()),
+        ("content-type", b"message/rfc822"),
+        ("mailscope-envelope", msgspec.json.encode(envelope)),
+    ]
+    if envelope.blob is not None:
+        headers.append(("ce_dataref", envelope.blob.url.encode()))
+    return headers
+
+
+def decode_headers(headers: Headers | None) -> Envelope:
+    """The envelope of one record of `mail.raw`. InvalidEvent when it is missing or wrong."""
+    for name, value in headers or []:
+        if name == "mailscope-envelope":
+            try:
+                return _decoder.decode(value)
+            except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+                raise InvalidEvent("wrong_envelope", str(error)) from error
+    raise InvalidEvent("no_envelope", "the record has no mailscope-envelope header")

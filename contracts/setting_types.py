@@ -1,0 +1,119 @@
+"""The types that a value in mailscope.yaml may have beyond those of YAML: durations, sizes, secrets, patterns, replies."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|kB|KB|MB|GB)?$")
+_OCTETS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_REPLY = re.compile(r"^(?P<code>[45]\d\d) (?P<enhanced>[45]\.\d{1,3}\.\d{1,3}) (?P<text>[\x20-\x7e]{1,400})$")
+
+
+def parse_duration(value: object) -> timedelta:
+    """`500ms`, `10s`, `5m`, `2h`, `3d`; a bare number is refused, since nobody knows its unit."""
+    if isinstance(value, timedelta):
+        return value
+    match = _DURATION.match(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("write a number with a unit: 500ms, 10s, 5m, 2h or 3d")
+    return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest exact spelling of a duration."""
+    milliseconds = round(value.total_seconds() * 1000)
+    for unit, length in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if milliseconds and milliseconds % length == 0:
+            return f"{milliseconds // length}{unit}"
+    return f"{milliseconds}ms"
+
+
+def parse_size(value: object) -> int:
+    """Octets: `262144`, `256KiB`, `10MiB`, `25MB`."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = _SIZE.match(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("write a size such as 262144, 256KiB or 10MiB")
+    return int(float(match[1]) * _OCTETS[match[2]])
+
+
+def parse_reply(value: object) -> str:
+    """An SMTP refusal with its enhanced status code (RFC 5321 section 4.2, RFC 3463), such as `550 5.7.1 not wanted`."""
+    match = _REPLY.match(value) if isinstance(value, str) else None
+    if match is None or match["code"][0] != match["enhanced"][0]:
+        raise ValueError('write a refusal such as "550 5.7.1 not wanted"')
+    return str(value)
+
+
+def parse_domain(value: object) -> str:
+    """A domain name, lower-cased."""
+    if not isinstance(value, str) or not re.match(r"^(?=.{1,253}$)[^\s@*/]+(\.[^\s@*/]+)*$", value):
+        raise ValueError("write a domain name such as example.com")
+    return value.lower().rstrip(".")
+
+
+def parse_address(value: object) -> str:
+    """One mail address, `local@domain`."""
+    if not isinstance(value, str) or not re.match(r"^[^\s@<>]+@[^\s@<>]+$", value):
+        raise ValueError("write an address such as team@example.com")
+    return value
+
+
+def parse_pattern(value: object) -> str:
+    """An address or a pattern of one: `*` stands for any run of characters."""
+    if not isinstance(value, str) or not value or any(c.isspace() for c in value):
+        raise ValueError("write an address or a pattern such as *@example.com")
+    return value.lower()
+
+
+class Secret:
+    """A value that is never printed: `str()` and `repr()` show stars, `.reveal()` gives it."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    __str__ = __repr__
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(cls._parse, serialization=core_schema.to_string_ser_schema())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, str]:
+        return {"type": "string", "format": "password"}
+
+    @classmethod
+    def _parse(cls, value: object) -> "Secret":
+        if isinstance(value, Secret):
+            return value
+        if not isinstance(value, str) or not value:
+            raise ValueError("write the secret as a text")
+        return cls(value)
+
+
+def _string(example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "examples": [example]})
+
+
+Duration = Annotated[
+    timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str), _string("30s")
+]
+Size = Annotated[int, BeforeValidator(parse_size), _string("10MiB")]
+Reply = Annotated[str, BeforeValidator(parse_reply), _string("550 5.7.1 not wanted")]
+Domain = Annotated[str, BeforeValidator(parse_domain), _string("example.com")]
+Address = Annotated[str, BeforeValidator(parse_address), _string("team@example.com")]
+Pattern = Annotated[str, BeforeValidator(parse_pattern), _string("*@example.com")]

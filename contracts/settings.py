@@ -1,0 +1,263 @@
+"""Every setting, declared once: name, type, default, help and unit. docs/settings.md is generated from here.
+
+`load_settings.py` reads them from mailscope.yaml and `MAILSCOPE_...` variables.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from contracts.setting_types import Address, Domain, Duration, Pattern, Reply, Secret, Size, format_duration
+
+AuthWord = Literal["none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror"]
+RejectOn = Literal["spf-fail", "dkim-fail", "dmarc-reject", "dmarc-quarantine"]
+
+
+class Section(BaseModel):
+    """A part of mailscope.yaml. An unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Dns(Section):
+    nameservers: list[str] = Field([], description="Name servers as `host` or `host:port`; empty means the system's.")
+    timeout: Duration = Field(timedelta(seconds=3), description="How long one question may take.")
+
+
+class Kafka(Section):
+    bootstrap: str = Field("127.0.0.1:9092", description="Bootstrap servers, `host:port` with commas between.")
+    partitions: int = Field(4, ge=1, le=1000, description="Partitions of a topic that `mailscope topics apply` creates.")
+    replication: int = Field(1, ge=1, le=7, description="Replication factor of a topic that `topics apply` creates.")
+    properties: dict[str, str] = Field(
+        {}, description="Further librdkafka properties of every client, such as `security.protocol` and `sasl.username`."
+    )
+
+
+class Store(Section):
+    dsn: str = Field(
+        "",
+        description="The log store: `clickhouse://user:password@host:8123/mailscope`, or `chdb:///folder` for the embedded "
+        "engine; empty means the embedded engine in `data_dir`.",
+    )
+    retention: Duration = Field(timedelta(days=21), description="How long the log keeps a mail and its events.")
+    raw_retention: Duration = Field(timedelta(days=21), description="How long the raw message can be downloaded.")
+    batch_rows: int = Field(10_000, ge=1, description="Rows after which the sink inserts.")
+    batch_size: Size = Field(16 << 20, description="Octets after which the sink inserts.")
+    batch_age: Duration = Field(timedelta(milliseconds=200), description="Age of the oldest row at which it inserts.")
+
+
+class Blobs(Section):
+    url: str = Field("", description="`file:///folder` or `s3://bucket/prefix`; empty means a folder in `data_dir`.")
+    threshold: Size = Field(256 << 10, description="Messages above this size travel by claim check (octets).")
+
+
+class Smtp(Section):
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(2525, ge=1, le=65535, description="Port to listen on.")
+    processes: int = Field(2, ge=1, le=64, description="Receiver processes that share the port (SO_REUSEPORT).")
+    max_size: Size = Field(50 << 20, description="Largest message, announced by SIZE (RFC 1870).")
+    max_recipients: int = Field(100, ge=1, le=10_000, description="Recipients of one transaction; more get 452 4.5.3.")
+    connections: int = Field(500, ge=1, description="Connections at a time, for each process; more get 421.")
+    connections_per_peer: int = Field(50, ge=1, description="Connections at a time from one IP address, for each process.")
+    idle_timeout: Duration = Field(timedelta(minutes=5), description="Silence after which a connection is closed.")
+    max_commands: int = Field(1000, ge=10, description="Commands of one connection without a message; more get 421.")
+    max_unknown_recipients: int = Field(20, ge=1, description="Unknown recipients of one connection; more get 421.")
+    tls_cert: Path | None = Field(None, description="PEM file with the certificate chain; with it STARTTLS is offered.")
+    tls_key: Path | None = Field(None, description="PEM file with the private key.")
+    verdict_timeout: Duration = Field(
+        timedelta(seconds=10), description="How long the sender waits for the verdict; 0s answers at once."
+    )
+    verdict_misses: int = Field(3, ge=1, description="Time-outs in a row after which it stops waiting until verdicts flow.")
+    drain_timeout: Duration = Field(timedelta(seconds=4), description="On SIGTERM: time for open transactions to end.")
+
+
+class Console(Section):
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8025, ge=1, le=65535, description="Port of the console and the API.")
+    tokens_file: Path | None = Field(None, description="File with the API tokens' hashes; empty: `tokens.json` in `data_dir`.")
+    secure_cookie: bool = Field(False, description="Send the log-in cookie over HTTPS only: set it behind a TLS proxy.")
+
+
+class Metrics(Section):
+    host: str = Field("127.0.0.1", description="Address on which each process serves /metrics, /healthz and /readyz.")
+    port: int = Field(9101, ge=1, le=65535, description="First of these ports; the processes of one machine count up from it.")
+
+
+class InboundDomain(Section):
+    reject_on: list[RejectOn] = Field(
+        ["dmarc-reject"], description="What makes us refuse a mail in the SMTP dialogue; `[]` only logs."
+    )
+    allow: list[str] = Field(
+        [], description="Exempt from `reject_on`: IP addresses, networks, or domains that pass DKIM or ARC (as sealer)."
+    )
+    monitor: bool = Field(False, description="Refuse nothing; log what `reject_on` would have refused.")
+
+
+class AuthMatch(Section):
+    spf: AuthWord | None = Field(None, description="This result of SPF.")
+    dkim: AuthWord | None = Field(None, description="This result of DKIM.")
+    dmarc: AuthWord | None = Field(None, description="This result of DMARC.")
+
+
+class Match(Section):
+    to: Pattern | None = Field(None, description="The recipient; `*` is a wildcard.")
+    from_: Pattern | None = Field(None, alias="from", description="The From address; `*` is a wildcard.")
+    header: dict[str, str] = Field({}, description="Header name to a pattern of its value; `*` means that it is present.")
+    auth: AuthMatch | None = Field(None, description="Results of authentication.")
+    max_size: Size | None = Field(None, description="At most this large (octets).")
+    min_size: Size | None = Field(None, description="At least this large (octets).")
+
+
+class Route(Section):
+    match: Match = Field(description="All conditions must hold.")
+    forward: list[Address] | None = Field(None, min_length=1, description="Send it on to these addresses, unchanged.")
+    handle: str | None = Field(None, description="Give it to this handler.")
+    drop: str | None = Field(None, description="Accept and drop it, for this reason.")
+    reject: Reply | None = Field(None, description="Refuse it with this reply.")
+
+    @model_validator(mode="after")
+    def _one_action(self) -> "Route":
+        given = [name for name in ("forward", "handle", "drop", "reject") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of forward, handle, drop, reject (found: {', '.join(given) or 'none'})")
+        return self
+
+
+class Inbound(Section):
+    domains: dict[Domain, InboundDomain] = Field({}, description="The domains that we receive mail for.")
+    routes: list[Route] = Field([], description="First match wins; an address that no `to` matches is refused at RCPT.")
+
+
+class Handler(Section):
+    webhook: str | None = Field(None, pattern=r"^https?://", description="URL that gets a POST for each mail.")
+    python: str | None = Field(None, pattern=r"^[\w.]+:\w+$", description="`package.module:function` called for each mail.")
+    secret: Secret | None = Field(None, description="Secret of the webhook's signature (Standard Webhooks).")
+    timeout: Duration = Field(timedelta(seconds=10), description="How long the handler may take.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Handler":
+        if (self.webhook is None) == (self.python is None):
+            raise ValueError("give exactly one of webhook, python")
+        return self
+
+
+class Delivery(Section):
+    smarthost: str | None = Field(None, description="Deliver everything through this `host` or `host:port`.")
+    port: int = Field(25, ge=1, le=65535, description="Port of the remote servers.")
+    allow_private: bool = Field(False, description="Also deliver to loopback, private and link-local addresses.")
+    retry: list[Duration] = Field(
+        [timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=8)],
+        min_length=1,
+        description="Delays between attempts; the last one repeats until `expire`.",
+    )
+    expire: Duration = Field(timedelta(days=3), description="Age of a mail at which retrying ends.")
+    helo: str = Field("", description="Name for EHLO; empty means `authserv_id`.")
+    concurrency: int = Field(50, ge=1, le=1000, description="Deliveries at a time in one process.")
+    per_domain: int = Field(10, ge=1, description="Deliveries at a time to one domain, for each process.")
+    timeout: Duration = Field(timedelta(seconds=60), description="How long a remote server may take to answer a command.")
+    bind: str | None = Field(None, description="Local address to connect from.")
+
+    @property
+    def retry_names(self) -> list[str]:
+        """The delays as the retry topics' names spell them."""
+        return [format_duration(delay) for delay in self.retry]
+
+
+class DkimKey(Section):
+    selector: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="The selector (RFC 6376 section 3.1).")
+    key_file: Path = Field(description="PEM file with the private key, RSA or Ed25519.")
+
+
+class OutboundDomain(Section):
+    dkim: list[DkimKey] = Field([], description="Keys that sign; each adds one signature.")
+
+
+class Credential(Section):
+    user: str = Field(description="User name for submission.")
+    password_file: Path = Field(description="File whose first line is the password.")
+    domains: list[Domain] = Field(description="Domains that this user may send from.")
+
+
+class Quota(Section):
+    domain: Domain = Field(description="Sending domain.")
+    per: Literal["hour", "day"] = Field(description="Window of the quota.")
+    limit: int = Field(ge=0, description="Recipients in one window.")
+
+
+class Outbound(Section):
+    domains: dict[Domain, OutboundDomain] = Field({}, description="The domains that we send from.")
+    credentials: list[Credential] = Field([], description="Who may submit over SMTP.")
+    quotas: list[Quota] = Field([], description="Limits of sending.")
+
+
+class Channel(Section):
+    address: Pattern | None = Field(None, description="Mail to this address belongs to the channel.")
+    imap: str | None = Field(None, pattern=r"^imaps?://", description="Mailbox to poll.")
+    password_file: Path | None = Field(None, description="File whose first line is the mailbox's password.")
+    handle: str | None = Field(None, description="Handler of what is found in the mailbox.")
+
+
+class Settings(Section):
+    """The whole of mailscope.yaml."""
+
+    authserv_id: str = Field(
+        "localhost", pattern=r"^[A-Za-z0-9.-]+$", description="Our name in Authentication-Results, Received and greetings."
+    )
+    data_dir: Path = Field(Path("data"), description="Folder of everything that one machine keeps.")
+    secret_file: Path | None = Field(
+        None, description="Key of bounce addresses (SRS, VERP); empty: `secret` in `data_dir`. The same for all processes."
+    )
+    dns: Dns = Dns()
+    kafka: Kafka = Kafka()
+    store: Store = Store()
+    blobs: Blobs = Blobs()
+    smtp: Smtp = Smtp()
+    console: Console = Console()
+    metrics: Metrics = Metrics()
+    inbound: Inbound = Inbound()
+    handlers: dict[str, Handler] = Field({}, description="Who takes mail that a route gives to a handler.")
+    delivery: Delivery = Delivery()
+    outbound: Outbound = Outbound()
+    channels: dict[str, Channel] = Field({}, description="Named ways in, shown in the log.")
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Settings":
+        for place, name in [(f"inbound.routes[{i}]", route.handle) for i, route in enumerate(self.inbound.routes)] + [
+            (f"channels.{name}", channel.handle) for name, channel in self.channels.items()
+        ]:
+            if name is not None and name not in self.handlers:
+                known = ", ".join(sorted(self.handlers)) or "none"
+                raise ValueError(f"{place}.handle: there is no handler '{name}' (handlers: {known})")
+        return self
+
+    @property
+    def helo(self) -> str:
+        """The name for EHLO."""
+        return self.delivery.helo or self.authserv_id
+
+    @property
+    def store_dsn(self) -> str:
+        """DSN of the log store."""
+        return self.store.dsn or f"chdb://{(self.data_dir / 'store').absolute()}"
+
+    @property
+    def embedded_store(self) -> bool:
+        """Whether the log store lives in one process of this machine."""
+        return self.store_dsn.startswith("chdb:")
+
+    @property
+    def blobs_url(self) -> str:
+        """URL of the blob store."""
+        return self.blobs.url or f"file://{(self.data_dir / 'blobs').absolute()}"
+
+    @property
+    def tokens_path(self) -> Path:
+        """File with the API tokens' hashes."""
+        return self.console.tokens_file or self.data_dir / "tokens.json"
+
+    @property
+    def kafka_client(self) -> dict[str, str]:
+        """librdkafka properties of every client."""
+        return {"bootstrap.servers": self.kafka.bootstrap, **self.kafka.properties}

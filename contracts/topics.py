@@ -1,0 +1,62 @@
+"""Every topic of the house: its name, cleanup and retention, declared once. `mailscope topics apply` makes them so."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+RAW = "mail.raw"
+VERDICTS = "mail.verdicts"
+DISPATCH = "mail.dispatch"
+ATTEMPTS = "mail.attempts"
+EVENTS = "mail.events"
+STATUS_INBOUND = "mail.status.inbound"
+STATUS_OUTBOUND = "mail.status.outbound"
+SUPPRESSIONS = "mail.suppressions"
+CONNECTIVITY = "mail.connectivity"
+DEADLETTER = "mail.deadletter"
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic. `retention` is None for a compacted one."""
+
+    name: str
+    key: str
+    value: str
+    retention: timedelta | None
+    public: bool = False
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Kafka's topic configuration (times in ms, sizes in octets)."""
+        if self.retention is None:
+            return {"cleanup.policy": "compact"}
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(int(self.retention.total_seconds() * 1000)),
+            "segment.ms": str(int(min(self.retention, DAY).total_seconds() * 1000)),
+        }
+
+
+def retry_topic(delay: str) -> str:
+    """The topic whose commands wait for `delay`, written as in `delivery.retry`: `mail.dispatch.retry.5m`."""
+    return f"{DISPATCH}.retry.{delay}"
+
+
+def all_topics(retry: list[str], expire: timedelta) -> list[Topic]:
+    """The topics of a pipeline with these `delivery.retry` delays. Raw messages outlive the last delivery attempt."""
+    week = 7 * DAY
+    return [
+        Topic(RAW, "mail_id", "message octets, envelope in headers", max(3 * DAY, expire)),
+        Topic(VERDICTS, "mail_id", "Verdict", timedelta(hours=1)),
+        Topic(DISPATCH, "mail_id", "Dispatch", week),
+        *[Topic(retry_topic(delay), "mail_id", "Dispatch", week) for delay in dict.fromkeys(retry)],
+        Topic(ATTEMPTS, "mail_id", "AttemptReport", week),
+        Topic(EVENTS, "mail_id", "MailEvent", week),
+        Topic(STATUS_INBOUND, "mail_id", "StatusChange", week, public=True),
+        Topic(STATUS_OUTBOUND, "mail_id", "StatusChange", week, public=True),
+        Topic(SUPPRESSIONS, "address", "Suppression", None),
+        Topic(CONNECTIVITY, "channel", "Connectivity", week),
+        Topic(DEADLETTER, "as the source", "untouched octets, why in the headers", 21 * DAY),
+    ]

@@ -1,0 +1,50 @@
+"""What to answer at RCPT: pure decisions on one address (RFC 5321 section 3.3)."""
+
+from dataclasses import dataclass
+
+from contracts.addresses import asks_for_relay, matches, split_address
+from contracts.bounce_address import BounceAddresses
+from contracts.settings import Settings
+from contracts.statuses import Reason
+
+RELAY = "550 5.7.1 Relaying denied"
+UNKNOWN = "550 5.1.1 Recipient address rejected: no such user here"
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """An address that we take. Recipients of one transaction must share `policy`: one reply is for all of them."""
+
+    address: str
+    policy: tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An address that we do not take, and what the sender hears."""
+
+    reply: str
+    reason: Reason
+
+
+def accept_recipient(address: str, mail_from: str, settings: Settings, bounces: BounceAddresses) -> Recipient | Refused:
+    """Whether we take mail for this address. Never relays, in whatever spelling it is asked to."""
+    local, domain = split_address(address)
+    ours = settings.inbound.domains.get(domain)
+    if ours is None:
+        return Refused(RELAY, Reason.POLICY)
+    if bounces.read_verp(address) is not None or bounces.read_srs(address) is not None:
+        return Recipient(address, ("bounce",))
+    if asks_for_relay(address) or local.upper().startswith("SRS"):
+        return Refused(RELAY, Reason.POLICY)
+    for route in settings.inbound.routes:
+        if route.match.to is None or matches(route.match.to, address):
+            certain = route.reject is not None and _needs_only_recipient(route.match)
+            return Recipient(address, (frozenset(ours.reject_on), ours.monitor, tuple(ours.allow), route.reject if certain else None))
+    return Refused(UNKNOWN, Reason.UNKNOWN_RECIPIENT)
+
+
+def _needs_only_recipient(match: object) -> bool:
+    return not any(
+        getattr(match, name) for name in ("from_", "header", "auth", "max_size", "min_size")
+    )

@@ -1,0 +1,120 @@
+"""Waiting for the processors' verdict on a message, so that the sender hears it in the SMTP dialogue.
+
+A receiver names the partition of `mail.verdicts` that it reads. After several time-outs in a row it stops waiting, and starts
+again when verdicts come in time.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+import uuid
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from contracts import metrics, topics
+from contracts.codec import decode
+from contracts.errors import InvalidEvent, Unavailable
+from contracts.events import Verdict
+from contracts.ids import received_ms
+
+_log = logging.getLogger("mailscope.smtp.verdict")
+
+
+class VerdictWaiter:
+    """Reads one partition of `mail.verdicts` from its end on. `timeout` in seconds; `misses` in a row stop the waiting."""
+
+    def __init__(self, kafka: dict[str, str], partition: int, timeout: float, misses: int) -> None:
+        self.partition = partition
+        self.timeout = timeout
+        self._allowed_misses = misses
+        self._missed = 0
+        self._pending: dict[str, asyncio.Future[str]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._closing = False
+        self._consumer = Consumer(
+            {
+                **kafka,
+                "group.id": f"mailscope-verdicts-{uuid.uuid4()}",  # never committed: a group of its own
+                "enable.auto.commit": False,
+                "auto.offset.reset": "latest",
+                "fetch.wait.max.ms": 100,
+                "fetch.queue.backoff.ms": 10,
+                "log_level": 2,
+                "error_cb": lambda error: None,
+            }
+        )
+
+    @property
+    def waiting(self) -> bool:
+        """Whether senders wait at present."""
+        return self.timeout > 0 and self._missed < self._allowed_misses
+
+    async def start(self) -> None:
+        """Stand at the end of the partition before the first message is published. Unavailable without brokers."""
+        where = TopicPartition(topics.VERDICTS, self.partition)
+        try:
+            _, end = await asyncio.to_thread(self._consumer.get_watermark_offsets, where, 30.0)
+        except KafkaException as error:
+            raise Unavailable("Kafka", str(error)) from error
+        self._consumer.assign([TopicPartition(topics.VERDICTS, self.partition, end)])
+        threading.Thread(target=self._read, name="verdicts", daemon=True).start()
+        metrics.smtp_waiting.set(self.waiting)
+
+    def expect(self, mail_id: str) -> "asyncio.Future[str]":
+        """Announce a message before it is published; its verdict may come before the call to `reply_for`."""
+        future: asyncio.Future[str] = self._loop.create_future()
+        self._pending[mail_id] = future
+        return future
+
+    def forget(self, mail_id: str) -> None:
+        """The message was not published after all."""
+        self._pending.pop(mail_id, None)
+
+    async def reply_for(self, mail_id: str, expected: "asyncio.Future[str]") -> str | None:
+        """The reply that the processors chose; None when it did not come in time."""
+        began = time.monotonic()
+        try:
+            reply = await asyncio.wait_for(expected, self.timeout)
+        except TimeoutError:
+            self._missed += 1
+            metrics.smtp_verdict_timeouts.inc()
+            if self._missed == self._allowed_misses:
+                _log.warning("no verdict within %.1f s, %d times in a row: answering without", self.timeout, self._missed)
+                metrics.smtp_waiting.set(0)
+            return None
+        finally:
+            self._pending.pop(mail_id, None)
+        metrics.smtp_verdict_seconds.observe(time.monotonic() - began)
+        return reply
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._closing = True
+
+    def _read(self) -> None:
+        while not self._closing:
+            first = self._consumer.poll(0.2)
+            if first is not None:
+                messages = [first, *self._consumer.consume(500, timeout=0)]
+                self._loop.call_soon_threadsafe(self._settle, messages)
+        self._consumer.close()
+
+    def _settle(self, messages: list[Message]) -> None:
+        for message in messages:
+            if message.error() is not None:
+                continue
+            try:
+                verdict = decode(message.value(), Verdict)
+                age = time.time() - received_ms(verdict.mail_id) / 1000
+            except (InvalidEvent, ValueError) as error:
+                _log.error("ignored a verdict that cannot be read: %s", error)
+                continue
+            if age < self.timeout / 2:
+                if not self.waiting:
+                    _log.info("verdicts flow again: senders wait for them")
+                    metrics.smtp_waiting.set(1)
+                self._missed = 0
+            future = self._pending.get(verdict.mail_id)
+            if future is not None and not future.done():
+                future.set_result(verdict.reply)
