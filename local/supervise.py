@@ -1,0 +1,173 @@
+"""Keep all stages of the pipeline running on this machine, and stop them in order.
+
+Promise: a stage that dies is started again; when the supervisor ends, by a signal or by kill -9, none of its stages
+is left running. SIGTERM or one Ctrl-C stops in order within 9 s, a second Ctrl-C at once.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from local.lock_data import lock_data
+from local.log_lines import LineWriter
+from local.run_stage import StageRunner
+from local.stage import Stage, State, check
+
+GRACE = 6.0  # seconds from the first SIGTERM until what still runs is killed
+LAST_GRACE = 2.5  # seconds more for the last to stop (the broker), which is asked when all others are gone
+LATE = 15.0  # seconds after which the supervisor says what it is still waiting for
+
+
+class Supervisor:
+    """Runs stages in `data`; `data/run/<stage>.pid` and `data/run/stages.json` say what runs."""
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        data: Path,
+        out: TextIO = sys.stdout,
+        on_ready: Callable[[float], str | None] | None = None,
+    ) -> None:
+        """`on_ready` is called once, when every stage is up, with the seconds it took; what it returns is printed."""
+        check(stages)
+        self._data = data
+        self._run_folder = data / "run"
+        self._writer = LineWriter(out, width=max([len(stage.name) for stage in stages] + [10]))
+        self._runners = {
+            stage.name: StageRunner(stage, self._run_folder, self._writer.write, self._changed) for stage in stages
+        }
+        self._on_ready = on_ready
+        self._stop = asyncio.Event()
+        self._kill = asyncio.Event()
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The processes that run now, by stage."""
+        return {name: runner.pid for name, runner in self._runners.items() if runner.pid is not None}
+
+    @property
+    def states(self) -> dict[str, State]:
+        """Where each stage is in its life."""
+        return {name: runner.state for name, runner in self._runners.items()}
+
+    async def run(self) -> int:
+        """Run until a signal or `stop`. Returns 0, or 1 when a stage had to be killed. Raises DataInUse."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+                loop.add_signal_handler(number, self.stop)
+        with lock_data(self._data):
+            self._run_folder.mkdir(parents=True, exist_ok=True)
+            for stale in self._run_folder.glob("*.pid"):
+                stale.unlink()
+            lives = [asyncio.create_task(self._live(runner)) for runner in self._runners.values()]
+            welcome = asyncio.create_task(self._welcome())
+            await _first(self._stop.wait(), self._failure(lives))
+            welcome.cancel()
+            killed = await self._stop_all()
+            for ended in await asyncio.gather(*lives, return_exceptions=True):
+                if isinstance(ended, BaseException):
+                    raise ended
+            return 1 if killed else 0
+
+    def stop(self) -> None:
+        """Stop in order; called again: at once."""
+        if self._stop.is_set():
+            self._kill.set()
+        self._stop.set()
+
+    async def _live(self, runner: StageRunner) -> None:
+        needed = [self._runners[name].was_ready.wait() for name in runner.stage.after]
+        await _first(self._stop.wait(), asyncio.gather(*needed))
+        if self._stop.is_set():
+            runner.gone.set()
+            return
+        await runner.run()
+
+    async def _failure(self, lives: list[asyncio.Task[None]]) -> None:
+        # A runner never fails by itself: if it does, it is our bug (or a full disk), and nothing must stay half up.
+        await asyncio.wait(lives, return_when=asyncio.FIRST_EXCEPTION)
+        errors = [life.exception() for life in lives if life.done() and not life.cancelled()]
+        for error in filter(None, errors):
+            self._writer.write("supervisor", f"cannot go on: {type(error).__name__}: {error}")
+            return
+        await asyncio.Event().wait()  # all ran once and succeeded: up until told to stop
+
+    async def _welcome(self) -> None:
+        started = time.monotonic()
+        everyone = asyncio.ensure_future(asyncio.gather(*(r.was_ready.wait() for r in self._runners.values())))
+        late = LATE
+        while not everyone.done():
+            await asyncio.wait([everyone], timeout=late)
+            if not everyone.done():
+                missing = [f"{n} ({r.reason or r.state})" for n, r in self._runners.items() if not r.was_ready.is_set()]
+                self._writer.write("supervisor", f"still waiting for {', '.join(missing)}")
+        took = time.monotonic() - started
+        self._writer.write("supervisor", f"all {len(self._runners)} stages are up after {took:.1f} s")
+        if self._on_ready is not None and (text := self._on_ready(took)):
+            self._writer.plain(text)
+
+    async def _stop_all(self) -> list[str]:
+        """Ask rank after rank to end; returns the names of those that had to be killed."""
+        self._writer.write("supervisor", "stopping; press Ctrl-C again to kill at once")
+        begun = time.monotonic()
+        ranks = sorted({runner.stage.stop_order for runner in self._runners.values()})
+        for number, rank in enumerate(ranks):
+            last = number == len(ranks) - 1
+            for runner in self._runners.values():
+                if runner.stage.stop_order == rank:
+                    runner.terminate()
+            # A slow stage does not hold up the next rank for ever: it goes on ending beside it.
+            share = GRACE * (number + 1) / max(1, len(ranks) - 1)
+            until = time.monotonic() + LAST_GRACE if last and len(ranks) > 1 else begun + share
+            asked = [runner for runner in self._runners.values() if runner.stage.stop_order <= rank]
+            await self._gone(asked, until)
+            if self._kill.is_set():
+                asked = list(self._runners.values())
+            if last or self._kill.is_set() or number == len(ranks) - 2:
+                for runner in asked:
+                    if not runner.gone.is_set():
+                        runner.kill()
+                await asyncio.gather(*(runner.gone.wait() for runner in asked))
+        took = time.monotonic() - begun
+        killed = [name for name, runner in self._runners.items() if runner.killed]
+        for name in killed:
+            self._writer.write("supervisor", f"{name} did not end in time and was killed")
+        self._writer.write("supervisor", f"stopped after {took:.1f} s")
+        return killed
+
+    async def _gone(self, runners: list[StageRunner], until: float) -> None:
+        all_gone = asyncio.gather(*(runner.gone.wait() for runner in runners))
+        await _first(all_gone, self._kill.wait(), at_most=max(0.0, until - time.monotonic()))
+
+    def _changed(self) -> None:
+        """Write `stages.json`, whole or not at all."""
+        stages = {
+            name: {
+                "state": runner.state.value,
+                "pid": runner.pid,
+                "restarts": runner.restarts,
+                "reason": runner.reason,
+            }
+            for name, runner in self._runners.items()
+        }
+        path = self._run_folder / "stages.json"
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps({"supervisor": os.getpid(), "stages": stages}, indent=1))
+        part.replace(path)
+
+
+async def _first(*awaited: Awaitable[object], at_most: float | None = None) -> None:
+    """Wait until the first of them ends (or the time is over) and forget the others."""
+    futures = [asyncio.ensure_future(each) for each in awaited]
+    try:
+        await asyncio.wait(futures, timeout=at_most, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for future in futures:
+            future.cancel()
