@@ -5,7 +5,7 @@ import socket
 
 
 def parse_nameservers(nameservers: list[str]) -> list[tuple[str, int]]:
-    """"host", "host:port", "v6" or "[v6]:port" → (address, port). Raises ValueError naming the bad entry.
+    """ "host", "host:port", "v6" or "[v6]:port" → (address, port). Raises ValueError naming the bad entry.
 
     A host name is resolved once, by the system, because a resolver needs addresses."""
     return [_parse(entry.strip()) for entry in nameservers]

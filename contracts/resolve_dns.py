@@ -215,7 +215,7 @@ def _to_host(name: dns.name.Name) -> str:
 
 def _negative_ttl(error: dns.resolver.NXDOMAIN, name: dns.name.Name) -> float:
     try:
-        response = error.response(name)
+        response = error.response(name)  # type: ignore[no-untyped-call]
         return min(float(response.resolve_chaining().minimum_ttl), MAX_NEGATIVE_TTL)
     except (dns.exception.DNSException, KeyError, AttributeError):
         return FAILURE_SECONDS

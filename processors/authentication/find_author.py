@@ -1,0 +1,43 @@
+"""Find the author domain of a message: the domain in From (RFC 9989 §5.3.1)."""
+
+import msgspec
+
+from contracts.parse_addresses import parse_addresses
+from contracts.parse_headers import Flag, Message
+
+MAX_DOMAINS = 4  # author domains that are evaluated where several fields claim From
+# A From that other parsers may read otherwise never earns a DMARC pass.
+DOUBTFUL = frozenset(
+    (Flag.MULTIPLE_FROM, Flag.HIDDEN_FROM, Flag.OBSOLETE_FROM, Flag.BOM, Flag.HEADER_CAP, Flag.LEADING_FOLD)
+)
+
+
+class Author(msgspec.Struct, frozen=True):
+    """The claimed author. `domains` holds more than one only where From is ambiguous."""
+
+    address: str = ""
+    domains: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    doubtful: bool = False
+    several_in_one: bool = False  # one field with several domains: exempt from DMARC
+
+
+def find_author(message: Message) -> Author:
+    """Never raises; an unreadable From has no domains."""
+    flags: list[Flag] = []
+    fields = message.all(b"from")
+    per_field = [parse_addresses(field.text()) for field in fields[:MAX_DOMAINS]]
+    found = [address for addresses in per_field for address in addresses]
+    domains = tuple(dict.fromkeys(address.domain for address in found if address.domain))
+    several = any(len({address.domain for address in addresses}) > 1 for addresses in per_field)
+    if fields and not domains:
+        flags.append(Flag.FROM_UNPARSABLE)
+    if several:
+        flags.append(Flag.FROM_SEVERAL_DOMAINS)
+    return Author(
+        address=found[0].spec[:320] if found else "",
+        domains=domains[:MAX_DOMAINS],
+        flags=tuple(flags),
+        doubtful=bool(DOUBTFUL & set(message.flags)),
+        several_in_one=several,
+    )

@@ -1,0 +1,153 @@
+"""Run pyspf once over the DNS answers known so far (RFC 7208 §4 to §7).
+
+pyspf's own look-up is never reached: `AnsweringQuery.dns` answers from `known` and raises `NeedsLookup` for
+what is missing. The CNAME chains, void look-ups (§4.6.4) and errors of pyspf's method are kept.
+"""
+
+from typing import Any
+
+import msgspec
+import spf
+
+from contracts.auth_results import Reason, SpfWord
+from contracts.resolve_dns import DnsAnswer, DnsStatus
+
+MAX_VOID = 2  # RFC 7208 §4.6.4
+
+
+class NeedsLookup(BaseException):
+    """pyspf needs answers that are not known yet. A BaseException, so that no handler of pyspf takes it."""
+
+    def __init__(self, questions: list[tuple[str, str]]) -> None:
+        super().__init__(questions)
+        self.questions = questions
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What one finished run found."""
+
+    word: SpfWord
+    reason: Reason = Reason.OK
+    record: str = ""
+    mechanism: str = ""
+    explanation: str = ""
+    detail: str = ""
+
+
+def run_spf(
+    peer_ip: str, sender: str, helo: str, receiver: str, now: float, known: dict[tuple[str, str], DnsAnswer]
+) -> Outcome:
+    """Evaluate; raises only NeedsLookup."""
+    try:
+        query = AnsweringQuery(peer_ip, sender, helo, receiver or None, now, known)
+        word, _, explanation = query.check()
+    except (spf.PermError, UnicodeError) as error:
+        return Outcome(SpfWord.PERMERROR, Reason.SPF_SYNTAX, detail=str(error))
+    except spf.TempError as error:
+        return Outcome(SpfWord.TEMPERROR, Reason.DNS_TEMPERROR, detail=str(error))
+    except (ValueError, LookupError, AssertionError, AttributeError, TypeError, OSError, RecursionError) as error:
+        return Outcome(SpfWord.PERMERROR, Reason.SPF_SYNTAX, detail=f"{type(error).__name__} while evaluating")
+    if query.missing:
+        raise NeedsLookup(query.missing)  # a look-up whose signal pyspf's `except:` around exp= swallowed
+    return query.conclude(word, explanation)
+
+
+class AnsweringQuery(spf.query):  # type: ignore[misc]
+    """pyspf's evaluation with answers from memory."""
+
+    def __init__(
+        self,
+        peer_ip: str,
+        sender: str,
+        helo: str,
+        receiver: str | None,
+        now: float,
+        known: dict[tuple[str, str], DnsAnswer],
+    ) -> None:
+        super().__init__(peer_ip, sender, helo, receiver=receiver, strict=True, querytime=0)
+        self.known = known
+        self.missing: list[tuple[str, str]] = []
+        self.top_record = ""
+        self.budget_spent = False
+        if now:
+            self.t = str(int(now))
+
+    def dns(self, name: Any, qtype: str, cnames: Any = None, ignore_void: bool = False) -> list[Any]:
+        """Records of one name; [] where there are none, which counts as a void look-up (§4.6.4)."""
+        name = str(name).rstrip(".").lower()
+        if not name or any(not 0 < len(label) < 64 for label in name.split(".")) or len(name) > 253:
+            return []
+        answer = self.known.get((name, qtype))
+        if answer is None:
+            self.missing.append((name, qtype))
+            raise NeedsLookup(self.missing)
+        if answer.failed:
+            self.budget_spent = self.budget_spent or answer.status is DnsStatus.BUDGET
+            raise spf.TempError(f"DNS {answer.status.value} for {qtype} {name}")
+        records: list[Any] = [[record] for record in answer.texts()]
+        if qtype == "MX":
+            records = [pair for pair in answer.exchanges() if pair[1]]
+        elif qtype != "TXT":
+            records = list(answer.values())
+        if not records and not ignore_void:
+            self.void_lookups += 1
+            if self.void_lookups > MAX_VOID:
+                raise spf.PermError(f"Void lookup limit of {MAX_VOID} exceeded")
+        return records
+
+    def dns_spf(self, domain: str) -> Any:
+        record = super().dns_spf(domain)
+        if not self.top_record and record and domain == self.o:
+            self.top_record = str(record)
+        return record
+
+    def validated_ptrs(self) -> list[str]:
+        """A DNS error while validating a name skips that name, an error for PTR is no match (§5.5)."""
+        try:
+            names = self.dns_ptr(self.i)[: spf.MAX_PTR]
+        except spf.TempError:
+            return []
+        return [name for name in names if self._leads_back(name)]
+
+    def _leads_back(self, name: str) -> bool:
+        try:
+            return bool(self.cidrmatch(self.dns_a(name, self.A), self.cidrmax))
+        except spf.TempError:
+            return False
+
+    def conclude(self, word: str, explanation: str) -> Outcome:
+        """pyspf's answer in our words."""
+        result = SpfWord(word) if word in SpfWord._value2member_map_ else SpfWord.PERMERROR
+        own = explanation if result is SpfWord.FAIL and explanation != spf.EXPLANATIONS["fail"] else ""
+        detail = explanation if result in (SpfWord.PERMERROR, SpfWord.TEMPERROR) else ""
+        reason = self._reason(result, detail)
+        return Outcome(result, reason, self.top_record, str(self.mechanism or ""), own, detail)
+
+    def _reason(self, result: SpfWord, detail: str) -> Reason:
+        match result:
+            case SpfWord.PASS:
+                return Reason.OK
+            case SpfWord.FAIL:
+                return Reason.SPF_NOT_AUTHORIZED
+            case SpfWord.SOFTFAIL:
+                return Reason.SPF_SOFT_NOT_AUTHORIZED
+            case SpfWord.NEUTRAL:
+                return Reason.SPF_NEUTRAL
+            case SpfWord.NONE:
+                return Reason.SPF_NO_RECORD
+            case SpfWord.TEMPERROR:
+                return Reason.DNS_BUDGET if self.budget_spent else Reason.DNS_TEMPERROR
+            case _:
+                return next((reason for text, reason in _PERMANENT if text in detail), Reason.SPF_SYNTAX)
+
+
+# pyspf tells permanent errors apart only by their text.
+_PERMANENT = (
+    ("Two or more type TXT", Reason.SPF_MULTIPLE_RECORDS),
+    ("Too many DNS lookups", Reason.SPF_TOO_MANY_LOOKUPS),
+    ("DNS lookups", Reason.SPF_TOO_MANY_LOOKUPS),
+    ("MX records returned", Reason.SPF_TOO_MANY_LOOKUPS),
+    ("Void lookup limit", Reason.SPF_TOO_MANY_VOID),
+    ("No valid SPF record for included", Reason.SPF_INCLUDE_MISSING),
+    ("redirect domain has no SPF", Reason.SPF_INCLUDE_MISSING),
+)
