@@ -35,6 +35,7 @@ processed = Counter(
 process_seconds = Histogram(
     "mailscope_processors_record_seconds", "From reading a record to the acknowledgement of its results.", ["app"], buckets=FAST
 )
+processors_lag = Gauge("mailscope_processors_lag_records", "Records that wait to be processed, by app.", ["app"])
 authentication_seconds = Histogram("mailscope_processors_authentication_seconds", "SPF, DKIM, DMARC, ARC and iprev of one mail.", buckets=FAST)
 authentication_results = Counter(
     "mailscope_processors_authentication_results_total",

@@ -114,5 +114,8 @@ class Publisher:
                 continue
             if error is None:
                 future.set_result(None)
+            elif error.fatal():
+                # An idempotent producer cannot go on after this (KIP-360): the process must start anew.
+                future.set_exception(RuntimeError(f"the Kafka producer broke: {error.str()}"))
             else:
                 future.set_exception(Unavailable("Kafka", error.str()))

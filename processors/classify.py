@@ -1,0 +1,160 @@
+"""What a refusal means: bounce type and class, from the code, the enhanced code and the text (RFC 3463, RFC 5248).
+
+Rules are tried in order, the first one that matches decides; its id and the version of the set stand beside the answer. Texts
+come before codes: half of the servers in the wild send a code that says less than their words, and 5.7.1 is a reputation block
+at one and a policy at another.
+"""
+
+import re
+from dataclasses import dataclass
+
+from contracts.events import Attempt, Bounce, Outcome
+from contracts.statuses import BounceClass as C
+from contracts.statuses import BounceType as T
+from contracts.statuses import Reason
+
+RULES_VERSION = "2026.11.1"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: conditions that are empty hold always."""
+
+    id: str
+    bounce_class: C
+    text: str = ""  # regular expression, case does not matter
+    enhanced: str = ""  # regular expression on the subject and detail of the enhanced code, such as "1.1"
+    code: str = ""  # regular expression on the reply code
+
+
+RULES = [
+    Rule("text.greylist", C.GREYLISTED, text=r"gr[ae]y-?list|try again (later|in \d+ (seconds|minutes))|postgrey"),
+    Rule("text.virus", C.VIRUS, text=r"\bvirus|malware|infected"),
+    Rule("text.full", C.MAILBOX_FULL, text=r"(mailbox|quota|inbox|storage).{0,40}(full|exceed|over)|over ?quota|insufficient (disk|system) (space|storage)|out of storage"),
+    Rule("text.auth", C.AUTH_FAILED, text=r"\b(spf|dkim|dmarc)\b|unauthenticated|not authenticated|authentication (checks?|requirements?)"),
+    Rule("text.reputation", C.REPUTATION_BLOCKED, text=r"blocklist|blacklist|block ?list|black ?list|spamhaus|barracuda|\brbl\b|dnsbl|reputation|poor sender|listed (at|in|by)|banned sending ip"),
+    Rule("text.spam", C.SPAM_CONTENT, text=r"\bspam\b|spammy|unsolicited|junk mail"),
+    Rule("text.inactive", C.INACTIVE_MAILBOX, text=r"(account|mailbox|user|address).{0,40}(disabled|inactive|suspended|deactivated|locked|expired)|no longer (active|in use|available)"),
+    Rule("text.user", C.INVALID_RECIPIENT, text=r"(user|recipient|mailbox|account|address|alias).{0,60}(unknown|not exist|doesn'?t exist|not found|no such|invalid|rejected: (user|undeliverable|unverified)|unavailable|not listed)|(unknown|no such|invalid|nonexistent|bad destination) (local )?(user|recipient|mailbox|address|account|person)|does not exist|not our customer|access denied.*5\.4\.1"),
+    Rule("text.rate", C.RATE_LIMITED, text=r"rate ?limit|too many (messages|connections|recipients|mails|emails)|throttl|too fast|exceeded the (rate|maximum number)|\btss0\d"),
+    Rule("text.relay", C.RELAY_DENIED, text=r"relay(ing)? (access )?(denied|not (permitted|allowed))|not permitted to relay|unable to relay"),
+    Rule("text.attachment", C.ATTACHMENT_REJECTED, text=r"attachment|file ?type|executable"),
+    Rule("text.size", C.MESSAGE_TOO_LARGE, text=r"(message|mail|size).{0,30}(too (large|big)|exceeds|limit)|too large"),
+    Rule("text.loop", C.ROUTING_ERROR, text=r"mail loop|too many hops|routing loop|hop count"),
+    Rule("text.domain", C.INVALID_DOMAIN, text=r"(domain|host).{0,40}(not found|unknown|does not exist|no mx)|does not accept mail|null ?mx"),
+    Rule("text.sender", C.SENDER_REJECTED, text=r"sender.{0,30}(rejected|denied|blocked|refused|invalid|not allowed)|bad sender"),
+    Rule("enhanced.recipient", C.INVALID_RECIPIENT, enhanced=r"1\.[013456]|4\.1"),
+    Rule("enhanced.domain", C.INVALID_DOMAIN, enhanced=r"1\.(2|10)"),
+    Rule("enhanced.sender", C.SENDER_REJECTED, enhanced=r"1\.[789]"),
+    Rule("enhanced.inactive", C.INACTIVE_MAILBOX, enhanced=r"2\.1"),
+    Rule("enhanced.full", C.MAILBOX_FULL, enhanced=r"2\.2|3\.1"),
+    Rule("enhanced.size", C.MESSAGE_TOO_LARGE, enhanced=r"2\.3|3\.4"),
+    Rule("enhanced.dns", C.DNS_FAILURE, enhanced=r"4\.[34]"),
+    Rule("enhanced.loop", C.ROUTING_ERROR, enhanced=r"4\.6"),
+    Rule("enhanced.expired", C.EXPIRED, enhanced=r"4\.7"),
+    Rule("enhanced.rate", C.RATE_LIMITED, enhanced=r"4\.5|5\.3"),
+    Rule("enhanced.connection", C.CONNECTION_FAILED, enhanced=r"4\.[12]"),
+    Rule("enhanced.tls", C.TLS_FAILURE, enhanced=r"7\.(10|11|29)"),
+    Rule("enhanced.auth", C.AUTH_FAILED, enhanced=r"7\.(20|21|22|23|24|25|26|27|30|31|32|40|509|515)"),
+    Rule("enhanced.content", C.CONTENT_REJECTED, enhanced=r"6\.\d+|7\.(7|17|18|19)"),
+    Rule("enhanced.policy", C.POLICY_REJECTED, enhanced=r"7\.\d+"),
+    Rule("enhanced.protocol", C.PROTOCOL_ERROR, enhanced=r"5\.\d+"),
+    Rule("code.temporary-refusal", C.RATE_LIMITED, code=r"421"),
+    Rule("code.mailbox-busy", C.GREYLISTED, code=r"450|451"),
+    Rule("code.storage", C.MAILBOX_FULL, code=r"452|552"),
+    Rule("code.no-mailbox", C.INVALID_RECIPIENT, code=r"550|551|553"),
+    Rule("code.syntax", C.PROTOCOL_ERROR, code=r"50\d|555"),
+    Rule("code.policy", C.POLICY_REJECTED, code=r"554|571"),
+]
+_COMPILED = [
+    (
+        rule,
+        re.compile(rule.text, re.IGNORECASE | re.DOTALL) if rule.text else None,
+        re.compile(rule.enhanced) if rule.enhanced else None,
+        re.compile(rule.code) if rule.code else None,
+    )
+    for rule in RULES
+]
+_HARD = {C.INVALID_RECIPIENT, C.INVALID_DOMAIN, C.INACTIVE_MAILBOX}
+_BLOCK = {
+    C.REPUTATION_BLOCKED,
+    C.SPAM_CONTENT,
+    C.CONTENT_REJECTED,
+    C.ATTACHMENT_REJECTED,
+    C.VIRUS,
+    C.AUTH_FAILED,
+    C.POLICY_REJECTED,
+    C.RELAY_DENIED,
+    C.SENDER_REJECTED,
+}
+_ENHANCED = re.compile(r"\b[245]\.(\d{1,3}\.\d{1,3})\b")
+_REASONS = {
+    C.INVALID_RECIPIENT: Reason.INVALID_ADDRESS,
+    C.INVALID_DOMAIN: Reason.INVALID_ADDRESS,
+    C.INACTIVE_MAILBOX: Reason.INVALID_ADDRESS,
+    C.MESSAGE_TOO_LARGE: Reason.MESSAGE_TOO_LARGE,
+    C.AUTH_FAILED: Reason.AUTHENTICATION_ERROR,
+    C.EXPIRED: Reason.EXPIRED,
+}
+
+
+def classify(attempt: Attempt) -> Bounce:
+    """Type and class of one refused attempt. Always answers; what no rule knows is undetermined/unknown."""
+    bounce_class, rule = _class_of(attempt)
+    return Bounce(
+        bounce_type=_type_of(bounce_class, attempt),
+        bounce_class=bounce_class,
+        rule=rule,
+        rules_version=RULES_VERSION,
+        code=attempt.code,
+        enhanced_code=attempt.enhanced_code,
+        text=attempt.text[:2000],
+        command=attempt.command,
+        host=attempt.host,
+    )
+
+
+def reason_of(bounce: Bounce) -> Reason:
+    """The support person's word for a bounce."""
+    return _REASONS.get(bounce.bounce_class, Reason.PROVIDER_REJECTED)
+
+
+def _class_of(attempt: Attempt) -> tuple[C, str]:
+    if attempt.reason is Reason.EXPIRED:
+        return C.EXPIRED, "ours.expired"
+    if attempt.reason is Reason.INVALID_ADDRESS:
+        return C.INVALID_DOMAIN, "ours.no-such-domain"
+    if not attempt.code:
+        nobody = {"lookup": C.DNS_FAILURE, "STARTTLS": C.TLS_FAILURE}
+        return nobody.get(attempt.command, C.CONNECTION_FAILED), f"ours.{attempt.command.lower() or 'connect'}"
+    found = _ENHANCED.search(attempt.enhanced_code)
+    subject = found[1] if found else ""
+    if subject in ("", "0.0"):
+        inside = _ENHANCED.search(attempt.text)
+        subject = inside[1] if inside else subject
+    code = str(attempt.code)
+    for rule, text, enhanced, codes in _COMPILED:
+        if text is not None and not text.search(attempt.text[:4000]):
+            continue
+        if enhanced is not None and not enhanced.fullmatch(subject):
+            continue
+        if codes is not None and not codes.fullmatch(code):
+            continue
+        return rule.bounce_class, rule.id
+    return C.UNKNOWN, "none"
+
+
+def _type_of(bounce_class: C, attempt: Attempt) -> T:
+    if attempt.reason is Reason.PRIVATE_ADDRESS:
+        return T.ADMIN
+    if bounce_class in _BLOCK:
+        return T.BLOCK
+    if bounce_class is C.UNKNOWN:
+        return T.UNDETERMINED
+    if attempt.outcome is Outcome.TEMPORARY:
+        return T.SOFT
+    if bounce_class in _HARD:
+        return T.HARD
+    if bounce_class in (C.MAILBOX_FULL, C.MESSAGE_TOO_LARGE, C.EXPIRED, C.RATE_LIMITED, C.GREYLISTED):
+        return T.SOFT
+    return T.HARD if attempt.code >= 500 else T.SOFT

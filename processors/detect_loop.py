@@ -1,0 +1,13 @@
+"""Mail that goes round in a circle (RFC 5321 section 6.3)."""
+
+from contracts.parse_headers import Message
+
+MAX_RECEIVED = 30
+REPLY = "554 5.4.6 Mail loop: this message has been here before"
+
+
+def detect_loop(message: Message, recipient: str) -> bool:
+    """Whether we forwarded this message for this recipient before (our Delivered-To), or it has too many Received fields."""
+    if len(message.all(b"received")) > MAX_RECEIVED:
+        return True
+    return any(field.text().strip().lower() == recipient.lower() for field in message.all(b"delivered-to"))

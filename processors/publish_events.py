@@ -1,0 +1,64 @@
+"""From events to records: each event for the log, and its public face for the status topics."""
+
+from contracts import metrics, topics
+from contracts.codec import HEADERS, encode_dispatch, encode_mail_event, encode_status_change
+from contracts.events import Dispatch, MailEvent, StatusChange
+from contracts.publish import Record
+from contracts.statuses import Direction
+
+SOURCE = "mailscope/processors"
+
+
+def event_records(event: MailEvent) -> list[Record]:
+    """One record for `mail.events`, one for the public topic of its direction."""
+    metrics.statuses.labels(event.direction, event.status).inc()
+    if event.bounce is not None:
+        metrics.bounces.labels(event.bounce.bounce_class).inc()
+    public = topics.STATUS_INBOUND if event.direction is Direction.INBOUND else topics.STATUS_OUTBOUND
+    return [
+        Record(topics.EVENTS, event.mail_id, encode_mail_event(event, SOURCE), HEADERS),
+        Record(public, event.mail_id, encode_status_change(status_change(event), SOURCE), HEADERS),
+    ]
+
+
+def dispatch_record(command: Dispatch) -> Record:
+    """A command for the sinks."""
+    return Record(topics.DISPATCH, command.mail_id, encode_dispatch(command, SOURCE), HEADERS)
+
+
+def status_change(event: MailEvent) -> StatusChange:
+    """The public face of an event."""
+    last = event.attempts[-1] if event.attempts else None
+    return StatusChange(
+        mail_id=event.mail_id,
+        recipient=event.recipient,
+        direction=event.direction,
+        status=event.status,
+        terminal=event.terminal,
+        late=event.late,
+        occurred_at=event.occurred_at,
+        received_at=event.mail.received_at,
+        attempt=event.attempt,
+        reason=event.reason,
+        detail=event.detail,
+        from_=event.mail.from_,
+        envelope_from=event.mail.envelope_from,
+        subject=event.mail.subject,
+        message_id=event.mail.message_id,
+        reference=event.mail.reference,
+        channel=event.mail.channel,
+        stream=event.mail.stream,
+        template=event.mail.template,
+        tag=event.mail.tag,
+        size=event.mail.size,
+        spf=event.mail.spf,
+        dkim=event.mail.dkim,
+        dmarc=event.mail.dmarc,
+        bounce_type=event.bounce.bounce_type if event.bounce else None,
+        bounce_class=event.bounce.bounce_class if event.bounce else None,
+        smtp_code=last.code if last and last.code else None,
+        enhanced_code=(last.enhanced_code or None) if last else None,
+        smtp_text=(last.text or None) if last else None,
+        host=(last.host or None) if last else None,
+        next_attempt_at=event.next_attempt_at,
+    )

@@ -1,0 +1,78 @@
+"""What an attempt means for a mail: pure, from a report of a sink to the event of its mail."""
+
+from contracts.events import Action, Attempt, AttemptReport, Bounce, MailEvent, Outcome, Summary
+from contracts.statuses import Reason, Status, is_terminal
+from processors.classify import classify, reason_of
+
+import msgspec
+
+_RANK = {Outcome.ACCEPTED: 0, Outcome.SKIPPED: 1, Outcome.PERMANENT: 2}
+
+
+def settle(report: AttemptReport) -> MailEvent:
+    """The event of one attempt. With several targets the mail is settled when the last one is, and the worst wins."""
+    if report.next_attempt_at is not None:
+        return _deferred(report)
+    settled = [target.settled for target in report.targets if target.settled is not None]
+    worst = max(settled or report.attempts, key=lambda attempt: _RANK.get(attempt.outcome, 2))
+    if report.action is Action.HANDLE:
+        return _handled(report, worst)
+    if worst.outcome is Outcome.ACCEPTED:
+        status = Status.FORWARDED if report.action is Action.FORWARD else Status.DELIVERED
+        server = worst.host or worst.ip
+        return _event(report, status, detail=f"{server} answered {worst.code} {worst.text}".strip())
+    if worst.reason in (Reason.PRIVATE_ADDRESS, Reason.CONFIGURATION_ERROR, Reason.MESSAGE_TOO_LARGE, Reason.INTERNAL_ERROR):
+        return _event(report, Status.FAILED, reason=worst.reason, detail=f"{worst.target}: {worst.text}")
+    bounce = classify(worst)
+    return _event(report, Status.DELIVERY_FAILED, reason=reason_of(bounce), detail=_answer(worst), bounce=bounce)
+
+
+def _deferred(report: AttemptReport) -> MailEvent:
+    waiting = next((one for one in reversed(report.attempts) if one.outcome is Outcome.TEMPORARY), report.attempts[-1])
+    bounce = None if report.action is Action.HANDLE else classify(waiting)
+    return _event(
+        report, Status.DEFERRED, reason=Reason.DESTINATION_UNAVAILABLE, detail=_answer(waiting), bounce=bounce
+    )
+
+
+def _handled(report: AttemptReport, worst: Attempt) -> MailEvent:
+    if worst.outcome is Outcome.ACCEPTED:
+        summary = msgspec.structs.replace(report.mail, reference=worst.reference or report.mail.reference)
+        detail = f"became {worst.reference}" if worst.reference else f"taken by {worst.target}"
+        return _event(report, Status.PROCESSED, detail=detail, mail=summary)
+    if worst.outcome is Outcome.SKIPPED:
+        return _event(report, Status.SKIPPED, reason=Reason.HANDLER_DECLINED, detail=worst.text)
+    return _event(report, Status.FAILED, reason=worst.reason or Reason.HANDLER_ERROR, detail=worst.text)
+
+
+def _answer(attempt: Attempt) -> str:
+    if not attempt.code:
+        return f"{attempt.target}: {attempt.text}"
+    return f"{attempt.host or attempt.ip or attempt.target} answered {attempt.code} {attempt.text} to {attempt.command}"
+
+
+def _event(
+    report: AttemptReport,
+    status: Status,
+    *,
+    reason: Reason | None = None,
+    detail: str = "",
+    bounce: Bounce | None = None,
+    mail: Summary | None = None,
+) -> MailEvent:
+    return MailEvent(
+        mail_id=report.mail_id,
+        recipient=report.recipient,
+        direction=report.direction,
+        status=status,
+        terminal=is_terminal(status),
+        occurred_at=report.occurred_at,
+        attempt=report.attempt,
+        reason=reason,
+        detail=detail[:2000],
+        mail=mail or report.mail,
+        bounce=bounce,
+        attempts=report.attempts,
+        next_attempt_at=report.next_attempt_at,
+        raw=report.raw,
+    )

@@ -1,0 +1,98 @@
+"""The summary of a mail that every one of its events carries, and its headers as people read them."""
+
+import re
+from email.errors import HeaderParseError
+from email.header import decode_header
+
+from contracts.auth_results import AuthResults
+from contracts.events import Summary
+from contracts.parse_addresses import parse_addresses
+from contracts.parse_headers import Field, Message
+from contracts.raw_message import Envelope
+
+MAX_SUBJECT = 998
+MAX_HEADERS = 200
+MAX_HEADER = 2000  # characters of one header value that the log keeps
+MAX_HEADERS_TOTAL = 64_000
+_ENCODED_WORD = re.compile(r"=\?[^?\s]{1,40}\?[bBqQ]\?[^?\s]*\?=")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def decode_words(text: str) -> str:
+    """Encoded words decoded (RFC 2047); text that cannot be decoded stays as it is. Never raises."""
+    if not _ENCODED_WORD.search(text):
+        return _CONTROL.sub(" ", text).strip()
+    parts = []
+    try:
+        for part, charset in decode_header(text):
+            if isinstance(part, str):
+                parts.append(part)
+            else:
+                parts.append(_decode(part, charset))
+    except (HeaderParseError, ValueError, LookupError, AssertionError):
+        return _CONTROL.sub(" ", text).strip()
+    return _CONTROL.sub(" ", "".join(parts)).strip()
+
+
+def _decode(octets: bytes, charset: str | None) -> str:
+    try:
+        return octets.decode(charset or "ascii", "replace")
+    except (LookupError, ValueError):
+        return octets.decode("utf-8", "replace")
+
+
+def first_text(message: Message, name: bytes, limit: int) -> str:
+    """The first field of this name, decoded, at most `limit` characters; "" when there is none."""
+    for field in message.fields:
+        if field.name == name:
+            return decode_words(field.text()[: 4 * limit])[:limit]
+    return ""
+
+
+def summarise(
+    envelope: Envelope, message: Message, auth: AuthResults | None, channel: str, reference: str = ""
+) -> Summary:
+    """What the log shows of a mail. `auth` is None where nothing was checked."""
+    authors = message.all(b"from")
+    addresses = parse_addresses(authors[0].text()) if authors else []
+    author = addresses[0] if addresses else None
+    ids = message.all(b"message-id")
+    return Summary(
+        from_=author.spec[:320] if author else "",
+        from_name=decode_words(author.display)[:200] if author else "",
+        envelope_from=envelope.mail_from[:320],
+        subject=first_text(message, b"subject", MAX_SUBJECT),
+        message_id=ids[0].text()[:998].strip().strip("<>") if ids else "",
+        reference=envelope.reference or reference,
+        channel=channel,
+        stream=envelope.stream,
+        template=envelope.template,
+        tag=envelope.tag,
+        received_at=envelope.received_at,
+        size=envelope.size,
+        peer_ip=envelope.peer_ip,
+        helo=envelope.helo[:255],
+        spf=auth.spf_word if auth else "none",
+        dkim=auth.dkim_word if auth else "none",
+        dmarc=auth.dmarc_word if auth else "none",
+        arc=auth.arc_word if auth else "none",
+        iprev=auth.iprev_word if auth else "none",
+    )
+
+
+def readable_headers(message: Message) -> list[tuple[str, str]]:
+    """Names as written and values decoded, in order; capped, since a hostile mail may have megabytes of them."""
+    kept: list[tuple[str, str]] = []
+    room = MAX_HEADERS_TOTAL
+    for field in message.fields[:MAX_HEADERS]:
+        name = _name(field)
+        value = decode_words(field.text()[:MAX_HEADER])
+        room -= len(name) + len(value)
+        if room < 0:
+            break
+        kept.append((name, value))
+    return kept
+
+
+def _name(field: Field) -> str:
+    return field.raw[: field.colon].decode("ascii", "replace").strip()[:100]

@@ -1,0 +1,174 @@
+"""One command of delivery or forwarding: try every target that is not settled, report, and plan what is left."""
+
+import asyncio
+from collections import defaultdict
+from datetime import timedelta
+
+import msgspec
+
+from contracts import clock, metrics, topics
+from contracts.addresses import split_address
+from contracts.codec import HEADERS, encode_attempt_report, encode_dispatch
+from contracts.errors import InvalidEvent, Unavailable
+from contracts.events import Attempt, AttemptReport, Dispatch, Outcome, Target
+from contracts.parse_addresses import to_ascii_domain
+from contracts.publish import Record
+from contracts.resolve_dns import DnsResolver
+from contracts.setting_types import format_duration
+from contracts.settings import Delivery
+from contracts.statuses import Reason
+from sinks.attempt_smtp import Client, Letter, attempt_smtp, refused_here
+from sinks.fetch_raw import RawReader
+from sinks.find_servers import NoServer, Server, find_addresses, find_servers
+
+SOURCE = "mailscope/sinks"
+
+
+class Deliverer:
+    """Delivers commands; at most `per_domain` transactions with one domain at a time."""
+
+    def __init__(self, settings: Delivery, helo: str, raw: RawReader, resolver: DnsResolver) -> None:
+        self._settings = settings
+        self._raw = raw
+        self._resolver = resolver
+        self._client = Client(helo, settings.timeout.total_seconds(), settings.bind)
+        self._domains: dict[str, asyncio.Semaphore] = {}
+        self._slots = asyncio.Semaphore(settings.concurrency)
+
+    async def deliver(self, command: Dispatch) -> list[Record]:
+        """Do one attempt; what to publish about it. Waits while Kafka or the blob store is away."""
+        pending = [target.address for target in command.targets if target.settled is None]
+        content = await self._content(command)
+        if isinstance(content, Attempt):
+            attempts = [msgspec.structs.replace(content, target=address) for address in pending]
+        else:
+            by_domain: dict[str, list[str]] = defaultdict(list)
+            for address in pending:
+                by_domain[split_address(address)[1]].append(address)
+            groups = [self._to_domain(domain, group, content, command) for domain, group in by_domain.items()]
+            attempts = [attempt for group in await asyncio.gather(*groups) for attempt in group]
+        for attempt in attempts:
+            metrics.delivery_attempts.labels(command.action, attempt.outcome).inc()
+        return conclude(command, attempts, self._settings.retry, self._settings.retry_names)
+
+    async def _content(self, command: Dispatch) -> bytes | Attempt:
+        """The octets to send: our header lines, then the original without what claims to be ours."""
+        while True:
+            try:
+                _, original = await self._raw.read(command.raw)
+                break
+            except InvalidEvent as why:
+                expired = clock.now() >= command.expires_at
+                reason = Reason.EXPIRED if expired else Reason.INTERNAL_ERROR
+                return refused_here(command.attempt, "", Outcome.PERMANENT, str(why), reason, "read")
+            except Unavailable:
+                await asyncio.sleep(1.0)
+        for start, end in sorted(command.cut, reverse=True):
+            original = original[:start] + original[end:]
+        return command.prepend.encode("utf-8", "surrogateescape") + original
+
+    async def _to_domain(self, domain: str, group: list[str], content: bytes, command: Dispatch) -> list[Attempt]:
+        slot = self._domains.setdefault(domain, asyncio.Semaphore(self._settings.per_domain))
+        try:
+            async with slot, self._slots:
+                with metrics.delivery_seconds.time():
+                    return await self._try_servers(domain, group, content, command)
+        finally:
+            if not slot.locked() and len(self._domains) > 10_000:
+                self._domains.clear()
+
+    async def _try_servers(self, domain: str, group: list[str], content: bytes, command: Dispatch) -> list[Attempt]:
+        try:
+            servers = await self._servers(domain)
+        except NoServer as why:
+            outcome = Outcome.PERMANENT if why.permanent else Outcome.TEMPORARY
+            reason = Reason.PRIVATE_ADDRESS if why.private else Reason.INVALID_ADDRESS if why.permanent else None
+            return [refused_here(command.attempt, one, outcome, why.text, reason, "lookup") for one in group]
+        letter = Letter(command.envelope_from, tuple(group), content, _needs_utf8(command, group, content))
+        attempts: list[Attempt] = []
+        for server in servers:
+            attempts = await attempt_smtp(server, letter, self._client, command.attempt)
+            # The next server is asked only where this one was not there or had no time before it heard of a recipient.
+            if any(a.outcome is not Outcome.TEMPORARY or a.command in ("RCPT", "DATA") for a in attempts):
+                break
+        return attempts
+
+    async def _servers(self, domain: str) -> list[Server]:
+        smarthost = self._settings.smarthost
+        if smarthost is None:
+            name = to_ascii_domain(domain)
+            if not name:
+                raise NoServer(f"{domain} is no domain name", permanent=True)
+            return await find_servers(
+                name, self._resolver, self._settings.port, allow_private=self._settings.allow_private
+            )
+        host, _, port = smarthost.partition(":")
+        number = int(port) if port else self._settings.port
+        if _is_address(host):
+            return [Server(host, (host,), number)]
+        if host == "localhost":
+            return [Server(host, ("127.0.0.1",), number)]
+        # A smarthost is our own configuration: it may well be inside.
+        return await find_addresses([host], self._resolver, number, allow_private=True)
+
+
+def conclude(command: Dispatch, attempts: list[Attempt], delays: list[timedelta], names: list[str]) -> list[Record]:
+    """The report of one attempt and, where a target is left, the command of the next one. Where the next attempt would come
+    after the mail's time limit, the last answer stands and the target has expired."""
+    now = clock.now()
+    step = min(command.attempt, len(delays)) - 1
+    due = now + delays[step]
+    retry = any(attempt.outcome is Outcome.TEMPORARY for attempt in attempts) and due <= command.expires_at
+    final = [attempt if retry else _expired(attempt, command) for attempt in attempts]
+    if retry:
+        final = [
+            msgspec.structs.replace(attempt, next_attempt_at=due) if attempt.outcome is Outcome.TEMPORARY else attempt
+            for attempt in final
+        ]
+    results = {attempt.target: attempt for attempt in final if attempt.outcome is not Outcome.TEMPORARY}
+    targets = [
+        Target(address=target.address, settled=target.settled or results.get(target.address))
+        for target in command.targets
+    ]
+    report = AttemptReport(
+        mail_id=command.mail_id,
+        recipient=command.recipient,
+        direction=command.direction,
+        action=command.action,
+        attempt=command.attempt,
+        occurred_at=now,
+        mail=command.mail,
+        raw=command.raw,
+        attempts=final,
+        targets=targets,
+        next_attempt_at=due if retry else None,
+    )
+    records = [Record(topics.ATTEMPTS, command.mail_id, encode_attempt_report(report, SOURCE), HEADERS)]
+    if retry:
+        again = msgspec.structs.replace(command, attempt=command.attempt + 1, not_before=due, targets=targets)
+        records.append(
+            Record(topics.retry_topic(names[step]), command.mail_id, encode_dispatch(again, SOURCE), HEADERS)
+        )
+    return records
+
+
+def _expired(attempt: Attempt, command: Dispatch) -> Attempt:
+    if attempt.outcome is not Outcome.TEMPORARY:
+        return attempt
+    age = format_duration(timedelta(seconds=round((command.expires_at - command.mail.received_at).total_seconds())))
+    text = attempt.text or "no answer"
+    return msgspec.structs.replace(
+        attempt, outcome=Outcome.PERMANENT, reason=Reason.EXPIRED, text=f"{text} (not accepted within {age})"
+    )
+
+
+def _needs_utf8(command: Dispatch, group: list[str], content: bytes) -> bool:
+    """Whether the transaction needs SMTPUTF8 (RFC 6531 section 3.1): an address or a header that is not ASCII."""
+    if not (command.envelope_from.isascii() and all(address.isascii() for address in group)):
+        return True
+    end = content.find(b"\r\n\r\n")
+    return not content[: end if end >= 0 else len(content)].isascii()
+
+
+def _is_address(host: str) -> bool:
+    return all(part.isdigit() for part in host.split(".")) and host.count(".") == 3

@@ -1,0 +1,36 @@
+"""The sink `delivery`: forwards and outbound mail leave over SMTP."""
+
+import asyncio
+import logging
+
+from contracts import topics
+from contracts.blobs import BlobStore
+from contracts.events import Action, Dispatch
+from contracts.health import Readiness
+from contracts.publish import Publisher
+from contracts.resolve_dns import DnsResolver
+from contracts.settings import Settings
+from sinks.consume_commands import CommandConsumer
+from sinks.deliver import Deliverer
+from sinks.fetch_raw import RawReader
+
+_log = logging.getLogger("mailscope.delivery")
+
+
+async def run_delivery(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
+    """Deliver until told to stop."""
+    publisher = Publisher(settings.kafka_client)
+    await publisher.warm_up(topics.DISPATCH)
+    raw = RawReader(settings.kafka_client, BlobStore(settings.blobs_url), "delivery")
+    resolver = DnsResolver(settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds())
+    deliverer = Deliverer(settings.delivery, settings.helo, raw, resolver)
+    consumer = CommandConsumer("delivery", settings, publisher, _wants, deliverer.deliver, 2 * settings.delivery.concurrency)
+    readiness.set()
+    _log.info("delivering")
+    await consumer.run(stop)
+    raw.close()
+    await publisher.close()
+
+
+def _wants(command: Dispatch) -> bool:
+    return command.action in (Action.DELIVER, Action.FORWARD)
