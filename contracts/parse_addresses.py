@@ -145,7 +145,7 @@ def _join_at_signs(words: list[list[str]]) -> list[list[str]]:
     for word in words:
         if not word:
             continue
-        if joined and (word[0] == "@" or joined[-1][-1] == "@"):
+        if joined and (word[0][0] in "@." or joined[-1][-1][-1] in "@."):
             joined[-1].extend(word)
         else:
             joined.append(list(word))
