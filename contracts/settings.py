@@ -76,8 +76,15 @@ class Smtp(Section):
 class Console(Section):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8025, ge=1, le=65535, description="Port of the console and the API.")
+    public_url: str = Field("", description="Address that people and handlers reach it by; empty: http:// with host and port.")
     tokens_file: Path | None = Field(None, description="File with the API tokens' hashes; empty: `tokens.json` in `data_dir`.")
     secure_cookie: bool = Field(False, description="Send the log-in cookie over HTTPS only: set it behind a TLS proxy.")
+
+
+    @property
+    def base_url(self) -> str:
+        """Address of the console, without a final slash."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
 
 class Metrics(Section):

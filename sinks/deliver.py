@@ -2,26 +2,22 @@
 
 import asyncio
 from collections import defaultdict
-from datetime import timedelta
 
 import msgspec
 
-from contracts import clock, metrics, topics
+from contracts import clock, metrics
 from contracts.addresses import split_address
-from contracts.codec import HEADERS, encode_attempt_report, encode_dispatch
-from contracts.errors import InvalidEvent, Unavailable
-from contracts.events import Attempt, AttemptReport, Dispatch, Outcome, Target
+from contracts.errors import InvalidEvent
+from contracts.events import Attempt, Dispatch, Outcome
 from contracts.parse_addresses import to_ascii_domain
 from contracts.publish import Record
 from contracts.resolve_dns import DnsResolver
-from contracts.setting_types import format_duration
 from contracts.settings import Delivery
 from contracts.statuses import Reason
 from sinks.attempt_smtp import Client, Letter, attempt_smtp, refused_here
+from sinks.conclude import conclude
 from sinks.fetch_raw import RawReader
 from sinks.find_servers import NoServer, Server, find_addresses, find_servers
-
-SOURCE = "mailscope/sinks"
 
 
 class Deliverer:
@@ -53,16 +49,11 @@ class Deliverer:
 
     async def _content(self, command: Dispatch) -> bytes | Attempt:
         """The octets to send: our header lines, then the original without what claims to be ours."""
-        while True:
-            try:
-                _, original = await self._raw.read(command.raw)
-                break
-            except InvalidEvent as why:
-                expired = clock.now() >= command.expires_at
-                reason = Reason.EXPIRED if expired else Reason.INTERNAL_ERROR
-                return refused_here(command.attempt, "", Outcome.PERMANENT, str(why), reason, "read")
-            except Unavailable:
-                await asyncio.sleep(1.0)
+        try:
+            _, original = await self._raw.read(command.raw)
+        except InvalidEvent as why:
+            reason = Reason.EXPIRED if clock.now() >= command.expires_at else Reason.INTERNAL_ERROR
+            return refused_here(command.attempt, "", Outcome.PERMANENT, str(why), reason, "read")
         for start, end in sorted(command.cut, reverse=True):
             original = original[:start] + original[end:]
         return command.prepend.encode("utf-8", "surrogateescape") + original
@@ -110,56 +101,6 @@ class Deliverer:
             return [Server(host, ("127.0.0.1",), number)]
         # A smarthost is our own configuration: it may well be inside.
         return await find_addresses([host], self._resolver, number, allow_private=True)
-
-
-def conclude(command: Dispatch, attempts: list[Attempt], delays: list[timedelta], names: list[str]) -> list[Record]:
-    """The report of one attempt and, where a target is left, the command of the next one. Where the next attempt would come
-    after the mail's time limit, the last answer stands and the target has expired."""
-    now = clock.now()
-    step = min(command.attempt, len(delays)) - 1
-    due = now + delays[step]
-    retry = any(attempt.outcome is Outcome.TEMPORARY for attempt in attempts) and due <= command.expires_at
-    final = [attempt if retry else _expired(attempt, command) for attempt in attempts]
-    if retry:
-        final = [
-            msgspec.structs.replace(attempt, next_attempt_at=due) if attempt.outcome is Outcome.TEMPORARY else attempt
-            for attempt in final
-        ]
-    results = {attempt.target: attempt for attempt in final if attempt.outcome is not Outcome.TEMPORARY}
-    targets = [
-        Target(address=target.address, settled=target.settled or results.get(target.address))
-        for target in command.targets
-    ]
-    report = AttemptReport(
-        mail_id=command.mail_id,
-        recipient=command.recipient,
-        direction=command.direction,
-        action=command.action,
-        attempt=command.attempt,
-        occurred_at=now,
-        mail=command.mail,
-        raw=command.raw,
-        attempts=final,
-        targets=targets,
-        next_attempt_at=due if retry else None,
-    )
-    records = [Record(topics.ATTEMPTS, command.mail_id, encode_attempt_report(report, SOURCE), HEADERS)]
-    if retry:
-        again = msgspec.structs.replace(command, attempt=command.attempt + 1, not_before=due, targets=targets)
-        records.append(
-            Record(topics.retry_topic(names[step]), command.mail_id, encode_dispatch(again, SOURCE), HEADERS)
-        )
-    return records
-
-
-def _expired(attempt: Attempt, command: Dispatch) -> Attempt:
-    if attempt.outcome is not Outcome.TEMPORARY:
-        return attempt
-    age = format_duration(timedelta(seconds=round((command.expires_at - command.mail.received_at).total_seconds())))
-    text = attempt.text or "no answer"
-    return msgspec.structs.replace(
-        attempt, outcome=Outcome.PERMANENT, reason=Reason.EXPIRED, text=f"{text} (not accepted within {age})"
-    )
 
 
 def _needs_utf8(command: Dispatch, group: list[str], content: bytes) -> bool:

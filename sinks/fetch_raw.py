@@ -1,6 +1,7 @@
 """The message of a command: read from where it stands in Kafka, or from the blob store."""
 
 import asyncio
+import logging
 import threading
 from collections import OrderedDict
 
@@ -11,6 +12,7 @@ from contracts.errors import InvalidEvent, Unavailable
 from contracts.events import RawPointer
 from contracts.raw_message import Envelope, decode_headers
 
+_log = logging.getLogger("mailscope.sinks")
 CACHE_OCTETS = 64 << 20
 TIMEOUT = 10.0  # seconds
 
@@ -38,10 +40,17 @@ class RawReader:
         )
 
     async def read(self, pointer: RawPointer) -> tuple[Envelope, bytes]:
-        """Envelope and octets. InvalidEvent when they are gone, Unavailable when Kafka or the blob store is."""
-        message = await asyncio.to_thread(self._find, pointer)
-        envelope = decode_headers(message.headers())
-        return envelope, await self._blobs.message(envelope, message.value())
+        """Envelope and octets; waits while Kafka or the blob store is away. InvalidEvent when the message is gone."""
+        pause = 0.2
+        while True:
+            try:
+                message = await asyncio.to_thread(self._find, pointer)
+                envelope = decode_headers(message.headers())
+                return envelope, await self._blobs.message(envelope, message.value())
+            except Unavailable as error:
+                _log.warning("waiting for a message: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 10.0)
 
     def close(self) -> None:
         """Stop reading."""

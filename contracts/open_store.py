@@ -1,0 +1,93 @@
+"""Opening the log store: the only place that knows whether it is the embedded engine or a ClickHouse server.
+
+One client serves one thread (a client serialises its threads; several clients on one embedded folder run side by side).
+"""
+
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+
+from contracts.errors import ConfigurationError, Unavailable
+from contracts.settings import Settings
+
+DATABASE = "mailscope"
+MAX_MEMORY = 2 << 30  # octets that one query may take
+# ClickHouse error codes after which the same call may work later: time-outs, limits, lost connections, read-only replicas.
+WORTH_A_RETRY = frozenset({159, 202, 209, 210, 241, 242, 252, 319, 999})
+
+
+class Store:
+    """Clients of the log store, one for each thread that asks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._dsn = settings.store_dsn
+        self.embedded = settings.embedded_store
+        self._local = threading.local()
+        if self.embedded:
+            folder = Path(urlsplit(self._dsn).path)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._folder = str(folder)
+            _clean_leftovers(folder.with_name(folder.name + ".tmp"))
+
+    @property
+    def client(self) -> Any:
+        """This thread's client. Unavailable when the store does not answer."""
+        client = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = self._open()
+        return client
+
+    def forget(self) -> None:
+        """Drop this thread's client, so that the next call opens a new one."""
+        self._local.client = None
+
+    def ping(self) -> None:
+        """Unavailable when the store does not answer."""
+        try:
+            self.client.query("SELECT 1")
+        except (ClickHouseError, OSError) as error:
+            self.forget()
+            raise Unavailable("the log store", str(error)) from error
+
+    def _open(self) -> Any:
+        limits = {"max_memory_usage": MAX_MEMORY}
+        try:
+            if self.embedded:
+                maker = clickhouse_connect.get_client(interface="chdb", path=self._folder)
+                maker.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
+                return clickhouse_connect.get_client(
+                    interface="chdb", path=self._folder, database=DATABASE, settings=limits
+                )
+            return clickhouse_connect.get_client(
+                dsn=self._dsn, settings=limits, autogenerate_session_id=False, connect_timeout=5, send_receive_timeout=60
+            )
+        except (ClickHouseError, OSError, RuntimeError) as error:
+            if "EmbeddedServer" in str(error):
+                raise ConfigurationError(
+                    f"another process has the embedded log store open ({self._folder}): the ClickHouse sink and the console "
+                    "share one process there; with a ClickHouse server (store.dsn) they need not"
+                ) from error
+            raise Unavailable("the log store", str(error)) from error
+
+
+def worth_a_retry(error: Exception) -> bool:
+    """Whether the same call may work later (the store is away or overloaded), rather than being wrong in itself."""
+    if isinstance(error, OperationalError | OSError):
+        return True
+    if isinstance(error, DatabaseError):
+        code = getattr(error, "code", None)
+        return code in WORTH_A_RETRY or code is None and any(f"Code: {one}." in str(error) for one in WORTH_A_RETRY)
+    return isinstance(error, Unavailable)
+
+
+def _clean_leftovers(folder: Path) -> None:
+    """A killed embedded engine leaves its temporary files: they get a folder of their own, emptied at every start."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["TMPDIR"] = str(folder)

@@ -1,0 +1,133 @@
+"""One call of a handler: a webhook (Standard Webhooks 1.0) or a Python function, and what its answer means."""
+
+import asyncio
+import importlib
+import inspect
+import json
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import msgspec
+from standardwebhooks import Webhook
+
+from contracts import clock
+from contracts.errors import ConfigurationError
+from contracts.events import Attempt, Outcome
+from contracts.settings import Handler
+from contracts.statuses import Reason
+
+MAX_ANSWER = 64 << 10
+_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://mailscope.dev/webhook")
+
+
+class Called:
+    """One handler of the configuration, ready to be called. ConfigurationError when it cannot be."""
+
+    def __init__(self, name: str, handler: Handler) -> None:
+        self.name = name
+        self._handler = handler
+        self._timeout = handler.timeout.total_seconds()
+        self._signer = _signer(name, handler)
+        self._function = _function(name, handler.python) if handler.python else None
+
+    async def call(self, client: httpx.AsyncClient, mail: dict[str, Any], number: int) -> Attempt:
+        """One attempt. Never raises for what the handler does."""
+        started, began = clock.now(), time.monotonic()
+        base = Attempt(number=number, target=self.name, outcome=Outcome.TEMPORARY, started_at=started, command="POST")
+        try:
+            if self._function is not None:
+                base = msgspec.structs.replace(base, command="call")
+                attempt = _read_answer(base, await self._call_function(self._function, mail))
+            else:
+                attempt = await self._post(client, mail, base)
+        except TimeoutError:
+            attempt = msgspec.structs.replace(base, text=f"no answer within {self._timeout:g} s")
+        except Exception as error:  # the handler's own code, or the network: it may work later
+            attempt = msgspec.structs.replace(base, text=f"{type(error).__name__}: {error}"[:2000])
+        return msgspec.structs.replace(attempt, duration_ms=int((time.monotonic() - began) * 1000))
+
+    async def _call_function(self, function: Callable[[dict[str, Any]], Any], mail: dict[str, Any]) -> Any:
+        async with asyncio.timeout(self._timeout):
+            if inspect.iscoroutinefunction(function):
+                return await function(mail)
+            return await asyncio.to_thread(function, mail)
+
+    async def _post(self, client: httpx.AsyncClient, mail: dict[str, Any], base: Attempt) -> Attempt:
+        url = httpx.URL(str(self._handler.webhook))
+        base = msgspec.structs.replace(base, host=url.host, port=url.port or (443 if url.scheme == "https" else 80))
+        body = json.dumps(mail, ensure_ascii=False).encode("utf-8", "replace").decode()
+        # The same on every retry, so that a handler can tell a repetition from a second mail.
+        identity = "msg_" + uuid.uuid5(_IDS, f"{mail['mail_id']}\x00{mail['recipient']}").hex
+        now = datetime.now(UTC)
+        headers = {"content-type": "application/json", "webhook-id": identity, "webhook-timestamp": str(int(now.timestamp()))}
+        if self._signer is not None:
+            headers["webhook-signature"] = self._signer.sign(identity, now, body)
+        async with asyncio.timeout(self._timeout):
+            request = client.build_request("POST", url, content=body.encode(), headers=headers)
+            response = await client.send(request, stream=True)
+            try:
+                answer = b""
+                async for piece in response.aiter_bytes():
+                    answer += piece
+                    if len(answer) > MAX_ANSWER:
+                        break
+            finally:
+                await response.aclose()
+        base = msgspec.structs.replace(base, code=response.status_code)
+        if response.status_code == 429 or response.status_code >= 500:
+            return msgspec.structs.replace(base, text=_text(answer))
+        if response.status_code != 200:
+            text = f"the handler answered {response.status_code} {_text(answer)}".strip()
+            return msgspec.structs.replace(base, outcome=Outcome.PERMANENT, reason=Reason.HANDLER_ERROR, text=text)
+        try:
+            return _read_answer(base, json.loads(answer))
+        except ValueError:
+            return _not_understood(base, _text(answer))
+
+
+def _read_answer(base: Attempt, answer: Any) -> Attempt:
+    if not isinstance(answer, dict):
+        return _not_understood(base, repr(answer))
+    status, reason = answer.get("status"), str(answer.get("reason") or "")[:2000]
+    if status == "processed":
+        reference = str(answer.get("reference") or "")[:200]
+        return msgspec.structs.replace(base, outcome=Outcome.ACCEPTED, text=reason, reference=reference)
+    if status == "skipped":
+        return msgspec.structs.replace(base, outcome=Outcome.SKIPPED, text=reason or "the handler gave no reason")
+    if status == "failed":
+        text = reason or "the handler gave no reason"
+        return msgspec.structs.replace(base, outcome=Outcome.PERMANENT, reason=Reason.HANDLER_ERROR, text=text)
+    return _not_understood(base, str(answer))
+
+
+def _not_understood(base: Attempt, answer: str) -> Attempt:
+    text = f"the handler's answer has no status processed, skipped or failed: {answer[:500]}"
+    return msgspec.structs.replace(base, outcome=Outcome.PERMANENT, reason=Reason.HANDLER_ERROR, text=text)
+
+
+def _text(answer: bytes) -> str:
+    return answer[:1000].decode("utf-8", "replace").strip()
+
+
+def _signer(name: str, handler: Handler) -> Webhook | None:
+    if handler.secret is None:
+        return None
+    try:
+        return Webhook(handler.secret.reveal())
+    except Exception as error:
+        raise ConfigurationError(f"handlers.{name}.secret: write whsec_ and base64, as Standard Webhooks asks") from error
+
+
+def _function(name: str, path: str) -> Callable[[dict[str, Any]], Any]:
+    module, _, attribute = path.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"handlers.{name}.python: {path} cannot be loaded: {error}") from error
+    if not callable(function):
+        raise ConfigurationError(f"handlers.{name}.python: {path} cannot be called")
+    return function  # type: ignore[no-any-return]
