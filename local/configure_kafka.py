@@ -3,6 +3,7 @@
 Every value was measured on a small machine; where one is not obvious, its reason stands beside it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,8 +80,8 @@ def properties(broker: Broker) -> str:
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def jvm_flags(broker: Broker) -> list[str]:
-    """Flags for a broker of about 200 MB that listens within a second or two."""
+def jvm_flags(broker: Broker, sharing: Sequence[str]) -> list[str]:
+    """Flags for a broker of about 200 MB that listens within a second or two. `sharing` names its class archive."""
     return [
         "-Xmx192m",
         "-XX:+UseSerialGC",
@@ -88,8 +89,7 @@ def jvm_flags(broker: Broker) -> list[str]:
         "-XX:ReservedCodeCacheSize=48m",
         "-Xss512k",
         "-XX:+ExitOnOutOfMemoryError",  # a broker that limps is worse than one that is restarted
-        "-XX:+AutoCreateSharedArchive",
-        f"-XX:SharedArchiveFile={broker.folder / 'classes.jsa'}",
+        *sharing,
         "-Xlog:disable",
         "-Xlog:all=error:stderr",
         "-Djava.awt.headless=true",
@@ -101,9 +101,9 @@ def jvm_flags(broker: Broker) -> list[str]:
     ]
 
 
-def broker_command(broker: Broker, java: Path, classpath: str) -> list[str]:
+def broker_command(broker: Broker, java: Path, classpath: str, sharing: Sequence[str] = ()) -> list[str]:
     """The command that is the broker."""
-    return [str(java), *jvm_flags(broker), "-cp", classpath, "kafka.Kafka", str(broker.properties_file)]
+    return [str(java), *jvm_flags(broker, sharing), "-cp", classpath, "kafka.Kafka", str(broker.properties_file)]
 
 
 def format_command(broker: Broker, java: Path, classpath: str, cluster_id: str) -> list[str]:

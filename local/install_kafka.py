@@ -10,7 +10,6 @@ at the end; an installation killed in the middle leaves only that other name, wh
 import fcntl
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -49,6 +48,11 @@ def classpath(home: Path | None = None) -> str:
     return os.pathsep.join(str(home / line) for line in lines)
 
 
+def archive_file(home: Path | None = None) -> Path:
+    """The archive of the broker's classes (see `share_classes`). It may be missing."""
+    return (home or kafka_home()) / "broker.jsa"
+
+
 def install_jars(home: Path) -> bool:
     """Resolve the broker's jars into `home`, all or nothing. Returns whether there was anything to do."""
     if (home / CLASSPATH_FILE).exists():
@@ -64,25 +68,6 @@ def install_jars(home: Path) -> bool:
         shutil.rmtree(building / "repository", ignore_errors=True)
         building.rename(home)
     return True
-
-
-def share_classes(program: Path) -> bool:
-    """Write the runtime's class-data archive, which its wheel leaves out: the broker then starts in half the time.
-
-    Returns whether it was written. A read-only installation only starts slower; that is no error.
-    """
-    archive = program.parent.parent / "lib" / "server" / "classes.jsa"
-    if archive.exists() or not os.access(archive.parent, os.W_OK):
-        return False
-    part = archive.with_name(f"classes.{os.getpid()}.part")
-    try:
-        command = [str(program), "-Xshare:dump", f"-XX:SharedArchiveFile={part}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            part.replace(archive)
-        return done.returncode == 0
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _resolve_patiently(building: Path) -> list[Path]:
@@ -126,14 +111,22 @@ def _locked(path: Path) -> Iterator[None]:
 def main() -> int:
     """Install what is missing and say so; silent and fast when nothing is."""
     home = kafka_home()
-    if not (home / CLASSPATH_FILE).exists():
-        print(f"Installing Apache Kafka {KAFKA_VERSION} into this environment (once, about 20 s) …", flush=True)
+    if (home / CLASSPATH_FILE).exists() and archive_file(home).exists():
+        return 0
+    print(f"Installing Apache Kafka {KAFKA_VERSION} into this environment (once, about 30 s) …", flush=True)
     try:
         install_jars(home)
     except Exception as error:
         print(f"Apache Kafka could not be installed: {error}", file=sys.stderr)
         return 1
-    share_classes(java())
+    from local.share_classes import archive_broker, archive_runtime  # these need what was just installed
+
+    try:
+        with _locked(home.parent / ".lock"):
+            archive_runtime(java())
+            archive_broker(home)
+    except Exception as error:
+        print(f"Kafka is installed, but will start slowly: {error}", file=sys.stderr)
     return 0
 
 

@@ -1,11 +1,15 @@
 """One format for what all stages say: time, stage, line. Colour only on a terminal that wants it."""
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
+from contracts.log import printable
+
 LONGEST = 16_384  # bytes; a longer line is split
+STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ")  # how our stages begin their lines
 COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
 
 
@@ -29,13 +33,6 @@ class LineSplitter:
         return [rest.decode("utf-8", "replace")] if rest else []
 
 
-def printable(line: str) -> str:
-    """The line with control characters shown, not obeyed: a stage may quote what a stranger sent."""
-    if line.isprintable():
-        return line
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in line)
-
-
 class LineWriter:
     """Writes lines to a terminal or a file. A reader that went away is no reason to stop the pipeline."""
 
@@ -47,18 +44,22 @@ class LineWriter:
         self._colours: dict[str, int] = {}
 
     def write(self, name: str, line: str) -> None:
-        """Write one line of one stage, with the time of now."""
-        self._put(f"{self._time()} {self._name(name)} {printable(line)}\n")
+        """Write one line of one stage, with the time that the line itself gives, else now."""
+        if stamp := STAMP.match(line):
+            moment, line = datetime.fromisoformat(stamp[1]), line[stamp.end() :]
+        else:
+            moment = datetime.now(UTC)
+        self._put(f"{self._time(moment)} {self._name(name)} {printable(line)}\n")
 
     def plain(self, text: str) -> None:
         """Write text as it is: what is meant for the person at the terminal."""
         self._put(text + "\n")
 
-    def _time(self) -> str:
-        now = datetime.now(UTC)
+    def _time(self, moment: datetime) -> str:
+        milliseconds = f"{moment.microsecond // 1000:03d}"
         if self._terminal:
-            return now.astimezone().strftime("%H:%M:%S.") + f"{now.microsecond // 1000:03d}"
-        return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+            return moment.astimezone().strftime("%H:%M:%S.") + milliseconds
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.") + milliseconds + "Z"
 
     def _name(self, name: str) -> str:
         padded = name.ljust(self._width)

@@ -8,8 +8,10 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +22,7 @@ from confluent_kafka.admin import AdminClient
 
 from local import die_with_parent, install_kafka
 from local.configure_kafka import HOST, Broker, broker_command, format_command, properties
+from local.stage import Stage
 
 STOP_GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 
@@ -35,8 +38,12 @@ class LocalKafka:
     thread that started it, so that a killed test run leaves nothing behind (see `die_with_parent`).
     """
 
-    def __init__(self, folder: Path, port: int, controller_port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, port: int, controller_port: int | None = None, sharing: Sequence[str] | None = None
+    ) -> None:
+        """`sharing` replaces the flags that name the broker's class archive."""
         self.broker = Broker(folder.resolve(), port, controller_port or port + 1)
+        self._sharing = sharing
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -53,7 +60,7 @@ class LocalKafka:
 
     def start(self, timeout: float = 60.0) -> None:
         """Start the broker and wait until it answers, at most `timeout` seconds. Raises KafkaFailed."""
-        command = die_with_parent.command(prepare(self.broker))
+        command = die_with_parent.command(prepare(self.broker, self._sharing))
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -100,7 +107,7 @@ class LocalKafka:
         self.stop()
 
 
-def prepare(broker: Broker) -> list[str]:
+def prepare(broker: Broker, sharing: Sequence[str] | None = None) -> list[str]:
     """Write the broker's properties, format its storage when that was never done, and return its command.
 
     Raises KafkaNotInstalled, or KafkaFailed when the storage cannot be formatted.
@@ -109,14 +116,36 @@ def prepare(broker: Broker) -> list[str]:
     broker.folder.mkdir(parents=True, exist_ok=True)
     broker.properties_file.write_text(properties(broker))
     if not broker.formatted:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = format_command(broker, java, classpath, cluster_id)
+        command = format_command(broker, java, classpath, new_cluster_id())
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise KafkaFailed(f"Kafka's storage in {broker.data} could not be formatted: {done.stderr or done.stdout}")
     if broker.log_file.exists():  # the broker truncates it, and what it said before it died is wanted most
         broker.log_file.replace(broker.log_file.with_suffix(".previous.log"))
-    return broker_command(broker, java, classpath)
+    if sharing is None:
+        archive = install_kafka.archive_file()
+        sharing = [f"-XX:SharedArchiveFile={archive}"] if archive.exists() else []
+    return broker_command(broker, java, classpath, sharing)
+
+
+def stage(broker: Broker, stop_order: int, name: str = "kafka") -> Stage:
+    """The broker as a supervised stage; give it the highest `stop_order` of all."""
+    ports = ["--port", str(broker.port), "--controller-port", str(broker.controller_port)]
+    return Stage(
+        name=name,
+        argv=[sys.executable, "-m", "local.run_kafka", "--dir", str(broker.folder.resolve()), *ports],
+        ready=lambda: answers(broker),
+        stop_order=stop_order,
+        log_file=broker.log_file,
+    )
+
+
+def new_cluster_id() -> str:
+    """A random UUID as Kafka writes it. One that begins with a dash would be taken for an option."""
+    while True:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not cluster_id.startswith("-"):
+            return cluster_id
 
 
 def answers(broker: Broker) -> bool:

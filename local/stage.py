@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+# sysexits.h, as our stages use them
+MEANINGS = {69: " (something it needs does not answer)", 78: " (its configuration is wrong)"}
+
 Ready = Callable[[], bool] | str | None
 
 
@@ -73,7 +76,7 @@ def check(stages: Sequence[Stage]) -> None:
 def ending(code: int) -> str:
     """How a process ended, in words."""
     if code >= 0:
-        return f"ended with exit code {code}"
+        return f"ended with exit code {code}{MEANINGS.get(code, '')}"
     try:
         return f"was killed by {signal.Signals(-code).name}"
     except ValueError:

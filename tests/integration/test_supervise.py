@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -24,19 +24,22 @@ Start = Callable[..., "Running"]
 class Running:
     """A supervisor in a process of its own, as `mailscope up` is."""
 
-    def __init__(self, data: Path, stages: list[dict[str, object]]) -> None:
+    def __init__(self, data: Path, stages: Sequence[dict[str, object]] = (), code: str = "") -> None:
         self.data = data
-        code = f"""
+        code = (
+            code
+            or f"""
 import asyncio, pathlib, sys
 from local.stage import Stage
 from local.supervise import Supervisor
 from local.lock_data import DataInUse
-stages = [Stage(s.pop("name"), [sys.executable, "-c", s.pop("code")], **s) for s in {stages!r}]
+stages = [Stage(s.pop("name"), [sys.executable, "-c", s.pop("code")], **s) for s in {list(stages)!r}]
 try:
     sys.exit(asyncio.run(Supervisor(stages, pathlib.Path({str(data)!r}), on_ready=lambda s: "WELCOME").run()))
 except DataInUse as error:
     sys.exit(str(error))
 """
+        )
         self.output = data.with_suffix(".out")
         with self.output.open("ab") as out:
             self.process = subprocess.Popen(
@@ -232,3 +235,31 @@ def test_a_stage_that_floods_its_output_is_heard_to_the_last_line(start: Start) 
     up = start({"name": "loud", "code": "for i in range(20000): print('line', i)", "once": True})
     up.wait_for("WELCOME")
     assert up.text().count(" line ") == 20000
+
+
+def test_the_real_broker_comes_back_after_a_kill_and_ends_in_time(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    code = f"""
+import asyncio, pathlib, sys
+from local.configure_kafka import Broker
+from local.run_kafka import stage
+from local.supervise import Supervisor
+broker = Broker(pathlib.Path({str(tmp_path / "kafka")!r}), {free_port()}, {free_port()})
+sys.exit(asyncio.run(Supervisor([stage(broker, stop_order=9)], pathlib.Path({str(tmp_path / "data")!r})).run()))
+"""
+    up = Running(tmp_path / "data", code=code)
+    try:
+        up.wait_for("all 1 stages are up", timeout=30)
+        first = up.pid("kafka")
+        os.kill(first, signal.SIGKILL)
+        up.wait_for("kafka was killed by SIGKILL")
+        deadline = time.monotonic() + 20
+        while up.stages()["kafka"]["state"] != "ready" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert up.stages()["kafka"]["state"] == "ready" and up.pid("kafka") != first
+        children = up.children()
+        up.ctrl_c()
+        assert up.process.wait(9) == 0
+        assert not still_there(children)
+    finally:
+        up.process.kill()
+        up.process.wait()

@@ -1,7 +1,7 @@
 import io
 import re
 
-from local.log_lines import LONGEST, LineSplitter, LineWriter, printable
+from local.log_lines import LONGEST, LineSplitter, LineWriter
 
 
 class Terminal(io.StringIO):
@@ -25,8 +25,15 @@ def test_an_endless_line_is_split_and_nothing_of_it_is_lost() -> None:
 
 
 def test_what_a_stranger_sent_cannot_drive_the_terminal() -> None:
-    assert printable("HELO \x1b[2Jevil\u202e") == "HELO \\x1b[2Jevil\\u202e"
-    assert printable("a\tb grüße") == "a\tb grüße"
+    out = Terminal()
+    LineWriter(out, environ={"NO_COLOR": "1"}).write("smtp", "HELO \x1b[2Jevil\u202e grüße")
+    assert out.getvalue().endswith("HELO \\x1b[2Jevil\\u202e grüße\n")
+
+
+def test_a_line_keeps_its_own_time_and_shows_it_once() -> None:
+    out = io.StringIO()
+    LineWriter(out, width=4).write("smtp", "2026-11-03T12:00:00.250Z INFO mailscope.smtp listening")
+    assert out.getvalue() == "2026-11-03T12:00:00.250Z smtp INFO mailscope.smtp listening\n"
 
 
 def test_no_colour_in_a_file() -> None:

@@ -18,6 +18,7 @@ def test_a_run_that_went_well_is_a_fresh_start() -> None:
 
 def test_endings_are_told_in_words() -> None:
     assert ending(3) == "ended with exit code 3"
+    assert ending(78) == "ended with exit code 78 (its configuration is wrong)"
     assert ending(-9) == "was killed by SIGKILL"
 
 
