@@ -41,6 +41,9 @@ class Store(Section):
         description="The log store: `clickhouse://user:password@host:8123/mailscope`, or `chdb:///folder` for the embedded "
         "engine; empty means the embedded engine in `data_dir`.",
     )
+    cluster: str = Field(
+        "", pattern=r"^[\w.{}-]*$", description="Name of a replicated ClickHouse cluster; the tables are then made ON CLUSTER."
+    )
     retention: Duration = Field(timedelta(days=21), description="How long the log keeps a mail and its events.")
     raw_retention: Duration = Field(timedelta(days=21), description="How long the raw message can be downloaded.")
     batch_rows: int = Field(10_000, ge=1, description="Rows after which the sink inserts.")

@@ -1,0 +1,31 @@
+"""The sink `clickhouse`: events, raw messages and dead letters into the log store."""
+
+import asyncio
+import logging
+
+from contracts import topics
+from contracts.open_store import Store
+from contracts.publish import Publisher
+from contracts.settings import Settings
+from sinks.insert_rows import Inserter
+from sinks.migrate_store import migrate_store
+from sinks.track_completeness import track_completeness
+
+_log = logging.getLogger("mailscope.clickhouse")
+
+
+async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event) -> None:
+    """Apply the schema, then insert until told to stop. Unavailable when the store does not answer at the start."""
+    for line in await asyncio.to_thread(migrate_store, store, settings):
+        _log.info("%s", line)
+    publisher = Publisher(settings.kafka_client)
+    await publisher.warm_up(topics.EVENTS)
+    inserter = Inserter(settings, store, publisher)
+    _log.info("inserting")
+    tracking = asyncio.create_task(track_completeness(settings, store, stop))
+    try:
+        await inserter.run(stop)
+    finally:
+        stop.set()
+        await tracking
+        await publisher.close(1)
