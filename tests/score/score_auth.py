@@ -14,9 +14,6 @@ ALLOWED_MISSES = {"spf_rfc7208": 1}
 
 
 async def main(corpora: Path) -> int:
-    if not corpora.is_dir():
-        print(f"no folder {corpora}", file=sys.stderr)
-        return 2
     messages = corpora / "dkim_messages"
     scores = {
         "spf_rfc7208": await score_spf(corpora / "spf_rfc7208"),
@@ -34,4 +31,7 @@ async def main(corpora: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/corpora"))))
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/corpora")
+    if not folder.is_dir():
+        sys.exit(f"no folder {folder}")
+    sys.exit(asyncio.run(main(folder)))

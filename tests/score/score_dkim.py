@@ -12,7 +12,7 @@ NOW = {"dkim": 1667843664.0, "arc": 1674137914.0}  # when the corpus says that i
 async def score_dkim(folder: Path, kind: str) -> tuple[int, int, list[str]]:
     """(right, total, one line for each miss). DKIM: the last signature passes; ARC: the chain passes."""
     right, total, misses = 0, 0, []
-    for file in sorted(folder.glob(f"{kind}-*.txt")):
+    for file in list_cases(folder, kind):
         total += 1
         records, raw = read_case(file)
         mail = Mail(raw, "192.0.2.1", "mx.example.org", "a@example.org", now=NOW[kind])
@@ -27,6 +27,10 @@ async def score_dkim(folder: Path, kind: str) -> tuple[int, int, list[str]]:
         else:
             misses.append(f"{kind} {file.name}: {detail}")
     return right, total, misses
+
+
+def list_cases(folder: Path, kind: str) -> list[Path]:
+    return sorted(folder.glob(f"{kind}-*.txt"))
 
 
 def read_case(file: Path) -> tuple[dict[str, dict[str, Any]], bytes]:

@@ -29,7 +29,7 @@ async def score_dmarc(folder: Path) -> tuple[int, int, list[str]]:
             found = await (_verify(call) if call["fn"] == "verifyDmarc" else _record(call))
             got = found if path == "$" else _follow(found, path)
             if not _holds(check, got):
-                wrong.append(f"{path} is {got!r}, wanted {check['op']} {check['value'] if 'value' in check else ''}")
+                wrong.append(f"{path} is {got!r}, wanted {check['op']} {check.get('value', '')}")
         if wrong:
             misses.append(f"dmarc {case['name']}: {'; '.join(wrong)}")
         else:
