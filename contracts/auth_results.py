@@ -152,7 +152,7 @@ class DnsEvidence(msgspec.Struct, frozen=True, omit_defaults=True):
     values: tuple[str, ...] = ()
 
 
-class SpfResult(msgspec.Struct, frozen=True, omit_defaults=True):
+class SpfResult(msgspec.Struct, frozen=True):
     """SPF for one connection (RFC 7208)."""
 
     result: SpfWord = SpfWord.NONE
@@ -171,7 +171,7 @@ class SpfResult(msgspec.Struct, frozen=True, omit_defaults=True):
     dns: tuple[DnsEvidence, ...] = ()
 
 
-class DkimResult(msgspec.Struct, frozen=True, omit_defaults=True):
+class DkimResult(msgspec.Struct, frozen=True):
     """One DKIM signature (RFC 6376, RFC 8301, RFC 8463)."""
 
     result: DkimWord = DkimWord.NONE
@@ -193,7 +193,7 @@ class DkimResult(msgspec.Struct, frozen=True, omit_defaults=True):
     dns: tuple[DnsEvidence, ...] = ()
 
 
-class DmarcAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+class DmarcAnswer(msgspec.Struct, frozen=True):
     """What RFC 7489 (public suffix list, pct) would have said, kept where it differs."""
 
     result: DmarcWord = DmarcWord.NONE
@@ -203,7 +203,7 @@ class DmarcAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     pct: int = 100
 
 
-class DmarcResult(msgspec.Struct, frozen=True, omit_defaults=True):
+class DmarcResult(msgspec.Struct, frozen=True):
     """DMARC for the From domain (RFC 9989)."""
 
     result: DmarcWord = DmarcWord.NONE
@@ -226,7 +226,7 @@ class DmarcResult(msgspec.Struct, frozen=True, omit_defaults=True):
     dns: tuple[DnsEvidence, ...] = ()
 
 
-class ArcResult(msgspec.Struct, frozen=True, omit_defaults=True):
+class ArcResult(msgspec.Struct, frozen=True):
     """The ARC chain (RFC 8617): verified and logged, it never overrides DMARC by itself."""
 
     result: ArcWord = ArcWord.NONE
@@ -246,7 +246,7 @@ class ArcResult(msgspec.Struct, frozen=True, omit_defaults=True):
     dns: tuple[DnsEvidence, ...] = ()
 
 
-class IprevResult(msgspec.Struct, frozen=True, omit_defaults=True):
+class IprevResult(msgspec.Struct, frozen=True):
     """The peer's reverse name, confirmed forward (RFC 8601 §3)."""
 
     result: IprevWord = IprevWord.PERMERROR
@@ -258,7 +258,7 @@ class IprevResult(msgspec.Struct, frozen=True, omit_defaults=True):
     dns: tuple[DnsEvidence, ...] = ()
 
 
-class AuthResults(msgspec.Struct, frozen=True, omit_defaults=True):
+class AuthResults(msgspec.Struct, frozen=True):
     """Everything that authentication found about one mail."""
 
     spf: SpfResult = SpfResult()

@@ -32,15 +32,27 @@ async def check_spf(
     if "." not in asked:
         return _with(base, Outcome(SpfWord.NONE, Reason.NO_DOMAIN), {})  # RFC 7208 §4.3
     known: dict[tuple[str, str], DnsAnswer] = {}
-    outcome = Outcome(SpfWord.TEMPERROR, Reason.DNS_BUDGET)
+    outcome = await evaluate_spf(peer_ip, sender, to_ascii_domain(helo) or helo, resolver, receiver, now, known)
+    return _with(base, outcome, known)
+
+
+async def evaluate_spf(
+    peer_ip: str,
+    sender: str,
+    helo: str,
+    resolver: Resolver,
+    receiver: str,
+    now: float,
+    known: dict[tuple[str, str], DnsAnswer],
+) -> Outcome:
+    """Run, fetch what was missing into `known`, run again."""
     for _ in range(MAX_RUNS):
         try:
-            outcome = run_spf(peer_ip, sender, to_ascii_domain(helo) or helo, receiver, now, known)
-            break
+            return run_spf(peer_ip, sender, helo, receiver, now, known)
         except NeedsLookup as needs:
             for name, rtype in needs.questions:
                 known[name, rtype] = await resolver.query(name, rtype)
-    return _with(base, outcome, known)
+    return Outcome(SpfWord.TEMPERROR, Reason.DNS_BUDGET)
 
 
 def _with(base: SpfResult, outcome: Outcome, known: dict[tuple[str, str], DnsAnswer]) -> SpfResult:

@@ -32,6 +32,7 @@ class Outcome(msgspec.Struct, frozen=True):
     mechanism: str = ""
     explanation: str = ""
     detail: str = ""
+    lookups: int = 0  # terms that needed DNS; ten are allowed (RFC 7208 §4.6.4)
 
 
 def run_spf(
@@ -121,7 +122,7 @@ class AnsweringQuery(spf.query):  # type: ignore[misc]
         own = explanation if result is SpfWord.FAIL and explanation != spf.EXPLANATIONS["fail"] else ""
         detail = explanation if result in (SpfWord.PERMERROR, SpfWord.TEMPERROR) else ""
         reason = self._reason(result, detail)
-        return Outcome(result, reason, self.top_record, str(self.mechanism or ""), own, detail)
+        return Outcome(result, reason, self.top_record, str(self.mechanism or ""), own, detail, self.lookups)
 
     def _reason(self, result: SpfWord, detail: str) -> Reason:
         match result:
