@@ -93,6 +93,9 @@ def jvm_flags(broker: Broker, sharing: Sequence[str]) -> list[str]:
         "-Xlog:disable",
         "-Xlog:all=error:stderr",
         "-Djava.awt.headless=true",
+        # Kafka unmaps its indexes by the one and unpacks lz4 by the other; Java would warn of both at each start.
+        "--sun-misc-unsafe-memory-access=allow",
+        "--enable-native-access=ALL-UNNAMED",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX",

@@ -10,6 +10,7 @@ from contracts.log import printable
 
 LONGEST = 16_384  # bytes; a longer line is split
 STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ")  # how our stages begin their lines
+CURSOR = re.compile(r"^(?:\x08|\x1b\[\?25[hl])+")  # what a worker's spinner leaves in front of a line
 COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
 
 
@@ -45,6 +46,7 @@ class LineWriter:
 
     def write(self, name: str, line: str) -> None:
         """Write one line of one stage, with the time that the line itself gives, else now."""
+        line = CURSOR.sub("", line)
         if stamp := STAMP.match(line):
             moment, line = datetime.fromisoformat(stamp[1]), line[stamp.end() :]
         else:

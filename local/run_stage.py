@@ -158,7 +158,7 @@ class StageRunner:
         self._deaths.append(now)
         see = f" (see {self.stage.log_file})" if self.stage.log_file else ""
         self._say(f"{ending(code)} after {ran:.1f} s{see}; starting it again in {pause:.1f} s")
-        if len(self._deaths) == FLAPPING and now - self._deaths[0] < FLAPPING_WINDOW:
+        if (self.restarts + 1) % FLAPPING == 0 and now - self._deaths[0] < FLAPPING_WINDOW:
             self._say(
                 f"keeps ending: {self.restarts + 1} times so far, {FLAPPING} of them within {FLAPPING_WINDOW:g} s"
             )

@@ -10,9 +10,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from local.lock_data import lock_data
 from local.log_lines import LineWriter
@@ -21,6 +21,7 @@ from local.stage import Stage, State, check
 
 GRACE = 6.0  # seconds from the first SIGTERM until what still runs is killed
 LAST_GRACE = 2.5  # seconds more for the last to stop (the broker), which is asked when all others are gone
+RESERVE = 0.5  # seconds that each rank keeps for itself, however long those before it take
 LATE = 15.0  # seconds after which the supervisor says what it is still waiting for
 
 
@@ -83,8 +84,8 @@ class Supervisor:
         self._stop.set()
 
     async def _live(self, runner: StageRunner) -> None:
-        needed = [self._runners[name].was_ready.wait() for name in runner.stage.after]
-        await _first(self._stop.wait(), asyncio.gather(*needed))
+        needed = [self._runners[name].was_ready for name in runner.stage.after]
+        await _first(self._stop.wait(), _all(needed))
         if self._stop.is_set():
             runner.gone.set()
             return
@@ -101,13 +102,13 @@ class Supervisor:
 
     async def _welcome(self) -> None:
         started = time.monotonic()
-        everyone = asyncio.ensure_future(asyncio.gather(*(r.was_ready.wait() for r in self._runners.values())))
-        late = LATE
-        while not everyone.done():
-            await asyncio.wait([everyone], timeout=late)
-            if not everyone.done():
+        everyone = asyncio.create_task(_all([runner.was_ready for runner in self._runners.values()]))
+        try:
+            while not (await asyncio.wait([everyone], timeout=LATE))[0]:
                 missing = [f"{n} ({r.reason or r.state})" for n, r in self._runners.items() if not r.was_ready.is_set()]
                 self._writer.write("supervisor", f"still waiting for {', '.join(missing)}")
+        finally:
+            everyone.cancel()
         took = time.monotonic() - started
         self._writer.write("supervisor", f"all {len(self._runners)} stages are up after {took:.1f} s")
         if self._on_ready is not None and (text := self._on_ready(took)):
@@ -123,9 +124,9 @@ class Supervisor:
             for runner in self._runners.values():
                 if runner.stage.stop_order == rank:
                     runner.terminate()
-            # A slow stage does not hold up the next rank for ever: it goes on ending beside it.
-            share = GRACE * (number + 1) / max(1, len(ranks) - 1)
-            until = time.monotonic() + LAST_GRACE if last and len(ranks) > 1 else begun + share
+            until = begun + deadline(number, len(ranks))
+            if last and len(ranks) > 1:
+                until = time.monotonic() + LAST_GRACE
             asked = [runner for runner in self._runners.values() if runner.stage.stop_order <= rank]
             await self._gone(asked, until)
             if self._kill.is_set():
@@ -134,7 +135,7 @@ class Supervisor:
                 for runner in asked:
                     if not runner.gone.is_set():
                         runner.kill()
-                await asyncio.gather(*(runner.gone.wait() for runner in asked))
+                await _all([runner.gone for runner in asked])
         took = time.monotonic() - begun
         killed = [name for name, runner in self._runners.items() if runner.killed]
         for name in killed:
@@ -143,8 +144,8 @@ class Supervisor:
         return killed
 
     async def _gone(self, runners: list[StageRunner], until: float) -> None:
-        all_gone = asyncio.gather(*(runner.gone.wait() for runner in runners))
-        await _first(all_gone, self._kill.wait(), at_most=max(0.0, until - time.monotonic()))
+        gone = _all([runner.gone for runner in runners])
+        await _first(gone, self._kill.wait(), at_most=max(0.0, until - time.monotonic()))
 
     def _changed(self) -> None:
         """Write `stages.json`, whole or not at all."""
@@ -163,11 +164,25 @@ class Supervisor:
         part.replace(path)
 
 
-async def _first(*awaited: Awaitable[object], at_most: float | None = None) -> None:
+def deadline(number: int, ranks: int) -> float:
+    """Seconds after which rank `number` of `ranks` holds up the next one no longer; it goes on ending beside it.
+
+    The first may take almost all of GRACE, since those after it need what it is waiting for; each keeps a RESERVE.
+    """
+    others = max(1, ranks - 1)  # the last has a time of its own
+    return GRACE - min(RESERVE, GRACE / others) * (others - 1 - min(number, others - 1))
+
+
+async def _first(*awaited: Coroutine[Any, Any, object], at_most: float | None = None) -> None:
     """Wait until the first of them ends (or the time is over) and forget the others."""
-    futures = [asyncio.ensure_future(each) for each in awaited]
+    futures = [asyncio.create_task(each) for each in awaited]
     try:
         await asyncio.wait(futures, timeout=at_most, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for future in futures:
             future.cancel()
+
+
+async def _all(events: Iterable[asyncio.Event]) -> None:
+    for event in events:
+        await event.wait()

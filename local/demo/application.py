@@ -5,6 +5,7 @@ import itertools
 import random
 from collections.abc import Callable
 from email.utils import parseaddr
+from typing import Any
 
 import httpx
 
@@ -17,7 +18,7 @@ PAUSE = 5.0  # seconds from then on
 TROUBLE = 0.35  # share of invitations that go to an address with trouble
 WAITING = 100  # notifications that are not sent yet; more are forgotten
 
-Fields = dict[str, object]
+Fields = dict[str, Any]
 
 
 def invitation(address: str, inviter: str) -> Fields:
@@ -74,8 +75,8 @@ class Application:
             group.create_task(self._notify())
 
     async def _invite(self) -> None:
-        people = [f"{person.local_part}@{each.name}" for each in DOMAINS for person in each.people]
-        inviters = [person.name for each in DOMAINS for person in each.people]
+        people = [f"{person.local_part}@{each.name}" for each in DOMAINS for person in each.people if not person.role]
+        inviters = [person.name for each in DOMAINS for person in each.people if not person.role]
         troubles = itertools.cycle(OUTBOUND_TROUBLE)
         for number in itertools.count():
             first = number < 2 * len(OUTBOUND_TROUBLE)
@@ -95,4 +96,4 @@ class Application:
             self._say(f"send API does not answer: {error!r}")
             return
         outcome = "accepted" if answer.status_code == 202 else f"{answer.status_code} {answer.text[:200]}"
-        self._say(f"{fields['stream']} to {fields['to']}: {outcome}")  # a list of one, as the API takes it
+        self._say(f"{fields['stream']} to {', '.join(fields['to'])}: {outcome}")

@@ -13,6 +13,7 @@ class Person:
 
     name: str
     local_part: str
+    role: bool = False  # a shared mailbox: it asks no questions
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,21 @@ DOMAINS = (
     ),
     Domain(
         "partner.example", "127.0.0.12", "127.0.1.12", "v=DMARC1; p=reject", "-all", False,
-        (Person("Joanna Weber", "joanna.weber"), Person("Sales Team", "team"), Person("Ravi Patel", "ravi.patel")),
+        (
+            Person("Joanna Weber", "joanna.weber"), Person("Ravi Patel", "ravi.patel"),
+            Person("Sales Team", "team", role=True),
+        ),
     ),
     Domain(
         "shop.example", "127.0.0.13", "127.0.1.13", "v=DMARC1; p=none", "~all", False,
-        (Person("Shop News", "news"), Person("Zoë Dupont", "zoe.dupont"), Person("Igor Novak", "igor.novak")),
+        (
+            Person("Shop News", "news", role=True), Person("Zoë Dupont", "zoe.dupont"),
+            Person("Igor Novak", "igor.novak"),
+        ),
     ),
     Domain(
         "bank.example", "127.0.0.14", "127.0.1.14", "v=DMARC1; p=reject", "-all", False,
-        (Person("Bank Service", "service"), Person("Klára Horák", "klara.horak")),
+        (Person("Bank Service", "service", role=True), Person("Klára Horák", "klara.horak")),
     ),
 )  # fmt: skip
 

@@ -211,7 +211,7 @@ class Writer:
         return domain(name), self._person(name)
 
     def _person(self, name: str) -> Person:
-        return self._dice.choice(domain(name).people)
+        return self._dice.choice([person for person in domain(name).people if not person.role])
 
     def _text(self, subject: str, text: str) -> EmailMessage:
         mail = EmailMessage(policy=POLICY)
@@ -241,4 +241,4 @@ class Writer:
 
 def is_known(address: str) -> bool:
     """Whether the address belongs to one of the people of the cast."""
-    return any(address == f"{p.local_part}@{d.name}" for d in DOMAINS for p in d.people)
+    return any(address == f"{p.local_part}@{d.name}" for d in DOMAINS for p in d.people if not p.role)

@@ -33,7 +33,8 @@ def test_what_a_stranger_sent_cannot_drive_the_terminal() -> None:
 def test_a_line_keeps_its_own_time_and_shows_it_once() -> None:
     out = io.StringIO()
     LineWriter(out, width=4).write("smtp", "2026-11-03T12:00:00.250Z INFO mailscope.smtp listening")
-    assert out.getvalue() == "2026-11-03T12:00:00.250Z smtp INFO mailscope.smtp listening\n"
+    LineWriter(out, width=4).write("smtp", "\x08\x1b[?25h2026-11-03T12:00:00.250Z INFO mailscope.smtp listening")
+    assert out.getvalue() == "2026-11-03T12:00:00.250Z smtp INFO mailscope.smtp listening\n" * 2
 
 
 def test_no_colour_in_a_file() -> None:
