@@ -35,6 +35,7 @@ from processors.authentication.check_iprev import check_iprev
 from processors.authentication.check_spf import check_spf
 from processors.authentication.explain import explain
 from processors.authentication.find_author import Author, find_author
+from processors.authentication.strip_auth_results import is_ours
 
 MAX_QUERIES = 150  # look-ups that one mail may cause
 MAX_SECONDS = 20.0  # and how long they may take altogether (RFC 7208 §4.6.4 suggests the same for SPF)
@@ -86,7 +87,7 @@ async def authenticate(mail: Mail, resolver: Resolver) -> AuthResults:
         dmarc=evaluation.result,
         arc=arc,
         iprev=iprev,
-        flags=tuple(flag.value for flag in _flags(message, author)),
+        flags=tuple(flag.value for flag in _flags(message, author, mail.authserv_id)),
         header_from=author.address,
         from_domain=author.domains[0] if author.domains else "",
         helo=cut(mail.helo, 256),
@@ -130,8 +131,11 @@ async def _evaluate(
     return worst
 
 
-def _flags(message: Message, author: Author) -> list[Flag]:
+def _flags(message: Message, author: Author, authserv_id: str) -> list[Flag]:
     flags = [*message.flags, *author.flags]
+    claims = message.all(b"authentication-results")
+    if authserv_id and any(is_ours(field.value, authserv_id) for field in claims):
+        flags.append(Flag.FORGED_AUTH_RESULTS)
     if sum(field.name == b"dkim-signature" for field in message.fields) > MAX_SIGNATURES:
         flags.append(Flag.TOO_MANY_SIGNATURES)
     return flags

@@ -16,16 +16,16 @@ def strip_auth_results(raw: bytes, authserv_id: str) -> bytes:
     return b"".join(part for part, ours in _split(raw, authserv_id) if not ours)
 
 
-def has_auth_results(raw: bytes, authserv_id: str) -> bool:
-    """True where a field claims to be ours."""
-    return any(ours for _, ours in _split(raw, authserv_id))
+def is_ours(value: bytes, authserv_id: str) -> bool:
+    """True where a field's value claims our authserv-id."""
+    return claimed_id(value[:MAX_VALUE].decode("utf-8", "replace")) == _canonical(authserv_id)
 
 
 def claimed_id(value: str) -> str:
     """The authserv-id of a field's value: comments skipped, quotes undone, in lower case (RFC 8601 §2.2)."""
     depth = 0
     found = ""
-    for token in _TOKEN.findall(value[:MAX_VALUE]):
+    for token in _TOKEN.findall(value):
         if token == "(":
             depth += 1
         elif token == ")" and depth:
@@ -39,13 +39,16 @@ def claimed_id(value: str) -> str:
             found += re.sub(r"\\(.)", r"\1", token[1:-1], flags=re.DOTALL)
         else:
             found += token
-    return to_ascii_domain(found) or found.lower()
+    return _canonical(found)
+
+
+def _canonical(name: str) -> str:
+    return to_ascii_domain(name) or name.strip().lower()
 
 
 def _split(raw: bytes, authserv_id: str) -> list[tuple[bytes, bool]]:
     """The message in pieces; a piece is ours or kept. The body is the last piece."""
-    wanted = to_ascii_domain(authserv_id) or authserv_id.lower()
-    if not wanted or _NAME.search(raw) is None:
+    if not authserv_id or _NAME.search(raw) is None:
         return [(raw, False)]
     pieces: list[tuple[bytes, bool]] = []
     position = kept_from = 0
@@ -59,7 +62,7 @@ def _split(raw: bytes, authserv_id: str) -> list[tuple[bytes, bool]]:
         while raw[position : position + 1] in (b" ", b"\t"):
             position = _end_of_line(raw, position)
         field = raw[start:position]
-        if claimed_id(field.partition(b":")[2].decode("utf-8", "replace")) == wanted:
+        if is_ours(field.partition(b":")[2], authserv_id):
             pieces += [(raw[kept_from:start], False), (field, True)]
             kept_from = position
     return [*pieces, (raw[kept_from:], False)]
