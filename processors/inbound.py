@@ -15,8 +15,8 @@ from contracts.raw_message import Envelope, RawType, decode_headers
 from contracts.resolve_dns import DnsResolver
 from contracts.settings import Settings
 from processors import authentication
-from processors.authentication.write_headers import forward_headers
-from processors.process_mail import Mail, Outcome, process_inbound, process_outbound, process_refused
+from processors.head_forward import head_forward
+from processors.process_mail import Mail, Outcome, process_inbound, process_outbound, process_refused, process_unusable
 from processors.publish_events import SOURCE, dispatch_record, event_records
 from processors.run_app import Handle, Source, letter_for, run_app
 
@@ -38,14 +38,14 @@ def _start(settings: Settings, bounces: BounceAddresses) -> Handle:
     async def handle(source: Source) -> list[list[Record]]:
         envelope = decode_headers(source.headers)
         try:
-            outcome = await _process(source, envelope)
-        except (InvalidEvent, Unavailable):
+            return _records(envelope, await _process(source, envelope))
+        except Unavailable:
             raise
         except Exception as error:  # one message must not hold up the others: kept aside, and told in the log
             _log.exception("a message crashed the processors: %s", envelope.mail_id)
-            why = InvalidEvent("crashed", f"{type(error).__name__}: {error}")
-            return [[letter_for("processors.inbound", why, source)]]
-        return _records(envelope, outcome)
+            why = error if isinstance(error, InvalidEvent) else InvalidEvent("crashed", f"{type(error).__name__}: {error}")
+            letter = letter_for("processors.inbound", why, source)
+            return [[letter], *_records(envelope, process_unusable(envelope, why.reason))]
 
     async def _process(source: Source, envelope: Envelope) -> Outcome:
         if envelope.type is RawType.REFUSED:
@@ -73,7 +73,7 @@ def _start(settings: Settings, bounces: BounceAddresses) -> Handle:
             settings,
             bounces,
             clock.now(),
-            lambda recipient: forward_headers(envelope, recipient, auth, octets, settings.authserv_id),
+            lambda recipient: head_forward(envelope, recipient, auth, octets, settings.authserv_id),
         )
 
     return handle

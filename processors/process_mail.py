@@ -63,6 +63,28 @@ def process_refused(envelope: Envelope) -> Outcome:
     return out
 
 
+def process_unusable(envelope: Envelope, why: str) -> Outcome:
+    """A mail that crashed the processors: held as a dead letter, and `failed` in the log. The sender hears 250: we have it."""
+    out = Outcome()
+    for recipient in envelope.recipients:
+        out.events.append(
+            MailEvent(
+                mail_id=envelope.mail_id,
+                recipient=recipient,
+                direction=envelope.direction,
+                status=Status.FAILED,
+                terminal=True,
+                occurred_at=envelope.received_at,
+                reason=Reason.INTERNAL_ERROR,
+                detail=f"the message is kept in mail.deadletter ({why}); replay it after the cause is mended",
+                mail=summarise(envelope, Message([], b"", []), None, ""),
+            )
+        )
+    if envelope.verdict_partition is not None:
+        out.reply = f"250 2.0.0 Accepted as {envelope.mail_id}"
+    return out
+
+
 def process_inbound(
     mail: Mail, settings: Settings, bounces: BounceAddresses, now: datetime, prepend: Prepend
 ) -> Outcome:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from contracts import topics
+from contracts.health import Readiness
 from contracts.open_store import Store
 from contracts.publish import Publisher
 from contracts.settings import Settings
@@ -14,13 +15,14 @@ from sinks.track_completeness import track_completeness
 _log = logging.getLogger("mailscope.clickhouse")
 
 
-async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event) -> None:
+async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event, readiness: Readiness) -> None:
     """Apply the schema, then insert until told to stop. Unavailable when the store does not answer at the start."""
     for line in await asyncio.to_thread(migrate_store, store, settings):
         _log.info("%s", line)
     publisher = Publisher(settings.kafka_client)
     await publisher.warm_up(topics.EVENTS)
     inserter = Inserter(settings, store, publisher)
+    readiness.set()
     _log.info("inserting")
     tracking = asyncio.create_task(track_completeness(settings, store, stop))
     try:

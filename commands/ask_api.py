@@ -1,0 +1,53 @@
+"""Asking the API from the command line: where it is, the token, and errors as one sentence."""
+
+import os
+from typing import Any, NoReturn
+
+import click
+import httpx
+
+from contracts.errors import ConfigurationError
+from contracts.load_settings import load_settings
+from contracts.settings import Settings
+
+
+def settings_or_leave() -> Settings:
+    """The settings of this folder; ends the command with a sentence when they cannot be used."""
+    try:
+        return load_settings()
+    except ConfigurationError as error:
+        leave(str(error), 78)
+
+
+def ask_api(method: str, path: str, **options: Any) -> Any:
+    """The JSON answer of the API. The token comes from MAILSCOPE_TOKEN, else from `admin-token` in the data folder."""
+    settings = settings_or_leave()
+    base = settings.console.base_url
+    headers = {"Authorization": f"Bearer {_token(settings)}", **options.pop("headers", {})}
+    try:
+        response = httpx.request(method, f"{base}/api/v1{path}", headers=headers, timeout=60, trust_env=False, **options)
+    except httpx.HTTPError as error:
+        leave(f"{base} does not answer ({error}): is Mailscope running? `mailscope doctor` tells more", 69)
+    if response.is_error:
+        try:
+            leave(str(response.json()["error"]["message"]), 1)
+        except (ValueError, KeyError, TypeError):
+            leave(f"{base} answered {response.status_code}", 1)
+    return response.json()
+
+
+def leave(message: str, code: int) -> NoReturn:
+    """End the command."""
+    click.echo(f"mailscope: {message}", err=True)
+    raise SystemExit(code)
+
+
+def _token(settings: Settings) -> str:
+    given = os.environ.get("MAILSCOPE_TOKEN")
+    if given:
+        return given
+    path = settings.data_dir / "admin-token"
+    try:
+        return path.read_text().strip()
+    except OSError:
+        leave(f"no token: set MAILSCOPE_TOKEN, or MAILSCOPE_DATA_DIR to the folder that holds admin-token ({path} is missing)", 78)

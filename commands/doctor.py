@@ -1,0 +1,143 @@
+"""`mailscope doctor`: look at everything that the pipeline needs, and say what to do about what is wrong."""
+
+import asyncio
+import shutil
+import socket
+from collections.abc import Callable
+
+import click
+import httpx
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from commands.ask_api import settings_or_leave
+from commands.check_config import look_through
+from contracts.apply_topics import pipeline_topics
+from contracts.errors import ConfigurationError, Unavailable
+from contracts.open_store import Store
+from contracts.resolve_dns import DnsResolver
+from contracts.settings import Settings
+
+Finding = tuple[bool, str, str]  # good, what was seen, what to do
+
+
+@click.command()
+def doctor() -> None:
+    """Check configuration, DNS, broker, store, ports and disk; exit 1 when something is wrong."""
+    settings = settings_or_leave()
+    good = True
+    checks: list[Callable[[Settings], Finding]] = [_configuration, _dns, _broker, _topics, _store, _console, _smtp, _disk]
+    for check in checks:
+        fine, seen, advice = check(settings)
+        good &= fine
+        mark = click.style("ok  ", fg="green") if fine else click.style("FAIL", fg="red", bold=True)
+        click.echo(f"{mark} {seen}" + (f"\n     {advice}" if advice else ""))
+    raise SystemExit(0 if good else 1)
+
+
+def _configuration(settings: Settings) -> Finding:
+    problems, hints = look_through(settings)
+    return not problems, "configuration", "\n     ".join([*problems, *(f"note: {hint}" for hint in hints)])
+
+
+def _dns(settings: Settings) -> Finding:
+    servers = ", ".join(settings.dns.nameservers) or "the system's name servers"
+    domain = next(iter(settings.inbound.domains), "example.com")
+
+    async def ask() -> str:
+        resolver = DnsResolver(settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds())
+        return (await resolver.query(domain, "MX")).status.value
+
+    try:
+        status = asyncio.run(ask())
+    except Exception as error:  # no resolver configured on this machine, for one
+        return False, f"DNS: {type(error).__name__}: {error}", "set dns.nameservers in mailscope.yaml"
+    if status in ("servfail", "timeout"):
+        return False, f"DNS: {servers}: {status} for {domain} MX", "check dns.nameservers, and that port 53 is reachable"
+    return True, f"DNS: {servers} answer ({domain} MX: {status})", ""
+
+
+def _admin(settings: Settings) -> AdminClient:
+    return AdminClient({**settings.kafka_client, "log_level": 2, "error_cb": lambda error: None})
+
+
+def _broker(settings: Settings) -> Finding:
+    try:
+        metadata = _admin(settings).list_topics(timeout=5)
+    except KafkaException as error:
+        advice = "start the pipeline (`make up`), or set kafka.bootstrap to your brokers"
+        return False, f"Kafka at {settings.kafka.bootstrap} does not answer: {error.args[0].str()}", advice
+    return True, f"Kafka at {settings.kafka.bootstrap}: {len(metadata.brokers)} broker(s)", ""
+
+
+def _topics(settings: Settings) -> Finding:
+    try:
+        present = _admin(settings).list_topics(timeout=5).topics
+    except KafkaException:
+        return False, "topics: not known, since Kafka does not answer", ""
+    missing = [topic.name for topic in pipeline_topics(settings) if topic.name not in present]
+    if missing:
+        return False, f"topics are missing: {', '.join(missing)}", "run `mailscope topics apply`"
+    return True, f"topics: all {len(pipeline_topics(settings))} are there", ""
+
+
+def _store(settings: Settings) -> Finding:
+    if settings.embedded_store:
+        ready, text = _readyz(settings)
+        if ready:
+            return True, f"log store: embedded in the console's process ({settings.store_dsn})", ""
+        if text:
+            return True, "log store: embedded; the console's process has it open", ""
+    try:
+        Store(settings).ping()
+    except (Unavailable, ConfigurationError) as error:
+        return False, f"log store: {error}", "check store.dsn, and that the server runs"
+    return True, f"log store: {'embedded' if settings.embedded_store else 'ClickHouse'} answers", ""
+
+
+def _readyz(settings: Settings) -> tuple[bool, str]:
+    try:
+        response = httpx.get(f"{settings.console.base_url}/readyz", timeout=5, trust_env=False)
+    except httpx.HTTPError:
+        return False, ""
+    return response.status_code == 200, response.text.strip()
+
+
+def _console(settings: Settings) -> Finding:
+    ready, text = _readyz(settings)
+    base = settings.console.base_url
+    if ready:
+        return True, f"console: {base} is ready", ""
+    if text:
+        return False, f"console: {base} is not ready: {text}", "read the log of the stage that is named"
+    return _port(settings.console.host, settings.console.port, "console")
+
+
+def _smtp(settings: Settings) -> Finding:
+    host, port = settings.smtp.host, settings.smtp.port
+    try:
+        with socket.create_connection((host, port), 3) as connection:
+            greeting = connection.recv(200).decode("ascii", "replace").strip()
+    except OSError:
+        return _port(host, port, "SMTP")
+    if "Mailscope" not in greeting:
+        return False, f"SMTP: something else listens on {host}:{port}: {greeting[:80]}", "stop it, or set smtp.port"
+    return True, f"SMTP: {host}:{port} greets", ""
+
+
+def _port(host: str, port: int, name: str) -> Finding:
+    """Nothing of ours listens: is the port free?"""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return False, f"{name}: {host}:{port} is taken ({error.strerror})", "stop what uses it, or set MAILSCOPE_PORT_BASE"
+    return False, f"{name}: nothing listens on {host}:{port}", "start the pipeline (`make up`)"
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.data_dir if settings.data_dir.exists() else settings.data_dir.absolute().parent
+    free = shutil.disk_usage(folder).free
+    seen = f"disk: {free >> 30} GiB free for {settings.data_dir}"
+    return (True, seen, "") if free > 2 << 30 else (False, seen, "make room: Kafka and the store need at least 2 GiB")

@@ -1,0 +1,77 @@
+"""`mailscope replay`: dead letters go back to where they came from."""
+
+import time
+import uuid
+
+import click
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+from commands.ask_api import leave, settings_or_leave
+from contracts import topics
+from contracts.dead_letter import HEADER, read_dead_letter
+from contracts.errors import InvalidEvent
+from contracts.log import printable
+
+
+@click.command()
+@click.option("--reason", help="Only those with this reason.")
+@click.option("--stage", help="Only those of this stage.")
+@click.option("--topic", help="Only those that came from this topic.")
+@click.option("--yes", is_flag=True, help="Publish them; without it they are only listed.")
+def replay(reason: str | None, stage: str | None, topic: str | None, yes: bool) -> None:
+    """List the dead letters, and with --yes publish them again to the topics that they came from.
+
+    Their events have the ids that they would have had, so nothing is logged twice.
+    """
+    settings = settings_or_leave()
+    found = again = 0
+    producer = Producer({**settings.kafka_client, "enable.idempotence": True, "partitioner": "murmur2_random", "log_level": 2})
+    failed: list[str] = []
+    for message in _dead_letters(settings.kafka_client):
+        try:
+            letter = read_dead_letter(message.headers())
+        except InvalidEvent as why:
+            click.echo(f"{message.topic()}[{message.partition()}]@{message.offset()}  cannot be read: {why}")
+            continue
+        if (reason, stage, topic) != tuple(
+            given and value for given, value in ((reason, letter.reason), (stage, letter.stage), (topic, letter.topic))
+        ):
+            continue
+        found += 1
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(message.timestamp()[1] / 1000))
+        place = f"{letter.topic}[{letter.partition}]@{letter.offset}"
+        click.echo(f"{when}  {letter.stage}  {letter.reason}  {place}  {printable(letter.detail)}")
+        if yes:
+            headers = [(name, value) for name, value in message.headers() or [] if name != HEADER]
+            producer.produce(
+                letter.topic,
+                key=message.key(),
+                value=message.value(),
+                headers=headers,
+                on_delivery=lambda error, _: failed.append(str(error)) if error else None,
+            )
+            again += 1
+    if producer.flush(30) or failed:
+        leave(f"not all were published: {failed[:1] or 'Kafka did not acknowledge in time'}", 69)
+    click.echo(f"{found} dead letters, {again} published again" + ("" if yes else " (use --yes to publish them)"), err=True)
+
+
+def _dead_letters(kafka: dict[str, str]):  # type: ignore[no-untyped-def]
+    consumer = Consumer(
+        {**kafka, "group.id": f"mailscope-replay-{uuid.uuid4()}", "enable.auto.commit": False, "log_level": 2, "error_cb": lambda error: None}
+    )
+    try:
+        for number in consumer.list_topics(topics.DEADLETTER, 5.0).topics[topics.DEADLETTER].partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topics.DEADLETTER, number), 5.0)
+            consumer.assign([TopicPartition(topics.DEADLETTER, number, low)])
+            while low < high:
+                message = consumer.poll(10.0)
+                if message is None:
+                    break
+                if message.error() is None and message.offset() < high:
+                    yield message
+                low = (message.offset() or 0) + 1
+    except KafkaException as error:
+        leave(f"Kafka does not answer: {error}", 69)
+    finally:
+        consumer.close()

@@ -1,0 +1,59 @@
+"""`mailscope tail`: the public status topics as they are written."""
+
+import json
+import uuid
+
+import click
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from commands.ask_api import leave, settings_or_leave
+from commands.format_row import format_row
+from contracts import topics
+from contracts.codec import decode_envelope
+from contracts.errors import InvalidEvent
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The CloudEvents as they stand in Kafka, one a line.")
+@click.option("--last", type=click.IntRange(0, 10_000), default=10, show_default=True, help="Begin with the newest N of each partition.")
+def tail(as_json: bool, last: int) -> None:
+    """Follow every change of status, as it happens. Ctrl-C ends it."""
+    settings = settings_or_leave()
+    consumer = Consumer(
+        {
+            **settings.kafka_client,
+            "group.id": f"mailscope-tail-{uuid.uuid4()}",
+            "enable.auto.commit": False,
+            "fetch.wait.max.ms": 100,
+            "log_level": 2,
+            "error_cb": lambda error: None,
+        }
+    )
+    try:
+        places = []
+        for topic in (topics.STATUS_INBOUND, topics.STATUS_OUTBOUND):
+            for number in consumer.list_topics(topic, 5.0).topics[topic].partitions:
+                low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), 5.0)
+                places.append(TopicPartition(topic, number, max(low, high - last)))
+        consumer.assign(places)
+    except KafkaException:
+        leave(f"Kafka at {settings.kafka.bootstrap} does not answer: is Mailscope running? `mailscope doctor` tells more", 69)
+    try:
+        while True:
+            message = consumer.poll(0.5)
+            if message is None or message.error() is not None:
+                continue
+            value = message.value() or b""
+            if as_json:
+                click.echo(value)
+                continue
+            try:
+                change = json.loads(decode_envelope(value).data)
+            except (InvalidEvent, ValueError) as error:
+                click.echo(f"a record that cannot be read: {error}", err=True)
+                continue
+            click.echo(format_row(change, change["occurred_at"]))
+    except (KeyboardInterrupt, BrokenPipeError):
+        pass
+    finally:
+        consumer.close()
