@@ -90,7 +90,8 @@ def signed_names(message: Message) -> list[bytes]:
 def sign_fields(name: bytes, tags: str, message: Message, names: list[bytes], key: SigningKey) -> bytes:
     """Sign `names` and the body under the field `name` that begins with `tags`; shared with ARC."""
     body_hash = base64.b64encode(hash_body(message.body, True, None)[0]).decode("ascii")
-    listed = textwrap.wrap(": ".join(item.decode("ascii") for item in names), 70)
+    joined = ": ".join(item.decode("ascii") for item in names)
+    listed = textwrap.wrap(joined, 70, break_long_words=False, break_on_hyphens=False)
     value = f" {tags};\r\n\th=" + "\r\n\t ".join(listed) + f";\r\n\tbh={body_hash};\r\n\tb="
     own = Field(name.lower(), name + b":" + value.encode("ascii"), len(name))
     digest = hash_fields(hashlib.sha256(), select_fields(message.fields, names), own, relaxed=True)
