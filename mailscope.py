@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sys
-from typing import NoReturn
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -20,7 +21,11 @@ from contracts.health import Readiness
 from contracts.load_settings import load_settings
 from contracts.settings import Settings
 from contracts.stage import EX_CONFIG, EX_UNAVAILABLE, run_stage
-from processors.authentication.command import authenticate, check_domain
+from processors.authentication.command import authenticate_command, check_domain_command
+
+if TYPE_CHECKING:
+    from contracts.open_store import Store
+    from local.stage import Stage
 
 health_port = click.option(
     "--health-port", type=int, default=0, show_default=True, help="Offset of /metrics and /readyz from metrics.port."
@@ -116,7 +121,9 @@ def sinks_clickhouse(health_port: int) -> None:
 
 
 @cli.command()
-@click.option("--with-sink", is_flag=True, help="Run the ClickHouse sink in this process, as the embedded store demands.")
+@click.option(
+    "--with-sink", is_flag=True, help="Run the ClickHouse sink in this process, as the embedded store demands."
+)
 def console(with_sink: bool) -> None:
     """Serve the console, the API and the send hook."""
     sys.exit(run_stage("console", _run_console_with_sink if with_sink else _run_console, None))
@@ -187,7 +194,7 @@ def config() -> None:
 
 
 config.add_command(check_config)
-for command in (doctor, search, show, tail, send, replay, explain, authenticate, check_domain):
+for command in (doctor, search, show, tail, send, replay, explain, authenticate_command, check_domain_command):
     cli.add_command(command)
 
 
@@ -220,10 +227,11 @@ async def _run_console_with_sink(settings: Settings, stop: asyncio.Event, readin
     await asyncio.gather(sink, serve, watch)
 
 
-async def _serve(settings: Settings, store: object, stop: asyncio.Event, why_not_ready: object) -> None:
+async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_not_ready: Callable[[], str]) -> None:
     from console.authorise import authorised
     from console.serve_console import create_app, serve_console
     from console.tokens import ensure_admin_token
+
     from contracts.publish import Publisher
     from ingest.remember_keys import KeyStore
     from ingest.send import Sender
@@ -234,7 +242,7 @@ async def _serve(settings: Settings, store: object, stop: asyncio.Event, why_not
     sender = Sender(settings, publisher)
     keys = KeyStore(settings.data_dir / "idempotency.db")
     routers = [send_router(sender, keys, authorised("send"))]
-    app = create_app(settings, store, why_not_ready=why_not_ready, routers=routers)  # type: ignore[arg-type]
+    app = create_app(settings, store, why_not_ready=why_not_ready, routers=routers)
     try:
         await serve_console(app, settings, stop)
     finally:
@@ -242,14 +250,14 @@ async def _serve(settings: Settings, store: object, stop: asyncio.Event, why_not
         await publisher.close(2)
 
 
-def _supervise(settings: Settings, stages: list[object], *, demo: bool) -> None:
+def _supervise(settings: Settings, stages: "list[Stage]", *, demo: bool) -> None:
     from local.lock_data import DataInUse
     from local.supervise import Supervisor
     from local.up import welcome
 
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     supervisor = Supervisor(
-        stages,  # type: ignore[arg-type]
+        stages,
         settings.data_dir.resolve(),
         on_ready=lambda seconds: welcome(settings, seconds, demo=demo),
     )
@@ -259,10 +267,10 @@ def _supervise(settings: Settings, stages: list[object], *, demo: bool) -> None:
         _leave(error)
 
 
-def _schema(change: object) -> None:
+def _schema(change: Callable[[Settings], list[str]]) -> None:
     settings = _settings()
     try:
-        done = change(settings)  # type: ignore[operator]
+        done = change(settings)
     except (Unavailable, ConfigurationError) as error:
         _leave(error)
     click.echo("\n".join(done) or "nothing to do")

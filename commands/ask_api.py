@@ -25,7 +25,9 @@ def ask_api(method: str, path: str, **options: Any) -> Any:
     base = settings.console.base_url
     headers = {"Authorization": f"Bearer {_token(settings)}", **options.pop("headers", {})}
     try:
-        response = httpx.request(method, f"{base}/api/v1{path}", headers=headers, timeout=60, trust_env=False, **options)
+        response = httpx.request(
+            method, f"{base}/api/v1{path}", headers=headers, timeout=60, trust_env=False, **options
+        )
     except httpx.HTTPError as error:
         leave(f"{base} does not answer ({error}): is Mailscope running? `mailscope doctor` tells more", 69)
     if response.is_error:
@@ -50,4 +52,7 @@ def _token(settings: Settings) -> str:
     try:
         return path.read_text().strip()
     except OSError:
-        leave(f"no token: set MAILSCOPE_TOKEN, or MAILSCOPE_DATA_DIR to the folder that holds admin-token ({path} is missing)", 78)
+        leave(
+            f"no token: set MAILSCOPE_TOKEN, or MAILSCOPE_DATA_DIR to the folder that holds admin-token ({path} is missing)",
+            78,
+        )

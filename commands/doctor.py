@@ -26,7 +26,16 @@ def doctor() -> None:
     """Check configuration, DNS, broker, store, ports and disk; exit 1 when something is wrong."""
     settings = settings_or_leave()
     good = True
-    checks: list[Callable[[Settings], Finding]] = [_configuration, _dns, _broker, _topics, _store, _console, _smtp, _disk]
+    checks: list[Callable[[Settings], Finding]] = [
+        _configuration,
+        _dns,
+        _broker,
+        _topics,
+        _store,
+        _console,
+        _smtp,
+        _disk,
+    ]
     for check in checks:
         fine, seen, advice = check(settings)
         good &= fine
@@ -53,7 +62,11 @@ def _dns(settings: Settings) -> Finding:
     except Exception as error:  # no resolver configured on this machine, for one
         return False, f"DNS: {type(error).__name__}: {error}", "set dns.nameservers in mailscope.yaml"
     if status in ("servfail", "timeout"):
-        return False, f"DNS: {servers}: {status} for {domain} MX", "check dns.nameservers, and that port 53 is reachable"
+        return (
+            False,
+            f"DNS: {servers}: {status} for {domain} MX",
+            "check dns.nameservers, and that port 53 is reachable",
+        )
     return True, f"DNS: {servers} answer ({domain} MX: {status})", ""
 
 
@@ -132,7 +145,11 @@ def _port(host: str, port: int, name: str) -> Finding:
         try:
             probe.bind((host, port))
         except OSError as error:
-            return False, f"{name}: {host}:{port} is taken ({error.strerror})", "stop what uses it, or set MAILSCOPE_PORT_BASE"
+            return (
+                False,
+                f"{name}: {host}:{port} is taken ({error.strerror})",
+                "stop what uses it, or set MAILSCOPE_PORT_BASE",
+            )
     return False, f"{name}: nothing listens on {host}:{port}", "start the pipeline (`make up`)"
 
 

@@ -25,7 +25,9 @@ def replay(reason: str | None, stage: str | None, topic: str | None, yes: bool) 
     """
     settings = settings_or_leave()
     found = again = 0
-    producer = Producer({**settings.kafka_client, "enable.idempotence": True, "partitioner": "murmur2_random", "log_level": 2})
+    producer = Producer(
+        {**settings.kafka_client, "enable.idempotence": True, "partitioner": "murmur2_random", "log_level": 2}
+    )
     failed: list[str] = []
     for message in _dead_letters(settings.kafka_client):
         try:
@@ -53,12 +55,20 @@ def replay(reason: str | None, stage: str | None, topic: str | None, yes: bool) 
             again += 1
     if producer.flush(30) or failed:
         leave(f"not all were published: {failed[:1] or 'Kafka did not acknowledge in time'}", 69)
-    click.echo(f"{found} dead letters, {again} published again" + ("" if yes else " (use --yes to publish them)"), err=True)
+    click.echo(
+        f"{found} dead letters, {again} published again" + ("" if yes else " (use --yes to publish them)"), err=True
+    )
 
 
 def _dead_letters(kafka: dict[str, str]):  # type: ignore[no-untyped-def]
     consumer = Consumer(
-        {**kafka, "group.id": f"mailscope-replay-{uuid.uuid4()}", "enable.auto.commit": False, "log_level": 2, "error_cb": lambda error: None}
+        {
+            **kafka,
+            "group.id": f"mailscope-replay-{uuid.uuid4()}",
+            "enable.auto.commit": False,
+            "log_level": 2,
+            "error_cb": lambda error: None,
+        }
     )
     try:
         for number in consumer.list_topics(topics.DEADLETTER, 5.0).topics[topics.DEADLETTER].partitions:

@@ -19,7 +19,14 @@ def search(query: tuple[str, ...], limit: int, as_json: bool) -> None:
     """
     answer = ask_api("GET", "/mails", params={"q": " ".join(query), "limit": limit})
     for item in answer["items"]:
-        click.echo(json.dumps(item, ensure_ascii=False) if as_json else f"{format_row(item, item['received_at'])}  {item['mail_id']}")
+        click.echo(
+            json.dumps(item, ensure_ascii=False)
+            if as_json
+            else f"{format_row(item, item['received_at'])}  {item['mail_id']}"
+        )
     if not as_json:
         more = ", more with a larger --limit" if answer["next_cursor"] else ""
-        click.echo(f"{len(answer['items'])} mails{more}; the log is complete until {answer['complete_until'] or 'unknown'}", err=True)
+        click.echo(
+            f"{len(answer['items'])} mails{more}; the log is complete until {answer['complete_until'] or 'unknown'}",
+            err=True,
+        )

@@ -15,7 +15,9 @@ from commands.ask_api import ask_api
 @click.option("--to", "recipients", required=True, multiple=True, help="Recipient; may be repeated.")
 @click.option("--subject", default="", help="Subject.")
 @click.option("--text", help="Text; `-` reads standard input.")
-@click.option("--file", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A whole message instead.")
+@click.option(
+    "--file", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A whole message instead."
+)
 @click.option("--stream", default="", help="Kind of mail: invitation, request-notification, or any word.")
 @click.option("--template", default="", help="Name of the template.")
 @click.option("--reference", default="", help="Your key for it, such as IT-42.")

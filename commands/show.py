@@ -24,18 +24,24 @@ def show(mail_id: str, as_json: bool) -> None:
         _show_recipient(recipient)
     click.echo("\nTimeline")
     for event in mail["events"]:
-        click.echo(f"  {event['occurred_at'][:23]}  {_status(event['status'])}  {cut(event['recipient'], 40)}  {printable(event.get('detail') or '')}")
+        click.echo(
+            f"  {event['occurred_at'][:23]}  {_status(event['status'])}  {cut(event['recipient'], 40)}  {printable(event.get('detail') or '')}"
+        )
     if mail["attempts"]:
         click.echo("\nAttempts")
     for attempt in mail["attempts"]:
         where = f"{attempt.get('host') or attempt.get('target')} [{attempt.get('ip') or '-'}] {attempt.get('tls') or 'no TLS'}"
-        click.echo(f"  {attempt['started_at'][:23]}  {attempt['duration_ms']:>6} ms  {where}  {attempt.get('command')}: {attempt.get('code') or '-'} {printable(attempt.get('text') or '')}")
+        click.echo(
+            f"  {attempt['started_at'][:23]}  {attempt['duration_ms']:>6} ms  {where}  {attempt.get('command')}: {attempt.get('code') or '-'} {printable(attempt.get('text') or '')}"
+        )
 
 
 def _show_recipient(item: dict[str, Any]) -> None:
     click.echo(f"{_status(item['status'])}  {cut(item.get('from') or '<>', 60)} → {cut(item['recipient'], 60)}")
     click.echo(f"  subject   {printable(item.get('subject') or '')}")
-    click.echo(f"  received  {item['received_at']}   {item['size']} octets   Message-ID {printable(item.get('message_id') or '-')}")
+    click.echo(
+        f"  received  {item['received_at']}   {item['size']} octets   Message-ID {printable(item.get('message_id') or '-')}"
+    )
     click.echo(f"  checks    spf={item['spf']} dkim={item['dkim']} dmarc={item['dmarc']}")
     if item.get("reference"):
         click.echo(f"  reference {printable(item['reference'])}")

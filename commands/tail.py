@@ -15,7 +15,13 @@ from contracts.errors import InvalidEvent
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="The CloudEvents as they stand in Kafka, one a line.")
-@click.option("--last", type=click.IntRange(0, 10_000), default=10, show_default=True, help="Begin with the newest N of each partition.")
+@click.option(
+    "--last",
+    type=click.IntRange(0, 10_000),
+    default=10,
+    show_default=True,
+    help="Begin with the newest N of each partition.",
+)
 def tail(as_json: bool, last: int) -> None:
     """Follow every change of status, as it happens. Ctrl-C ends it."""
     settings = settings_or_leave()
@@ -37,7 +43,10 @@ def tail(as_json: bool, last: int) -> None:
                 places.append(TopicPartition(topic, number, max(low, high - last)))
         consumer.assign(places)
     except KafkaException:
-        leave(f"Kafka at {settings.kafka.bootstrap} does not answer: is Mailscope running? `mailscope doctor` tells more", 69)
+        leave(
+            f"Kafka at {settings.kafka.bootstrap} does not answer: is Mailscope running? `mailscope doctor` tells more",
+            69,
+        )
     try:
         while True:
             message = consumer.poll(0.5)

@@ -61,7 +61,9 @@ class BounceAddresses:
         if not from_domain:
             return ""
         stamp = _stamp(_today() if day is None else day)
-        return f"SRS0={self._mac(f'srs {stamp} {from_domain} {local}'.lower(), 8)}={stamp}={from_domain}={local}@{domain}"
+        return (
+            f"SRS0={self._mac(f'srs {stamp} {from_domain} {local}'.lower(), 8)}={stamp}={from_domain}={local}@{domain}"
+        )
 
     def read_srs(self, address: str, day: int | None = None) -> str | None:
         """The first sender of a forward; None when the address is no SRS address of ours, forged, or expired."""
@@ -83,7 +85,11 @@ class BounceAddresses:
 
 def recipient_digest(recipient: str) -> str:
     """Six characters that tell the recipients of one mail apart."""
-    return base64.b32encode(hashlib.sha256(recipient.lower().encode("utf-8", "surrogateescape")).digest()).decode()[:6].lower()
+    return (
+        base64.b32encode(hashlib.sha256(recipient.lower().encode("utf-8", "surrogateescape")).digest())
+        .decode()[:6]
+        .lower()
+    )
 
 
 def load_secret(settings: Settings) -> bytes:

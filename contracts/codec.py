@@ -35,7 +35,7 @@ class CloudEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 _encoder = msgspec.json.Encoder()
 _envelope = msgspec.json.Decoder(CloudEvent)
-_decoders = {
+_decoders: dict[type[Struct], msgspec.json.Decoder[Struct]] = {
     kind: msgspec.json.Decoder(kind)
     for kind in (MailEvent, StatusChange, Dispatch, AttemptReport, Verdict, Connectivity)
 }

@@ -59,7 +59,9 @@ class Attempt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ip: str = ""
     port: Count = 0
     tls: str = ""  # such as "TLSv1.3 TLS_AES_256_GCM_SHA384 verified"; "" is a connection in the clear
-    command: str = ""  # the SMTP command that was answered (connect, EHLO, STARTTLS, MAIL, RCPT, DATA, end-of-data) or POST
+    command: str = (
+        ""  # the SMTP command that was answered (connect, EHLO, STARTTLS, MAIL, RCPT, DATA, end-of-data) or POST
+    )
     code: Count = 0  # SMTP reply code or HTTP status; 0 when nobody answered
     enhanced_code: str = ""  # RFC 3463
     text: str = ""  # the answer as it was given, lines joined by LF

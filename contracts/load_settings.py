@@ -128,7 +128,7 @@ def _explain(problem: dict[str, Any]) -> str:
         return f"{path}: unknown key{_nearest(str(location[-1]), _keys_at(Settings, location[:-1]))}"
     if problem["type"] == "missing":
         return f"{path}: this key is needed"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = str(problem["msg"]).removeprefix("Value error, ")
     if not path:
         return message
     value = problem.get("input")

@@ -20,7 +20,9 @@ class _Line(logging.Formatter):
         moment = self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z"
         line = f"{moment} {record.levelname} {record.name} {printable(record.getMessage())}"
         if record.exc_info:
-            line += "\n" + "\n".join("  " + printable(part) for part in self.formatException(record.exc_info).splitlines())
+            line += "\n" + "\n".join(
+                "  " + printable(part) for part in self.formatException(record.exc_info).splitlines()
+            )
         return line
 
 

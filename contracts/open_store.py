@@ -65,7 +65,11 @@ class Store:
                     interface="chdb", path=self._folder, database=DATABASE, settings=limits
                 )
             return clickhouse_connect.get_client(
-                dsn=self._dsn, settings=limits, autogenerate_session_id=False, connect_timeout=5, send_receive_timeout=60
+                dsn=self._dsn,
+                settings=limits,
+                autogenerate_session_id=False,
+                connect_timeout=5,
+                send_receive_timeout=60,
             )
         except (ClickHouseError, OSError, RuntimeError) as error:
             if "EmbeddedServer" in str(error):
@@ -82,7 +86,7 @@ def worth_a_retry(error: Exception) -> bool:
         return True
     if isinstance(error, DatabaseError):
         code = getattr(error, "code", None)
-        return code in WORTH_A_RETRY or code is None and any(f"Code: {one}." in str(error) for one in WORTH_A_RETRY)
+        return code in WORTH_A_RETRY or (code is None and any(f"Code: {one}." in str(error) for one in WORTH_A_RETRY))
     return isinstance(error, Unavailable)
 
 

@@ -28,10 +28,13 @@ class Dns(Section):
 
 class Kafka(Section):
     bootstrap: str = Field("127.0.0.1:9092", description="Bootstrap servers, `host:port` with commas between.")
-    partitions: int = Field(4, ge=1, le=1000, description="Partitions of a topic that `mailscope topics apply` creates.")
+    partitions: int = Field(
+        4, ge=1, le=1000, description="Partitions of a topic that `mailscope topics apply` creates."
+    )
     replication: int = Field(1, ge=1, le=7, description="Replication factor of a topic that `topics apply` creates.")
     properties: dict[str, str] = Field(
-        {}, description="Further librdkafka properties of every client, such as `security.protocol` and `sasl.username`."
+        {},
+        description="Further librdkafka properties of every client, such as `security.protocol` and `sasl.username`.",
     )
 
 
@@ -42,7 +45,9 @@ class Store(Section):
         "engine; empty means the embedded engine in `data_dir`.",
     )
     cluster: str = Field(
-        "", pattern=r"^[\w.{}-]*$", description="Name of a replicated ClickHouse cluster; the tables are then made ON CLUSTER."
+        "",
+        pattern=r"^[\w.{}-]*$",
+        description="Name of a replicated ClickHouse cluster; the tables are then made ON CLUSTER.",
     )
     retention: Duration = Field(timedelta(days=21), description="How long the log keeps a mail and its events.")
     raw_retention: Duration = Field(timedelta(days=21), description="How long the raw message can be downloaded.")
@@ -63,7 +68,9 @@ class Smtp(Section):
     max_size: Size = Field(50 << 20, description="Largest message, announced by SIZE (RFC 1870).")
     max_recipients: int = Field(100, ge=1, le=10_000, description="Recipients of one transaction; more get 452 4.5.3.")
     connections: int = Field(500, ge=1, description="Connections at a time, for each process; more get 421.")
-    connections_per_peer: int = Field(50, ge=1, description="Connections at a time from one IP address, for each process.")
+    connections_per_peer: int = Field(
+        50, ge=1, description="Connections at a time from one IP address, for each process."
+    )
     idle_timeout: Duration = Field(timedelta(minutes=5), description="Silence after which a connection is closed.")
     max_commands: int = Field(1000, ge=10, description="Commands of one connection without a message; more get 421.")
     max_unknown_recipients: int = Field(20, ge=1, description="Unknown recipients of one connection; more get 421.")
@@ -72,17 +79,22 @@ class Smtp(Section):
     verdict_timeout: Duration = Field(
         timedelta(seconds=10), description="How long the sender waits for the verdict; 0s answers at once."
     )
-    verdict_misses: int = Field(3, ge=1, description="Time-outs in a row after which it stops waiting until verdicts flow.")
+    verdict_misses: int = Field(
+        3, ge=1, description="Time-outs in a row after which it stops waiting until verdicts flow."
+    )
     drain_timeout: Duration = Field(timedelta(seconds=4), description="On SIGTERM: time for open transactions to end.")
 
 
 class Console(Section):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8025, ge=1, le=65535, description="Port of the console and the API.")
-    public_url: str = Field("", description="Address that people and handlers reach it by; empty: http:// with host and port.")
-    tokens_file: Path | None = Field(None, description="File with the API tokens' hashes; empty: `tokens.json` in `data_dir`.")
+    public_url: str = Field(
+        "", description="Address that people and handlers reach it by; empty: http:// with host and port."
+    )
+    tokens_file: Path | None = Field(
+        None, description="File with the API tokens' hashes; empty: `tokens.json` in `data_dir`."
+    )
     secure_cookie: bool = Field(False, description="Send the log-in cookie over HTTPS only: set it behind a TLS proxy.")
-
 
     @property
     def base_url(self) -> str:
@@ -92,7 +104,9 @@ class Console(Section):
 
 class Metrics(Section):
     host: str = Field("127.0.0.1", description="Address on which each process serves /metrics, /healthz and /readyz.")
-    port: int = Field(9101, ge=1, le=65535, description="First of these ports; the processes of one machine count up from it.")
+    port: int = Field(
+        9101, ge=1, le=65535, description="First of these ports; the processes of one machine count up from it."
+    )
 
 
 class InboundDomain(Section):
@@ -114,7 +128,9 @@ class AuthMatch(Section):
 class Match(Section):
     to: Pattern | None = Field(None, description="The recipient; `*` is a wildcard.")
     from_: Pattern | None = Field(None, alias="from", description="The From address; `*` is a wildcard.")
-    header: dict[str, str] = Field({}, description="Header name to a pattern of its value; `*` means that it is present.")
+    header: dict[str, str] = Field(
+        {}, description="Header name to a pattern of its value; `*` means that it is present."
+    )
     auth: AuthMatch | None = Field(None, description="Results of authentication.")
     max_size: Size | None = Field(None, description="At most this large (octets).")
     min_size: Size | None = Field(None, description="At least this large (octets).")
@@ -142,7 +158,9 @@ class Inbound(Section):
 
 class Handler(Section):
     webhook: str | None = Field(None, pattern=r"^https?://", description="URL that gets a POST for each mail.")
-    python: str | None = Field(None, pattern=r"^[\w.]+:\w+$", description="`package.module:function` called for each mail.")
+    python: str | None = Field(
+        None, pattern=r"^[\w.]+:\w+$", description="`package.module:function` called for each mail."
+    )
     secret: Secret | None = Field(None, description="Secret of the webhook's signature (Standard Webhooks).")
     timeout: Duration = Field(timedelta(seconds=10), description="How long the handler may take.")
 
@@ -166,7 +184,9 @@ class Delivery(Section):
     helo: str = Field("", description="Name for EHLO; empty means `authserv_id`.")
     concurrency: int = Field(50, ge=1, le=1000, description="Deliveries at a time in one process.")
     per_domain: int = Field(10, ge=1, description="Deliveries at a time to one domain, for each process.")
-    timeout: Duration = Field(timedelta(seconds=60), description="How long a remote server may take to answer a command.")
+    timeout: Duration = Field(
+        timedelta(seconds=60), description="How long a remote server may take to answer a command."
+    )
     bind: str | None = Field(None, description="Local address to connect from.")
 
     @property
@@ -213,11 +233,14 @@ class Settings(Section):
     """The whole of mailscope.yaml."""
 
     authserv_id: str = Field(
-        "localhost", pattern=r"^[A-Za-z0-9.-]+$", description="Our name in Authentication-Results, Received and greetings."
+        "localhost",
+        pattern=r"^[A-Za-z0-9.-]+$",
+        description="Our name in Authentication-Results, Received and greetings.",
     )
     data_dir: Path = Field(Path("data"), description="Folder of everything that one machine keeps.")
     secret_file: Path | None = Field(
-        None, description="Key of bounce addresses (SRS, VERP); empty: `secret` in `data_dir`. The same for all processes."
+        None,
+        description="Key of bounce addresses (SRS, VERP); empty: `secret` in `data_dir`. The same for all processes.",
     )
     dns: Dns = Dns()
     kafka: Kafka = Kafka()

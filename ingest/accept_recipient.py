@@ -40,11 +40,11 @@ def accept_recipient(address: str, mail_from: str, settings: Settings, bounces: 
     for route in settings.inbound.routes:
         if route.match.to is None or matches(route.match.to, address):
             certain = route.reject is not None and _needs_only_recipient(route.match)
-            return Recipient(address, (frozenset(ours.reject_on), ours.monitor, tuple(ours.allow), route.reject if certain else None))
+            return Recipient(
+                address, (frozenset(ours.reject_on), ours.monitor, tuple(ours.allow), route.reject if certain else None)
+            )
     return Refused(UNKNOWN, Reason.UNKNOWN_RECIPIENT)
 
 
 def _needs_only_recipient(match: object) -> bool:
-    return not any(
-        getattr(match, name) for name in ("from_", "header", "auth", "max_size", "min_size")
-    )
+    return not any(getattr(match, name) for name in ("from_", "header", "auth", "max_size", "min_size"))

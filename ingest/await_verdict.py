@@ -80,7 +80,9 @@ class VerdictWaiter:
             self._missed += 1
             metrics.smtp_verdict_timeouts.inc()
             if self._missed == self._allowed_misses:
-                _log.warning("no verdict within %.1f s, %d times in a row: answering without", self.timeout, self._missed)
+                _log.warning(
+                    "no verdict within %.1f s, %d times in a row: answering without", self.timeout, self._missed
+                )
                 metrics.smtp_waiting.set(0)
             return None
         finally:

@@ -11,9 +11,27 @@ from contracts import clock
 from contracts.parse_addresses import Address, parse_addresses
 from contracts.parse_headers import split_message
 
-METADATA = {"stream": "x-mailscope-stream", "template": "x-mailscope-template", "reference": "x-mailscope-reference", "tag": "x-mailscope-tag"}
+METADATA = {
+    "stream": "x-mailscope-stream",
+    "template": "x-mailscope-template",
+    "reference": "x-mailscope-reference",
+    "tag": "x-mailscope-tag",
+}
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]+@[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]+")
-_OURS = frozenset({"from", "to", "cc", "bcc", "reply-to", "subject", "mime-version", "content-type", "content-transfer-encoding", "date"})
+_OURS = frozenset(
+    {
+        "from",
+        "to",
+        "cc",
+        "bcc",
+        "reply-to",
+        "subject",
+        "mime-version",
+        "content-type",
+        "content-transfer-encoding",
+        "date",
+    }
+)
 
 
 class InvalidMail(Exception):
@@ -79,7 +97,12 @@ def build_message(mail: Outgoing) -> Built:
 
 def _one(field: str, text: str) -> Address:
     found = parse_addresses(text)
-    if len(found) != 1 or not found[0].domain or not _ADDRESS.fullmatch(found[0].spec) or any(ord(c) < 32 for c in text):
+    if (
+        len(found) != 1
+        or not found[0].domain
+        or not _ADDRESS.fullmatch(found[0].spec)
+        or any(ord(c) < 32 for c in text)
+    ):
         raise InvalidMail(field, f"'{text[:200]}' is not one mail address")
     return found[0]
 

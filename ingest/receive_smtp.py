@@ -22,7 +22,7 @@ from contracts.ids import new_mail_id
 from contracts.raw_message import Envelope, RawType, Refusal
 from contracts.settings import Settings
 from contracts.statuses import Direction
-from ingest.accept_recipient import Recipient, Refused, accept_recipient
+from ingest.accept_recipient import Refused, accept_recipient
 from ingest.await_verdict import VerdictWaiter
 from ingest.hold_message import MessageHolder
 
@@ -44,7 +44,9 @@ class Connections:
 class Policy:
     """aiosmtpd's handler: the business of MAIL, RCPT and DATA. One for all connections of a process."""
 
-    def __init__(self, settings: Settings, holder: MessageHolder, verdicts: VerdictWaiter, bounces: BounceAddresses) -> None:
+    def __init__(
+        self, settings: Settings, holder: MessageHolder, verdicts: VerdictWaiter, bounces: BounceAddresses
+    ) -> None:
         self.settings = settings
         self.holder = holder
         self.verdicts = verdicts
@@ -53,7 +55,9 @@ class Policy:
         self._deadline = timedelta(seconds=verdicts.timeout * 0.8)
         self._background: set[asyncio.Task[None]] = set()
 
-    async def handle_MAIL(self, server: "Receiver", session: Session, envelope: Any, address: str, options: list[str]) -> str:
+    async def handle_MAIL(
+        self, server: "Receiver", session: Session, envelope: Any, address: str, options: list[str]
+    ) -> str:
         if server.connections.draining:
             return "421 4.3.2 Shutting down, come back soon"
         address = "" if address == "<>" else address
@@ -63,7 +67,9 @@ class Policy:
         envelope.mail_options.extend(options)
         return "250 2.1.0 Sender ok"
 
-    async def handle_RCPT(self, server: "Receiver", session: Session, envelope: Any, address: str, options: list[str]) -> str:
+    async def handle_RCPT(
+        self, server: "Receiver", session: Session, envelope: Any, address: str, options: list[str]
+    ) -> str:
         if not _clean(address):
             return "553 5.1.3 The recipient's address has characters that no address may have"
         if len(envelope.rcpt_tos) >= self.settings.smtp.max_recipients:
@@ -127,7 +133,9 @@ class Policy:
     def _describe(self, session: Session, envelope: Any, mail_id: str, received_at: Any, type: RawType) -> Envelope:
         tls = session.ssl
         cipher = tls.get("cipher") if isinstance(tls, dict) else None
-        protocol = ("UTF8" if getattr(envelope, "smtp_utf8", False) else "E") + "SMTP" if session.extended_smtp else "SMTP"
+        protocol = (
+            ("UTF8" if getattr(envelope, "smtp_utf8", False) else "E") + "SMTP" if session.extended_smtp else "SMTP"
+        )
         return Envelope(
             mail_id=mail_id,
             type=type,
@@ -180,7 +188,8 @@ class Receiver(SMTP):  # type: ignore[misc]
         self.commands = 0
         self.in_data = False
         self._turned_away = False
-        self._smtp_methods = {name: partial(self._counted, method) for name, method in self._smtp_methods.items()}
+        methods: dict[str, Any] = self._smtp_methods
+        self._smtp_methods = {name: partial(self._counted, method) for name, method in methods.items()}
 
     def connection_made(self, transport: Any) -> None:
         first = self._original_transport is None

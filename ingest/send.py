@@ -72,9 +72,14 @@ class Sender:
         if allowed is not None and domain not in allowed:
             raise InvalidMail("from", f"this token may not send from {domain}", "forbidden_domain")
         octets = built.octets
-        octets = b"".join(sign_dkim(octets, domain, selector, key, time.time()) for selector, key in self._keys[domain]) + octets
+        octets = (
+            b"".join(sign_dkim(octets, domain, selector, key, time.time()) for selector, key in self._keys[domain])
+            + octets
+        )
         if len(octets) > self._settings.smtp.max_size:
-            raise InvalidMail("raw", f"the message is larger than {self._settings.smtp.max_size} octets", "message_too_large")
+            raise InvalidMail(
+                "raw", f"the message is larger than {self._settings.smtp.max_size} octets", "message_too_large"
+            )
         envelope = Envelope(
             mail_id=mail_id,
             type=RawType.SUBMITTED,

@@ -90,5 +90,7 @@ def _tls_context(settings: Settings) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"smtp.tls_cert: {certificate} and smtp.tls_key: {key} cannot be used: {error}") from error
+        raise ConfigurationError(
+            f"smtp.tls_cert: {certificate} and smtp.tls_key: {key} cannot be used: {error}"
+        ) from error
     return context

@@ -107,7 +107,9 @@ class _Dialogue:
         if letter.smtputf8:
             if not smtp.supports_extension("smtputf8"):
                 self.step = "EHLO"
-                self._for_the_rest(553, "5.6.7 the server does not take internationalised addresses or headers (SMTPUTF8)")
+                self._for_the_rest(
+                    553, "5.6.7 the server does not take internationalised addresses or headers (SMTPUTF8)"
+                )
                 await smtp.quit()
                 return
             options.append("SMTPUTF8")

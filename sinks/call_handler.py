@@ -63,7 +63,11 @@ class Called:
         # The same on every retry, so that a handler can tell a repetition from a second mail.
         identity = "msg_" + uuid.uuid5(_IDS, f"{mail['mail_id']}\x00{mail['recipient']}").hex
         now = datetime.now(UTC)
-        headers = {"content-type": "application/json", "webhook-id": identity, "webhook-timestamp": str(int(now.timestamp()))}
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": identity,
+            "webhook-timestamp": str(int(now.timestamp())),
+        }
         if self._signer is not None:
             headers["webhook-signature"] = self._signer.sign(identity, now, body)
         async with asyncio.timeout(self._timeout):
@@ -119,7 +123,9 @@ def _signer(name: str, handler: Handler) -> Webhook | None:
     try:
         return Webhook(handler.secret.reveal())
     except Exception as error:
-        raise ConfigurationError(f"handlers.{name}.secret: write whsec_ and base64, as Standard Webhooks asks") from error
+        raise ConfigurationError(
+            f"handlers.{name}.secret: write whsec_ and base64, as Standard Webhooks asks"
+        ) from error
 
 
 def _function(name: str, path: str) -> Callable[[dict[str, Any]], Any]:

@@ -214,7 +214,9 @@ class CommandConsumer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run_one(self, place: Place, message: Message, command: Dispatch | None, why: InvalidEvent | None) -> None:
+    async def _run_one(
+        self, place: Place, message: Message, command: Dispatch | None, why: InvalidEvent | None
+    ) -> None:
         try:
             if command is None:
                 assert why is not None

@@ -24,7 +24,9 @@ async def run_delivery(settings: Settings, stop: asyncio.Event, readiness: Readi
     raw = RawReader(settings.kafka_client, BlobStore(settings.blobs_url), "delivery")
     resolver = DnsResolver(settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds())
     deliverer = Deliverer(settings.delivery, settings.helo, raw, resolver)
-    consumer = CommandConsumer("delivery", settings, publisher, _wants, deliverer.deliver, 2 * settings.delivery.concurrency)
+    consumer = CommandConsumer(
+        "delivery", settings, publisher, _wants, deliverer.deliver, 2 * settings.delivery.concurrency
+    )
     readiness.set()
     _log.info("delivering")
     await consumer.run(stop)

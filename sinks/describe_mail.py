@@ -47,7 +47,9 @@ def describe_mail(command: Dispatch, raw: bytes, base_url: str) -> dict[str, Any
         "html": body.html or None,
         "complete": body.complete,
         "attachments": attachments,
-        "headers": [[field.raw[: field.colon].decode("ascii", "replace"), field.text()] for field in message.fields[:500]],
+        "headers": [
+            [field.raw[: field.colon].decode("ascii", "replace"), field.text()] for field in message.fields[:500]
+        ],
         "auth": {name: getattr(mail, name) for name in ("spf", "dkim", "dmarc", "arc", "iprev")},
         "raw_url": f"{base_url}/api/v1/mails/{command.mail_id}/raw",
     }

@@ -73,11 +73,11 @@ class RawReader:
             raise Unavailable("Kafka", str(error)) from error
         if first is None:
             raise Unavailable("Kafka", f"{pointer.topic}[{pointer.partition}]@{pointer.offset} was not read in time")
-        error = first.error()
-        if error is not None:
-            if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+        problem = first.error()
+        if problem is not None:
+            if problem.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
                 raise InvalidEvent("raw_missing", "Kafka holds this message no more")
-            raise Unavailable("Kafka", str(error))
+            raise Unavailable("Kafka", str(problem))
         if first.offset() != pointer.offset:
             raise InvalidEvent("raw_missing", f"asked for offset {pointer.offset}, found {first.offset()}")
         for message in [first, *self._consumer.consume(50, 0)]:

@@ -7,7 +7,12 @@ from contracts.open_store import DATABASE, Store
 from contracts.settings import Settings
 
 _FILE = re.compile(r"^(\d{4})_\w+\.(up|down)\.sql$")
-_TTL_TABLES = {"mails": "received_at", "recipients": "received_at", "events": "received_at", "dead_letters": "put_aside_at"}
+_TTL_TABLES = {
+    "mails": "received_at",
+    "recipients": "received_at",
+    "events": "received_at",
+    "dead_letters": "put_aside_at",
+}
 
 
 def migrate_store(store: Store, settings: Settings) -> list[str]:

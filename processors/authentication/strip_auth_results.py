@@ -16,6 +16,16 @@ def strip_auth_results(raw: bytes, authserv_id: str) -> bytes:
     return b"".join(part for part, ours in _split(raw, authserv_id) if not ours)
 
 
+def auth_results_ranges(raw: bytes, authserv_id: str) -> list[tuple[int, int]]:
+    """Where those fields stand in `raw`: (start, end) of each, for a stage that leaves them out later."""
+    ranges, position = [], 0
+    for part, ours in _split(raw, authserv_id):
+        if ours:
+            ranges.append((position, position + len(part)))
+        position += len(part)
+    return ranges
+
+
 def is_ours(value: bytes, authserv_id: str) -> bool:
     """True where a field's value claims our authserv-id."""
     return claimed_id(value[:MAX_VALUE].decode("utf-8", "replace")) == _canonical(authserv_id)
