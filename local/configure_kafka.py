@@ -9,6 +9,25 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 
+JVM_FLAGS = (
+    "-Xmx192m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:ReservedCodeCacheSize=48m",
+    "-Xss512k",
+    "-XX:+ExitOnOutOfMemoryError",  # a broker that limps is worse than one that is restarted
+    "-Xlog:disable",
+    "-Xlog:all=error:stderr",
+    "-Djava.awt.headless=true",
+    # Kafka unmaps its indexes by the one and unpacks lz4 by the other; Java would warn of both at each start.
+    "--sun-misc-unsafe-memory-access=allow",
+    "--illegal-native-access=allow",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX",
+    "-Dorg.slf4j.simpleLogger.showThreadName=false",
+)
+
 
 @dataclass(frozen=True)
 class Broker:
@@ -82,26 +101,7 @@ def properties(broker: Broker) -> str:
 
 def jvm_flags(broker: Broker, sharing: Sequence[str]) -> list[str]:
     """Flags for a broker of about 200 MB that listens within a second or two. `sharing` names its class archive."""
-    return [
-        "-Xmx192m",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "-XX:ReservedCodeCacheSize=48m",
-        "-Xss512k",
-        "-XX:+ExitOnOutOfMemoryError",  # a broker that limps is worse than one that is restarted
-        *sharing,
-        "-Xlog:disable",
-        "-Xlog:all=error:stderr",
-        "-Djava.awt.headless=true",
-        # Kafka unmaps its indexes by the one and unpacks lz4 by the other; Java would warn of both at each start.
-        "--sun-misc-unsafe-memory-access=allow",
-        "--enable-native-access=ALL-UNNAMED",
-        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-        "-Dorg.slf4j.simpleLogger.showDateTime=true",
-        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX",
-        "-Dorg.slf4j.simpleLogger.showThreadName=false",
-        f"-Dorg.slf4j.simpleLogger.logFile={broker.log_file}",
-    ]
+    return [*JVM_FLAGS, *sharing, f"-Dorg.slf4j.simpleLogger.logFile={broker.log_file}"]
 
 
 def broker_command(broker: Broker, java: Path, classpath: str, sharing: Sequence[str] = ()) -> list[str]:

