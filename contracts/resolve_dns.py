@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import dns.asyncresolver
 import dns.exception
@@ -77,6 +77,13 @@ class Resolver(Protocol):
     async def query(self, name: str, rtype: str) -> DnsAnswer: ...
 
 
+@runtime_checkable
+class RemembersAnswers(Protocol):
+    """A resolver that can tell without waiting what it knows already."""
+
+    def cached(self, name: str, rtype: str) -> DnsAnswer | None: ...
+
+
 class DnsResolver:
     """The process's resolver. `nameservers` are "host:port", "host" or "[v6]:port"; none = the system's."""
 
@@ -103,13 +110,10 @@ class DnsResolver:
 
     async def query(self, name: str, rtype: str) -> DnsAnswer:
         """Look one name up. Never raises for DNS trouble or an odd name."""
-        key = (name.rstrip(".").lower(), rtype.upper())
-        cached = self._cache.get(key)
-        if cached is not None and cached[0] > time.monotonic():
-            self._cache.move_to_end(key)
-            if self._observe is not None:
-                self._observe(key[1], cached[1].status.value, 0.0, True)
-            return cached[1]
+        known = self.cached(name, rtype)
+        if known is not None:
+            return known
+        key = _key(name, rtype)
         task = self._in_flight.get(key)
         if task is None or task.get_loop() is not asyncio.get_running_loop():
             task = asyncio.create_task(self._look_up(key))
@@ -122,9 +126,15 @@ class DnsResolver:
         return DnsBudget(self, max_queries, max_seconds)
 
     def cached(self, name: str, rtype: str) -> DnsAnswer | None:
-        """The answer if it is known already."""
-        cached = self._cache.get((name.rstrip(".").lower(), rtype.upper()))
-        return cached[1] if cached is not None and cached[0] > time.monotonic() else None
+        """The answer if it is known already and still valid."""
+        key = _key(name, rtype)
+        cached = self._cache.get(key)
+        if cached is None or cached[0] <= time.monotonic():
+            return None
+        self._cache.move_to_end(key)
+        if self._observe is not None:
+            self._observe(key[1], cached[1].status.value, 0.0, True)
+        return cached[1]
 
     def _forget(self, key: tuple[str, str], task: asyncio.Task[DnsAnswer]) -> None:
         if self._in_flight.get(key) is task:
@@ -173,28 +183,41 @@ class DnsBudget:
 
     def __init__(self, resolver: Resolver, max_queries: int, max_seconds: float) -> None:
         self._resolver = resolver
+        self._remembers = resolver if isinstance(resolver, RemembersAnswers) else None
         self._left = max_queries
         self._deadline = time.monotonic() + max_seconds
         self._asked: dict[tuple[str, str], DnsAnswer] = {}
 
     async def query(self, name: str, rtype: str) -> DnsAnswer:
-        key = (name, rtype)
-        known = self._asked.get(key)
+        known = self.cached(name, rtype)
         if known is not None:
             return known
         seconds = self._deadline - time.monotonic()
         if self._left <= 0 or seconds <= 0:
             return DnsAnswer(name, rtype, DnsStatus.BUDGET)
         self._left -= 1
-        cached = self._resolver.cached(name, rtype) if isinstance(self._resolver, DnsResolver) else None
-        if cached is None:
-            try:
-                async with asyncio.timeout(seconds):
-                    cached = await self._resolver.query(name, rtype)
-            except TimeoutError:
-                cached = DnsAnswer(name, rtype, DnsStatus.BUDGET)
-        self._asked[key] = cached
-        return cached
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await self._resolver.query(name, rtype)
+        except TimeoutError:
+            answer = DnsAnswer(name, rtype, DnsStatus.BUDGET)
+        self._asked[name, rtype] = answer
+        return answer
+
+    def cached(self, name: str, rtype: str) -> DnsAnswer | None:
+        """What this mail has asked before, or what the resolver knows; the latter counts as a question."""
+        known = self._asked.get((name, rtype))
+        if known is not None or self._remembers is None or self._left <= 0:
+            return known
+        known = self._remembers.cached(name, rtype)
+        if known is not None:
+            self._left -= 1
+            self._asked[name, rtype] = known
+        return known
+
+
+def _key(name: str, rtype: str) -> tuple[str, str]:
+    return name.rstrip(".").lower(), rtype.upper()
 
 
 def _to_record(rdata: object, rtype: str) -> str | bytes:

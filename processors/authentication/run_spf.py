@@ -4,6 +4,7 @@ pyspf's own look-up is never reached: `AnsweringQuery.dns` answers from `known` 
 what is missing. The CNAME chains, void look-ups (§4.6.4) and errors of pyspf's method are kept.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,6 +14,8 @@ from contracts.auth_results import Reason, SpfWord
 from contracts.resolve_dns import DnsAnswer, DnsStatus
 
 MAX_VOID = 2  # RFC 7208 §4.6.4
+
+AtHand = Callable[[str, str], DnsAnswer | None]
 
 
 class NeedsLookup(BaseException):
@@ -36,11 +39,17 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def run_spf(
-    peer_ip: str, sender: str, helo: str, receiver: str, now: float, known: dict[tuple[str, str], DnsAnswer]
+    peer_ip: str,
+    sender: str,
+    helo: str,
+    receiver: str,
+    now: float,
+    known: dict[tuple[str, str], DnsAnswer],
+    at_hand: AtHand | None = None,
 ) -> Outcome:
-    """Evaluate; raises only NeedsLookup."""
+    """Evaluate; raises only NeedsLookup. What `at_hand` gave is added to `known`."""
     try:
-        query = AnsweringQuery(peer_ip, sender, helo, receiver or None, now, known)
+        query = AnsweringQuery(peer_ip, sender, helo, receiver or None, now, known, at_hand)
         word, _, explanation = query.check()
     except (spf.PermError, UnicodeError) as error:
         return Outcome(SpfWord.PERMERROR, Reason.SPF_SYNTAX, detail=str(error))
@@ -64,9 +73,11 @@ class AnsweringQuery(spf.query):  # type: ignore[misc]
         receiver: str | None,
         now: float,
         known: dict[tuple[str, str], DnsAnswer],
+        at_hand: AtHand | None = None,
     ) -> None:
         super().__init__(peer_ip, sender, helo, receiver=receiver, strict=True, querytime=0)
         self.known = known
+        self.at_hand = at_hand
         self.missing: list[tuple[str, str]] = []
         self.top_record = ""
         self.budget_spent = False
@@ -80,8 +91,11 @@ class AnsweringQuery(spf.query):  # type: ignore[misc]
             return []
         answer = self.known.get((name, qtype))
         if answer is None:
-            self.missing.append((name, qtype))
-            raise NeedsLookup(self.missing)
+            answer = self.at_hand(name, qtype) if self.at_hand is not None else None
+            if answer is None:
+                self.missing.append((name, qtype))
+                raise NeedsLookup(self.missing)
+            self.known[name, qtype] = answer
         if answer.failed:
             self.budget_spent = self.budget_spent or answer.status is DnsStatus.BUDGET
             raise spf.TempError(f"DNS {answer.status.value} for {qtype} {name}")
