@@ -5,6 +5,7 @@ returned: a caller that needs one domain then sees that there are several.
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 import idna
@@ -47,6 +48,7 @@ def parse_addresses(value: str) -> list[Address]:
     return addresses[:MAX_ADDRESSES]
 
 
+@lru_cache(maxsize=8192)
 def to_ascii_domain(domain: str) -> str:
     """Lower-case A-labels without the final dot (RFC 5890 §2.3); "" where the text is no domain name."""
     domain = domain.strip().rstrip(".").lower()

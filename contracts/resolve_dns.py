@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import dns.asyncresolver
 import dns.exception
@@ -68,6 +68,7 @@ class DnsAnswer(msgspec.Struct, frozen=True):
         return sorted((int(preference), host) for preference, _, host in pairs)
 
 
+Recall = Callable[[str, str], DnsAnswer | None]  # what is known already, without waiting
 Observe = Callable[[str, str, float, bool], None]  # record type, status, seconds, from the cache
 
 
@@ -75,13 +76,6 @@ class Resolver(Protocol):
     """What a check needs of DNS. `DnsResolver`, its budget and a dictionary in a test all fit."""
 
     async def query(self, name: str, rtype: str) -> DnsAnswer: ...
-
-
-@runtime_checkable
-class RemembersAnswers(Protocol):
-    """A resolver that can tell without waiting what it knows already."""
-
-    def cached(self, name: str, rtype: str) -> DnsAnswer | None: ...
 
 
 class DnsResolver:
@@ -183,7 +177,7 @@ class DnsBudget:
 
     def __init__(self, resolver: Resolver, max_queries: int, max_seconds: float) -> None:
         self._resolver = resolver
-        self._remembers = resolver if isinstance(resolver, RemembersAnswers) else None
+        self._remembers: Recall | None = getattr(resolver, "cached", None)
         self._left = max_queries
         self._deadline = time.monotonic() + max_seconds
         self._asked: dict[tuple[str, str], DnsAnswer] = {}
@@ -209,7 +203,7 @@ class DnsBudget:
         known = self._asked.get((name, rtype))
         if known is not None or self._remembers is None or self._left <= 0:
             return known
-        known = self._remembers.cached(name, rtype)
+        known = self._remembers(name, rtype)
         if known is not None:
             self._left -= 1
             self._asked[name, rtype] = known

@@ -10,7 +10,7 @@ from contracts.codec import HEADERS, encode_verdict
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.events import RawPointer, Verdict
 from contracts.parse_headers import split_message
-from contracts.publish import Publisher, Record
+from contracts.publish import Record
 from contracts.raw_message import Envelope, RawType, decode_headers
 from contracts.resolve_dns import DnsResolver
 from contracts.settings import Settings
@@ -31,9 +31,7 @@ def run_inbound(settings: Settings, health_port: int) -> None:
 
 def _start(settings: Settings, bounces: BounceAddresses) -> Handle:
     blobs = BlobStore(settings.blobs_url)
-    resolver = DnsResolver(
-        settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds(), observe=_observe_dns
-    )
+    resolver = DnsResolver(settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds(), observe=_observe_dns)
 
     async def handle(source: Source) -> list[list[Record]]:
         envelope = decode_headers(source.headers)
@@ -43,7 +41,11 @@ def _start(settings: Settings, bounces: BounceAddresses) -> Handle:
             raise
         except Exception as error:  # one message must not hold up the others: kept aside, and told in the log
             _log.exception("a message crashed the processors: %s", envelope.mail_id)
-            why = error if isinstance(error, InvalidEvent) else InvalidEvent("crashed", f"{type(error).__name__}: {error}")
+            why = (
+                error
+                if isinstance(error, InvalidEvent)
+                else InvalidEvent("crashed", f"{type(error).__name__}: {error}")
+            )
             letter = letter_for("processors.inbound", why, source)
             return [[letter], *_records(envelope, process_unusable(envelope, why.reason))]
 

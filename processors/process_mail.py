@@ -108,7 +108,17 @@ def process_inbound(
             first = step.status is Status.REJECTED
             late = first and not heard
             out.events.append(
-                _event(mail, step, step.status, now, headers if first else [], step.detail, step.reason, late=late, auth=first)
+                _event(
+                    mail,
+                    step,
+                    step.status,
+                    now,
+                    headers if first else [],
+                    step.detail,
+                    step.reason,
+                    late=late,
+                    auth=first,
+                )
             )
         elif step.action is not None:
             lines, cut = prepend(step.recipient) if step.action is Action.FORWARD else ("", [])

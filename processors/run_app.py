@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
+import uvloop
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from faust.types import EventT
 from mode.supervisors import CrashingSupervisor
@@ -139,6 +140,9 @@ def run_app(name: str, topic: str, settings: Settings, health_port: int, start: 
     """Run one app until SIGTERM. `start` is called in the event loop and gives the handler of records."""
     readiness = Readiness()
     serve_health(settings.metrics.host, settings.metrics.port + health_port, readiness)
+    folder = settings.data_dir / "faust" / name  # Faust insists on one, and keeps nothing in it: we use no tables
+    folder.mkdir(parents=True, exist_ok=True)
+    uvloop.install()
     app = faust.App(
         f"mailscope-{name}",
         broker=[f"aiokafka://{server}" for server in settings.kafka.bootstrap.split(",")],
@@ -146,7 +150,7 @@ def run_app(name: str, topic: str, settings: Settings, health_port: int, start: 
         value_serializer="raw",
         key_serializer="raw",
         store="memory://",
-        datadir=str(settings.data_dir / "faust" / name),
+        datadir=str(folder),
         topic_disable_leader=True,
         topic_allow_declare=False,
         stream_wait_empty=False,
@@ -206,7 +210,13 @@ class Lag:
     def __init__(self, settings: Settings, group: str, topic: str) -> None:
         self._topic = topic
         self._consumer = Consumer(
-            {**settings.kafka_client, "group.id": group, "enable.auto.commit": False, "log_level": 2, "error_cb": lambda error: None}
+            {
+                **settings.kafka_client,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "log_level": 2,
+                "error_cb": lambda error: None,
+            }
         )
 
     def measure(self) -> int:

@@ -1,10 +1,10 @@
 """What an attempt means for a mail: pure, from a report of a sink to the event of its mail."""
 
+import msgspec
+
 from contracts.events import Action, Attempt, AttemptReport, Bounce, MailEvent, Outcome, Summary
 from contracts.statuses import Reason, Status, is_terminal
 from processors.classify import classify, reason_of
-
-import msgspec
 
 _RANK = {Outcome.ACCEPTED: 0, Outcome.SKIPPED: 1, Outcome.PERMANENT: 2}
 
@@ -21,7 +21,12 @@ def settle(report: AttemptReport) -> MailEvent:
         status = Status.FORWARDED if report.action is Action.FORWARD else Status.DELIVERED
         server = worst.host or worst.ip
         return _event(report, status, detail=f"{server} answered {worst.code} {worst.text}".strip())
-    if worst.reason in (Reason.PRIVATE_ADDRESS, Reason.CONFIGURATION_ERROR, Reason.MESSAGE_TOO_LARGE, Reason.INTERNAL_ERROR):
+    if worst.reason in (
+        Reason.PRIVATE_ADDRESS,
+        Reason.CONFIGURATION_ERROR,
+        Reason.MESSAGE_TOO_LARGE,
+        Reason.INTERNAL_ERROR,
+    ):
         return _event(report, Status.FAILED, reason=worst.reason, detail=f"{worst.target}: {worst.text}")
     bounce = classify(worst)
     return _event(report, Status.DELIVERY_FAILED, reason=reason_of(bounce), detail=_answer(worst), bounce=bounce)

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,6 +26,7 @@ from contracts.auth_results import (
     SpfWord,
     cut,
 )
+from contracts.parse_addresses import to_ascii_domain
 from contracts.parse_headers import Flag, Message, split_message
 from contracts.resolve_dns import DnsBudget, Resolver
 from processors.authentication.check_arc import check_arc
@@ -61,7 +62,8 @@ async def authenticate(mail: Mail, resolver: Resolver) -> AuthResults:
     now = time.time() if mail.now is None else mail.now
     budget = DnsBudget(resolver, MAX_QUERIES, MAX_SECONDS)
     message = split_message(mail.raw)
-    spf, dkim, arc, iprev = await asyncio.gather(
+    spf, dkim, arc, iprev = await _together(
+        _is_warm(mail, budget),
         _guard(
             check_spf(mail.peer_ip, mail.helo, mail.mail_from, budget, receiver=mail.authserv_id, now=now),
             SpfResult(SpfWord.PERMERROR, Reason.INTERNAL_ERROR),
@@ -95,6 +97,16 @@ async def authenticate(mail: Mail, resolver: Resolver) -> AuthResults:
         evaluated_at=_timestamp(now),
     )
     return explain(results)
+
+
+def _is_warm(mail: Mail, budget: DnsBudget) -> bool:
+    """True where the first answers are at hand: then tasks for each check would cost more than they save."""
+    domain = to_ascii_domain(mail.mail_from.rpartition("@")[2] or mail.helo)
+    return budget.cached(domain, "TXT") is not None
+
+
+async def _together(warm: bool, *checks: Coroutine[Any, Any, Any]) -> list[Any]:
+    return [await check for check in checks] if warm else await asyncio.gather(*checks)
 
 
 async def _guard(check: Awaitable[T], otherwise: T) -> T:

@@ -9,7 +9,7 @@ import ipaddress
 
 from contracts.auth_results import Reason, SpfResult, SpfWord, cut
 from contracts.parse_addresses import to_ascii_domain
-from contracts.resolve_dns import DnsAnswer, RemembersAnswers, Resolver
+from contracts.resolve_dns import DnsAnswer, Recall, Resolver
 from processors.authentication.evidence import to_evidence
 from processors.authentication.run_spf import NeedsLookup, Outcome, run_spf
 
@@ -46,7 +46,7 @@ async def evaluate_spf(
     known: dict[tuple[str, str], DnsAnswer],
 ) -> Outcome:
     """Run, fetch what was missing into `known`, run again. Answers that are at hand interrupt no run."""
-    at_hand = resolver.cached if isinstance(resolver, RemembersAnswers) else None
+    at_hand: Recall | None = getattr(resolver, "cached", None)
     for _ in range(MAX_RUNS):
         try:
             return run_spf(peer_ip, sender, helo, receiver, now, known, at_hand)

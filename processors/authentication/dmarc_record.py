@@ -1,6 +1,7 @@
 """A DMARC record, read (RFC 9989 §4.7, §4.8)."""
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -26,6 +27,7 @@ class DmarcRecord(msgspec.Struct, frozen=True):
     usable: bool = True
 
 
+@lru_cache(maxsize=4096)
 def parse_dmarc(text: str) -> DmarcRecord | None:
     """None where the text is no DMARC record: `v=DMARC1` must come first, exactly so (§4.7).
 

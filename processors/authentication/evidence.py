@@ -1,6 +1,7 @@
 """Turn DNS answers into the evidence that a result carries, cut to stay small."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from contracts.auth_results import MAX_DNS, DnsEvidence, cut
 from contracts.resolve_dns import DnsAnswer
@@ -21,6 +22,7 @@ def to_text(record: str | bytes) -> str:
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
+@lru_cache(maxsize=4096)
 def _describe(answer: DnsAnswer) -> DnsEvidence:
     values = tuple(cut(to_text(record), MAX_VALUE) for record in answer.records[:MAX_VALUES])
     return DnsEvidence(cut(answer.name, 256), answer.rtype, answer.status.value, values)

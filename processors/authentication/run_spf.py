@@ -4,18 +4,17 @@ pyspf's own look-up is never reached: `AnsweringQuery.dns` answers from `known` 
 what is missing. The CNAME chains, void look-ups (§4.6.4) and errors of pyspf's method are kept.
 """
 
-from collections.abc import Callable
+import ipaddress
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 import spf
 
 from contracts.auth_results import Reason, SpfWord
-from contracts.resolve_dns import DnsAnswer, DnsStatus
+from contracts.resolve_dns import DnsAnswer, DnsStatus, Recall
 
 MAX_VOID = 2  # RFC 7208 §4.6.4
-
-AtHand = Callable[[str, str], DnsAnswer | None]
 
 
 class NeedsLookup(BaseException):
@@ -45,7 +44,7 @@ def run_spf(
     receiver: str,
     now: float,
     known: dict[tuple[str, str], DnsAnswer],
-    at_hand: AtHand | None = None,
+    at_hand: Recall | None = None,
 ) -> Outcome:
     """Evaluate; raises only NeedsLookup. What `at_hand` gave is added to `known`."""
     try:
@@ -73,7 +72,7 @@ class AnsweringQuery(spf.query):  # type: ignore[misc]
         receiver: str | None,
         now: float,
         known: dict[tuple[str, str], DnsAnswer],
-        at_hand: AtHand | None = None,
+        at_hand: Recall | None = None,
     ) -> None:
         super().__init__(peer_ip, sender, helo, receiver=receiver, strict=True, querytime=0)
         self.known = known
@@ -130,6 +129,16 @@ class AnsweringQuery(spf.query):  # type: ignore[misc]
         except spf.TempError:
             return False
 
+    def cidrmatch(self, ipaddrs: list[str], n: int) -> bool:
+        """Is the peer in one of the networks /n around these addresses?"""
+        peer = self.ipaddr
+        shift = peer.max_prefixlen - n
+        try:
+            addresses = [_to_address(text) for text in ipaddrs]
+        except ValueError as error:
+            raise spf.PermError(str(error)) from error
+        return any(version == peer.version and number >> shift == int(peer) >> shift for version, number in addresses)
+
     def conclude(self, word: str, explanation: str) -> Outcome:
         """pyspf's answer in our words."""
         result = SpfWord(word) if word in SpfWord._value2member_map_ else SpfWord.PERMERROR
@@ -154,6 +163,12 @@ class AnsweringQuery(spf.query):  # type: ignore[misc]
                 return Reason.DNS_BUDGET if self.budget_spent else Reason.DNS_TEMPERROR
             case _:
                 return next((reason for text, reason in _PERMANENT if text in detail), Reason.SPF_SYNTAX)
+
+
+@lru_cache(maxsize=8192)
+def _to_address(text: str) -> tuple[int, int]:
+    address = ipaddress.ip_address(text)
+    return address.version, int(address)
 
 
 # pyspf tells permanent errors apart only by their text.
