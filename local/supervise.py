@@ -22,6 +22,7 @@ from local.stage import Stage, State, check
 GRACE = 6.0  # seconds from the first SIGTERM until what still runs is killed
 LAST_GRACE = 2.5  # seconds more for the last to stop (the broker), which is asked when all others are gone
 RESERVE = 0.5  # seconds that each rank keeps for itself, however long those before it take
+ECHO = 0.5  # seconds within which a second Ctrl-C is the first one, heard twice
 LATE = 15.0  # seconds after which the supervisor says what it is still waiting for
 
 
@@ -46,6 +47,7 @@ class Supervisor:
         self._on_ready = on_ready
         self._stop = asyncio.Event()
         self._kill = asyncio.Event()
+        self._stop_asked = 0.0
 
     @property
     def pids(self) -> dict[str, int]:
@@ -60,9 +62,10 @@ class Supervisor:
     async def run(self) -> int:
         """Run until a signal or `stop`. Returns 0, or 1 when a stage had to be killed. Raises DataInUse."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
-                loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGINT, self.interrupt)
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means it
+            loop.add_signal_handler(signal.SIGHUP, self.stop)
         with lock_data(self._data):
             self._run_folder.mkdir(parents=True, exist_ok=True)
             for stale in self._run_folder.glob("*.pid"):
@@ -78,10 +81,17 @@ class Supervisor:
             return 1 if killed else 0
 
     def stop(self) -> None:
-        """Stop in order; called again: at once."""
-        if self._stop.is_set():
+        """Stop in order."""
+        if not self._stop.is_set():
+            self._stop_asked = time.monotonic()
+            self._stop.set()
+
+    def interrupt(self) -> None:
+        """Ctrl-C: stop in order; pressed again: at once."""
+        # One Ctrl-C can arrive twice, from the terminal and from a parent that passes it on.
+        if self._stop.is_set() and time.monotonic() - self._stop_asked > ECHO:
             self._kill.set()
-        self._stop.set()
+        self.stop()
 
     async def _live(self, runner: StageRunner) -> None:
         needed = [self._runners[name].was_ready for name in runner.stage.after]

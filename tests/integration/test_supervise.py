@@ -188,11 +188,23 @@ def test_a_second_ctrl_c_ends_at_once(start: Start) -> None:
     children = up.children()
     up.ctrl_c()
     up.wait_for("stopping")
+    time.sleep(0.7)
     begun = time.monotonic()
     up.ctrl_c()
     up.process.wait(9)
     assert time.monotonic() - begun < 1.5
     assert not still_there(children)
+
+
+def test_one_ctrl_c_that_arrives_twice_is_one(start: Start) -> None:
+    up = start({"name": "slow", "code": SLEEPER.replace("print('bye'", "time.sleep(1), print('bye'")})
+    up.wait_for("hello")
+    up.ctrl_c()
+    up.wait_for("stopping")
+    up.ctrl_c()
+    up.process.send_signal(signal.SIGTERM)
+    assert up.process.wait(9) == 0
+    assert "bye" in up.text()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
