@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import base64
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -27,6 +26,7 @@ from processors.authentication import Mail, authenticate
 from processors.authentication.write_headers import write_auth_results
 from tests.score.zone_server import ZoneServer
 
+ROUNDS = 3
 SIZES = {"5 KB": 5_000, "50 KB": 50_000, "1 MB": 1_000_000}
 DOMAIN, SELECTOR, PEER, SENDER = "example.org", "s1", "192.0.2.1", "joe@example.org"
 MAILAUTH = Path(__file__).with_name("bench_mailauth.cjs")
@@ -34,23 +34,24 @@ MAILAUTH = Path(__file__).with_name("bench_mailauth.cjs")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--no-node", action="store_true")
     options = parser.parse_args()
     key = SigningKey(generate_private_key(public_exponent=65537, key_size=2048))
     records = _records(key)
     mails = {name: _mail(size, key) for name, size in SIZES.items()}
     server = ZoneServer(records)
-    table: dict[str, dict[str, float]] = {}
-    for name, raw in mails.items():
-        table[name] = {
-            "mailscope": _measure_ours(raw, server.port, options.seconds),
-            "dkimpy+pyspf": _measure(lambda raw=raw: _run_plain(raw, records), options.seconds),  # type: ignore[misc]
-        }
+    table: dict[str, dict[str, float]] = {name: {} for name in mails}
+    with tempfile.TemporaryDirectory() as folder:
+        node = None if options.no_node else _install_mailauth(Path(folder))
+        for _ in range(ROUNDS):  # in turns, so that a busy machine slows all of them; the best round counts
+            for name, raw in mails.items():
+                _keep_best(table[name], "mailscope", _measure_ours(raw, server.port, options.seconds / ROUNDS))
+                rate = _measure(lambda raw=raw: _run_plain(raw, records), options.seconds / ROUNDS)  # type: ignore[misc]
+                _keep_best(table[name], "dkimpy+pyspf", rate)
+            for name, rate in _measure_node(node, Path(folder), mails, records, options.seconds / ROUNDS).items():
+                _keep_best(table[name], "mailauth", rate)
     server.stop()
-    if not options.no_node:
-        for name, rate in _measure_node(mails, records, options.seconds).items():
-            table[name]["mailauth"] = rate
     print(f"{'':8}{'mailscope':>14}{'dkimpy+pyspf':>22}{'mailauth':>22}   authentications a second, one process")
     for name, rates in table.items():
         ours = rates["mailscope"]
@@ -131,36 +132,44 @@ def _run_plain(raw: bytes, records: dict[str, dict[str, Any]]) -> None:
     dkim.arc_verify(raw, dnsfunc=text)
 
 
-def _measure_node(mails: dict[str, bytes], records: dict[str, Any], seconds: float) -> dict[str, float]:
-    """mailauth from npm in a folder of its own, which is removed again; {} where Node or the registry is missing."""
+def _install_mailauth(folder: Path) -> str | None:
+    """mailauth from npm, in a folder that is removed again. None where Node or the registry is missing."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
+        print("Node is not here: mailauth is left out")
+        return None
+    command = [npm, "install", "--silent", "--no-audit", "--no-fund", "mailauth"]
+    if subprocess.run(command, cwd=folder, capture_output=True).returncode != 0:
+        print("mailauth cannot be installed: left out")
+        return None
+    shutil.copy(MAILAUTH, folder)
+    return node
+
+
+def _measure_node(
+    node: str | None, folder: Path, mails: dict[str, bytes], records: dict[str, Any], seconds: float
+) -> dict[str, float]:
+    if node is None:
         return {}
-    with tempfile.TemporaryDirectory() as folder:
-        installed = subprocess.run(
-            [npm, "install", "--silent", "--no-audit", "--no-fund", "mailauth"], cwd=folder, capture_output=True
-        )
-        if installed.returncode != 0:
-            print("mailauth cannot be installed: left out")
-            return {}
-        shutil.copy(MAILAUTH, folder)
-        task = {
-            "records": records,
-            "mails": {name: base64.b64encode(raw).decode() for name, raw in mails.items()},
-            "ip": PEER,
-            "helo": "out.example.org",
-            "sender": SENDER,
-            "seconds": seconds,
-        }
-        (Path(folder) / "task.json").write_text(json.dumps(task), encoding="utf-8")
-        done = subprocess.run(
-            [node, MAILAUTH.name, "task.json"], cwd=folder, capture_output=True, text=True, env=os.environ
-        )
-        if done.returncode != 0:
-            print(f"mailauth did not run: {done.stderr.strip()[-300:]}")
-            return {}
-        rates: dict[str, float] = json.loads(done.stdout)
-        return rates
+    task = {
+        "records": records,
+        "mails": {name: base64.b64encode(raw).decode() for name, raw in mails.items()},
+        "ip": PEER,
+        "helo": "out.example.org",
+        "sender": SENDER,
+        "seconds": seconds,
+    }
+    (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
+    done = subprocess.run([node, MAILAUTH.name, "task.json"], cwd=folder, capture_output=True, text=True)
+    if done.returncode != 0:
+        print(f"mailauth did not run: {done.stderr.strip()[-300:]}")
+        return {}
+    rates: dict[str, float] = json.loads(done.stdout)
+    return rates
+
+
+def _keep_best(rates: dict[str, float], name: str, rate: float) -> None:
+    rates[name] = max(rate, rates.get(name, 0.0))
 
 
 if __name__ == "__main__":
