@@ -58,6 +58,11 @@ class Broker:
         return self.folder / "kafka.log"
 
     @property
+    def previous_log_file(self) -> Path:
+        """The same of the broker before it: what it said before it died."""
+        return self.folder / "kafka.previous.log"
+
+    @property
     def formatted(self) -> bool:
         """Whether the storage was formatted: its last step writes this file."""
         return (self.data / "meta.properties").exists()

@@ -121,7 +121,7 @@ def prepare(broker: Broker, sharing: Sequence[str] | None = None) -> list[str]:
         if done.returncode != 0:
             raise KafkaFailed(f"Kafka's storage in {broker.data} could not be formatted: {done.stderr or done.stdout}")
     if broker.log_file.exists():  # the broker truncates it, and what it said before it died is wanted most
-        broker.log_file.replace(broker.log_file.with_suffix(".previous.log"))
+        broker.log_file.replace(broker.previous_log_file)
     if sharing is None:
         archive = install_kafka.archive_file()
         sharing = [f"-XX:SharedArchiveFile={archive}"] if archive.exists() else []
@@ -136,7 +136,7 @@ def stage(broker: Broker, stop_order: int, name: str = "kafka") -> Stage:
         argv=[sys.executable, "-m", "local.run_kafka", "--dir", str(broker.folder.resolve()), *ports],
         ready=lambda: answers(broker),
         stop_order=stop_order,
-        log_file=broker.log_file,
+        log_file=broker.previous_log_file,  # once it has been started again
     )
 
 
