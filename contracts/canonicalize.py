@@ -6,6 +6,9 @@ from typing import Protocol
 from contracts.parse_headers import Field
 
 
+_LONG_RUNS = (b" " * 512, b" " * 32, b" " * 4)
+
+
 class Hash(Protocol):
     """The part of a hashlib object that hashing headers needs."""
 
@@ -43,11 +46,14 @@ def relaxed_value(value: bytes) -> bytes:
     return _compress(value.replace(b"\r\n", b"")).strip(b" ")
 
 
-def hash_body(body: bytes, relaxed: bool, length: int | None, algorithm: str = "sha256") -> tuple[bytes, int]:
-    """The body hash, and how many bytes the canonical body has in full (to judge `l=`)."""
-    canonical = relaxed_body(body) if relaxed else simple_body(body)
-    signed = canonical if length is None else canonical[:length]
-    return hashlib.new(algorithm, signed).digest(), len(canonical)
+def canonical_body(body: bytes, relaxed: bool) -> bytes:
+    return relaxed_body(body) if relaxed else simple_body(body)
+
+
+def hash_body(canonical: bytes, length: int | None) -> bytes:
+    """SHA-256 of the canonical body, or of the first `length` bytes of it (RFC 6376 §3.7)."""
+    signed = canonical if length is None or length >= len(canonical) else memoryview(canonical)[:length]
+    return hashlib.sha256(signed).digest()
 
 
 def select_fields(fields: list[Field], names: list[bytes], skip: int | None = None) -> list[Field]:
@@ -93,6 +99,9 @@ def without_signature(field: Field) -> Field:
 def _compress(text: bytes) -> bytes:
     if b"\t" in text:
         text = text.replace(b"\t", b" ")
+    for run in _LONG_RUNS:
+        if run in text:
+            text = text.replace(run, b" ")
     while b"  " in text:  # each pass halves every run: linear but for a logarithm of the longest run
         text = text.replace(b"  ", b" ")
     return text

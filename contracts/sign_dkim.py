@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from contracts.canonicalize import hash_body, hash_fields, select_fields
+from contracts.canonicalize import hash_body, hash_fields, relaxed_body, select_fields
 from contracts.parse_headers import Field, Message, split_message
 
 MIN_RSA_BITS = 1024  # RFC 8301 §3.2
@@ -89,7 +89,7 @@ def signed_names(message: Message) -> list[bytes]:
 
 def sign_fields(name: bytes, tags: str, message: Message, names: list[bytes], key: SigningKey) -> bytes:
     """Sign `names` and the body under the field `name` that begins with `tags`; shared with ARC."""
-    body_hash = base64.b64encode(hash_body(message.body, True, None)[0]).decode("ascii")
+    body_hash = base64.b64encode(hash_body(relaxed_body(message.body), None)).decode("ascii")
     joined = ": ".join(item.decode("ascii") for item in names)
     listed = textwrap.wrap(joined, 70, break_long_words=False, break_on_hyphens=False)
     value = f" {tags};\r\n\th=" + "\r\n\t ".join(listed) + f";\r\n\tbh={body_hash};\r\n\tb="

@@ -98,7 +98,7 @@ def event_rows(value: bytes | None, topic: str, partition: int, offset: int) -> 
         "event_id": event_id,
         **place,
     }
-    by_recipient = {"recipient": event.recipient, "received_at": received, "mail_id": mail_id}
+    by_recipient = {"recipient": event.recipient.lower(), "received_at": received, "mail_id": mail_id}
     return [("events", line), ("mails", row), ("recipients", by_recipient)]
 
 

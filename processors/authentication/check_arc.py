@@ -24,6 +24,8 @@ from processors.authentication.gate_dkim import Signature
 from processors.authentication.parse_key import KeyRecord, parse_key
 from processors.authentication.verify_signature import AcceleratedDkim, verify_digest
 
+MAX_OLDER = 10  # message signatures before the newest that are tried
+
 
 async def check_arc(message: Message, resolver: Resolver, now: float) -> ArcResult:
     """`pass` where the structure is right, the newest message signature and every seal verify."""
@@ -67,9 +69,8 @@ async def _verify_message(
     if signature.length is not None and signature.length != verifier.body_hash(signature)[1]:
         raise ArcBroken(Reason.ARC_MESSAGE_INVALID, "l= does not cover the whole body")
     for key in keys:
-        verifier.pk = key.key
         try:
-            if verifier.verify_sig_process(signature, signature.headers, one.positions[1]):
+            if verifier.with_key(key.key).verify_sig_process(signature, signature.headers, one.positions[1]):
                 return
         except dkim.ValidationError as error:
             raise ArcBroken(Reason.ARC_MESSAGE_INVALID, f"message signature {one.instance}: {error}") from error
@@ -99,12 +100,12 @@ async def _oldest_pass(
     verifier: AcceleratedDkim, sets: list[ArcSet], resolver: Resolver, now: float, answers: list[DnsAnswer]
 ) -> int:
     """The lowest instance whose message signature still verifies, 0 where all do (§5.2 step 5)."""
-    for one in reversed(sets[:-1]):
+    for one in reversed(sets[-MAX_OLDER - 1 : -1]):
         try:
             await _verify_message(verifier, one, resolver, now, answers)
         except ArcBroken:
             return one.instance + 1
-    return 0
+    return 0 if len(sets) <= MAX_OLDER + 1 else len(sets) - MAX_OLDER
 
 
 async def _keys(

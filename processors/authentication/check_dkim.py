@@ -110,8 +110,7 @@ def _verify(
         if signature.length is not None and signature.length > total:
             detail = f"l={signature.length}, the body has {total} bytes"
             return DkimWord.PERMERROR, Reason.BODY_LENGTH_TOO_LONG, detail
-        verifier.pk = key.key
-        valid = verifier.verify_sig_process(signature, signature.headers, position)
+        valid = verifier.with_key(key.key).verify_sig_process(signature, signature.headers, position)
     except dkim.ValidationError:
         return DkimWord.FAIL, Reason.BODY_CHANGED, "the body hash does not match"
     if not valid:

@@ -20,6 +20,7 @@ async def check_spf(
     peer_ip: str, helo: str, mail_from: str, resolver: Resolver, *, receiver: str = "", now: float = 0.0
 ) -> SpfResult:
     """`mail_from` is the envelope sender, empty for the null sender: then HELO is asked (RFC 7208 §2.4)."""
+    mail_from = "" if mail_from == "<>" else mail_from
     local, _, domain = mail_from.rpartition("@")
     identity = "mailfrom" if mail_from else "helo"
     asked = to_ascii_domain(domain if mail_from else helo)

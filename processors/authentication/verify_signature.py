@@ -6,7 +6,9 @@ never its own witness), RSA and Ed25519 (`cryptography`, with parsed keys). dkim
 tags and keys never see a message: the gate and `parse_key` stand before them.
 """
 
+import copy
 import hashlib
+import threading
 from typing import Any
 
 import dkim
@@ -17,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from contracts.canonicalize import hash_body, hash_fields, select_fields
+from contracts.canonicalize import canonical_body, hash_body, hash_fields, select_fields
 from contracts.parse_headers import Message
 from processors.authentication.gate_dkim import Signature
 
@@ -26,19 +28,32 @@ _PREHASHED = Prehashed(SHA256())
 
 
 class AcceleratedDkim(dkim.DKIM):  # type: ignore[misc]
-    """One message, any number of signatures; body hashes are computed once per canonicalization and l=."""
+    """One message, any number of signatures, also in threads: each takes its own copy by `with_key`.
+
+    The canonical bodies and their hashes are computed once and shared."""
 
     def __init__(self, message: Message) -> None:
         super().__init__()
         self.message = message
-        self._bodies: dict[tuple[bool, int | None], tuple[bytes, int]] = {}
+        self._bodies: dict[bool, bytes] = {}
+        self._hashes: dict[tuple[bool, int | None], bytes] = {}
+        self._lock = threading.Lock()
+
+    def with_key(self, key: RSAPublicKey | Ed25519PublicKey | None) -> "AcceleratedDkim":
+        mine = copy.copy(self)
+        mine.pk = key
+        return mine
 
     def body_hash(self, signature: Signature) -> tuple[bytes, int]:
         """(hash of what l= covers, length of the whole canonical body)."""
-        key = (signature.relaxed_body, signature.length)
-        if key not in self._bodies:
-            self._bodies[key] = hash_body(self.message.body, *key)
-        return self._bodies[key]
+        relaxed = signature.relaxed_body
+        with self._lock:
+            if relaxed not in self._bodies:
+                self._bodies[relaxed] = canonical_body(self.message.body, relaxed)
+            key = (relaxed, signature.length)
+            if key not in self._hashes:
+                self._hashes[key] = hash_body(self._bodies[relaxed], signature.length)
+            return self._hashes[key], len(self._bodies[relaxed])
 
     def verify_sig_process(self, sig: Signature, include_headers: Any, sig_header: int, dnsfunc: Any = None) -> bool:
         """True where the signature over the header fields is right; `sig_header` is its position.

@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS mails {on_cluster}
     _partition UInt32,
     _offset UInt64,
     INDEX by_message_id message_id TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX by_sender sender TYPE text(tokenizer = 'array') GRANULARITY 100000000,
+    INDEX by_sender lower(sender) TYPE text(tokenizer = 'array') GRANULARITY 100000000,
     INDEX by_sender_domain sender_domain TYPE text(tokenizer = 'array') GRANULARITY 100000000,
     INDEX by_recipient_domain recipient_domain TYPE text(tokenizer = 'array') GRANULARITY 100000000,
     INDEX by_reference reference TYPE text(tokenizer = 'array') GRANULARITY 100000000,
@@ -61,7 +61,7 @@ SETTINGS index_granularity = 1024, min_compress_block_size = 16384, max_compress
 
 CREATE TABLE IF NOT EXISTS recipients {on_cluster}
 (
-    recipient String CODEC(ZSTD(1)),
+    recipient String CODEC(ZSTD(1)),  -- lower-cased
     received_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
     mail_id UUID
 )

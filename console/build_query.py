@@ -1,0 +1,94 @@
+"""From conditions to SQL: every value is a bound parameter, every column comes from a list here. Pure."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from console.parse_filters import COLUMNS, Condition
+
+# Filters with an index that finds keys without a fold. Their columns do not change over a mail's life.
+INDEXED = frozenset({"from", "to", "message_id", "reference", "domain", "subject", "address"})
+
+
+@dataclass
+class Where:
+    """A growing WHERE clause and its parameters."""
+
+    clauses: list[str] = field(default_factory=list)
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def bind(self, value: Any, kind: str) -> str:
+        """The placeholder of a value."""
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = value
+        return f"{{{name}:{kind}}}"
+
+    def add(self, clause: str) -> None:
+        """One more thing that must hold."""
+        self.clauses.append(clause)
+
+    @property
+    def sql(self) -> str:
+        """The clause; `1` when nothing must hold."""
+        return " AND ".join(self.clauses) or "1"
+
+
+def conditions_where(conditions: tuple[Condition, ...], domains: frozenset[str]) -> Where:
+    """What must hold for a row. `domains` limits whose mail may be seen; empty means all."""
+    where = Where()
+    for condition in conditions:
+        clause = _clause(condition, where)
+        where.add(f"NOT ({clause})" if condition.exclude else clause)
+    if domains:
+        # Our own side of a mail: the recipient's domain inbound, the author's domain outbound.
+        allowed = where.bind(sorted(domains), "Array(String)")
+        where.add(f"if(direction = 'inbound', recipient_domain, sender_domain) IN {allowed}")
+    return where
+
+
+def has_indexed(conditions: tuple[Condition, ...]) -> bool:
+    """Whether a condition finds few rows by an index."""
+    return any(c.name in INDEXED and not c.exclude and not any(v.startswith("*") for v in c.values) for c in conditions)
+
+
+def _clause(condition: Condition, where: Where) -> str:
+    name = condition.name
+    if name == "domain":
+        domains = where.bind(list(condition.values), "Array(String)")
+        return f"(sender_domain IN {domains} OR recipient_domain IN {domains})"
+    if name == "address":
+        return f"({_addresses('sender', condition, where)} OR {_addresses('recipient', condition, where)})"
+    if name in ("from", "to"):
+        return _addresses(COLUMNS[name], condition, where)
+    if name == "subject":
+        likes = [
+            f"lower(subject) LIKE {where.bind(_like(value.lower(), within=True), 'String')}"
+            for value in condition.values
+        ]
+        return "(" + " OR ".join(likes) + ")"
+    column = COLUMNS[name]
+    if any("*" in value for value in condition.values):
+        return "(" + " OR ".join(f"{column} LIKE {where.bind(_like(v), 'String')}" for v in condition.values) + ")"
+    return f"{column} IN {where.bind(list(condition.values), 'Array(String)')}"
+
+
+def _addresses(column: str, condition: Condition, where: Where) -> str:
+    exact = [value for value in condition.values if "*" not in value and "@" in value]
+    clauses = []
+    if exact:
+        clauses.append(f"lower({column}) IN {where.bind(exact, 'Array(String)')}")
+    for value in condition.values:
+        if value in exact:
+            continue
+        if "*" not in value:  # a bare word or domain: part of the address
+            clauses.append(f"lower({column}) LIKE {where.bind(_like(value, within=True), 'String')}")
+        elif value.startswith("*@") and "*" not in value[2:]:
+            clauses.append(f"{column}_domain = {where.bind(value[2:], 'String')}")
+        else:
+            clauses.append(f"lower({column}) LIKE {where.bind(_like(value), 'String')}")
+    return "(" + " OR ".join(clauses) + ")"
+
+
+def _like(pattern: str, *, within: bool = False) -> str:
+    """A pattern with `*` as LIKE has it; the characters that LIKE knows are escaped."""
+    escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
+    return f"%{escaped}%" if within and "*" not in pattern else escaped

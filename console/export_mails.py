@@ -1,0 +1,42 @@
+"""The log as CSV or NDJSON, streamed."""
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+COLUMNS = (
+    "mail_id", "recipient", "direction", "status", "terminal", "late", "reason", "detail", "from", "subject", "message_id",
+    "reference", "channel", "stream", "template", "received_at", "updated_at", "size", "spf", "dkim", "dmarc", "bounce_type",
+    "bounce_class", "smtp_code", "enhanced_code", "attempts", "raw_available", "expires_at",
+)  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+async def as_ndjson(pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[bytes]:
+    """One item a line."""
+    async for items in pages:
+        yield "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items).encode()
+
+
+async def as_csv(pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[bytes]:
+    """RFC 4180, with a heading. Text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    yield _lines([list(COLUMNS)])
+    async for items in pages:
+        yield _lines([[_cell(item[name]) for name in COLUMNS] for item in items])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
+
+
+def _lines(rows: list[list[str]]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return out.getvalue().encode()

@@ -1,0 +1,103 @@
+"""One mail, whole: its recipients, its authentication, its headers, its timeline, every attempt, and its octets."""
+
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from console.answer_errors import Problem
+from console.build_query import conditions_where
+from console.present_mail import ITEM_COLUMNS, present_attempts, present_event, present_item
+from console.query_store import StoreQueries
+from contracts import clock
+from contracts.blobs import BlobStore
+from contracts.errors import InvalidEvent
+from contracts.ids import received_ms
+from contracts.raw_message import Blob
+from contracts.settings import Settings
+
+_PLACE = "received_at = fromUnixTimestamp64Milli({received:Int64}, 'UTC') AND mail_id = {mail_id:UUID}"
+
+
+@dataclass(frozen=True)
+class MailReader:
+    """Reads mails by their id, which holds the time at which they came: the store looks at one place only."""
+
+    queries: StoreQueries
+    settings: Settings
+    blobs: BlobStore
+
+    async def read(self, mail_id: str, domains: frozenset[str]) -> dict[str, Any]:
+        """The mail as the API tells it. Problem 404 when it is unknown, or not for these domains."""
+        items = await self._items(mail_id, domains)
+        parameters = _parameters(mail_id)
+        visible = {item["recipient"] for item in items}
+        rows = await self.queries.rows(
+            f"SELECT data FROM events FINAL WHERE {_PLACE} ORDER BY occurred_at, event_id LIMIT 5000", parameters
+        )
+        events = [event for row in rows if (event := msgspec.json.decode(row["data"]))["recipient"] in visible]
+        events.sort(key=lambda event: (event["occurred_at"], event["attempt"], event["terminal"]))
+        headers = next((event["headers"] for event in events if event.get("headers")), [])
+        return {
+            "mail_id": items[0]["mail_id"],
+            "direction": items[0]["direction"],
+            "from": items[0]["from"],
+            "subject": items[0]["subject"],
+            "message_id": items[0]["message_id"],
+            "received_at": items[0]["received_at"],
+            "size": items[0]["size"],
+            "raw_available": items[0]["raw_available"],
+            "recipients": items,
+            "auth": next((event["auth"] for event in events if event.get("auth")), None),
+            "headers": [{"name": name, "value": value} for name, value in headers],
+            "events": [present_event(event) for event in events],
+            "attempts": [attempt for event in events for attempt in present_attempts(event)],
+            "references": _references(headers),
+        }
+
+    async def raw(self, mail_id: str, domains: frozenset[str]) -> bytes:
+        """The octets as received. Problem 404 when the mail is unknown or never had a message, 410 when they are gone."""
+        items = await self._items(mail_id, domains)
+        rows = await self.queries.rows(
+            f"SELECT base64Encode(content) AS content, blob_url, blob_sha256 FROM raw FINAL WHERE {_PLACE} LIMIT 1",
+            _parameters(mail_id),
+        )
+        if not rows:
+            if not items[0]["size"]:
+                raise Problem(404, "this mail was refused before its message came: there is nothing to download")
+            raise Problem(410, "the raw message is not kept any more")
+        row = rows[0]
+        if not row["blob_url"]:
+            return msgspec.json.decode(f'"{row["content"]}"', type=bytes)
+        try:
+            return await self.blobs.get(Blob(url=row["blob_url"], sha256=row["blob_sha256"]))
+        except InvalidEvent as why:
+            raise Problem(410, f"the raw message is not kept any more ({why.reason})") from why
+
+    async def _items(self, mail_id: str, domains: frozenset[str]) -> list[dict[str, Any]]:
+        where = conditions_where((), domains)
+        sql = f"SELECT {ITEM_COLUMNS} FROM mails FINAL WHERE {_PLACE} AND {where.sql} ORDER BY recipient LIMIT 10000"
+        rows = await self.queries.rows(sql, {**where.parameters, **_parameters(mail_id)})
+        if not rows:
+            raise Problem(404, "there is no such mail, or it has expired")
+        now = clock.now()
+        return [present_item(row, self.settings, now) for row in rows]
+
+
+def _parameters(mail_id: str) -> dict[str, Any]:
+    try:
+        return {"received": received_ms(mail_id), "mail_id": str(uuid.UUID(mail_id))}
+    except ValueError as error:
+        raise Problem(404, "there is no such mail, or it has expired") from error
+
+
+def _references(headers: list[list[str]]) -> list[str]:
+    """Message-IDs that the mail names as its thread (RFC 5322 section 3.6.4), oldest first."""
+    found: list[str] = []
+    for wanted in ("references", "in-reply-to"):
+        for name, value in headers:
+            if name.lower() == wanted:
+                found += re.findall(r"<([^<>\s]+)>", value)
+    return list(dict.fromkeys(found))

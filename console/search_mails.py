@@ -1,0 +1,171 @@
+"""Finding mails: newest first, in windows of time that grow, so that the newest rows never cost a look at all of them.
+
+Rows fold (FINAL) inside a window only. Where a filter has an index, older windows first collect keys without a fold: rows are
+complete, so what the keys find is a superset of what the fold leaves.
+"""
+
+import base64
+import json
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from console.answer_errors import Problem
+from console.build_query import INDEXED, conditions_where, has_indexed
+from console.parse_filters import Condition, Filters
+from console.present_mail import ITEM_COLUMNS, present_item, retention_start
+from console.query_store import StoreQueries
+from contracts import clock
+from contracts.settings import Settings
+
+FIRST_WINDOW = timedelta(minutes=30)
+GROWTH = 6
+MERGED = timedelta(days=1)  # older days are merged: keys without a fold are cheap there
+MAX_KEYS = 5000
+ORDER = "ORDER BY received_at DESC, mail_id DESC, recipient DESC"
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The last row of a page; the next page begins after it."""
+
+    received_ms: int
+    mail_id: str
+    recipient: str
+
+    def encode(self) -> str:
+        """As it stands in a URL."""
+        text = json.dumps([self.received_ms, self.mail_id, self.recipient], separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    @staticmethod
+    def decode(text: str) -> "Cursor":
+        """Problem 422 when it is none of ours."""
+        try:
+            received, mail_id, recipient = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            return Cursor(int(received), str(uuid.UUID(mail_id)), str(recipient))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise Problem(422, "this cursor is not one of ours", field="cursor") from error
+
+
+class Search:
+    """Searches for one principal at a time; `domains` limits whose mail is seen."""
+
+    def __init__(self, queries: StoreQueries, settings: Settings) -> None:
+        self._queries = queries
+        self._settings = settings
+
+    async def page(
+        self, filters: Filters, domains: frozenset[str], limit: int, cursor: Cursor | None
+    ) -> tuple[list[dict[str, Any]], Cursor | None]:
+        """Up to `limit` items, and where the next page begins."""
+        now = clock.now()
+        rows: list[dict[str, Any]] = []
+        for low, high in _windows(filters, cursor, retention_start(self._settings, now), now):
+            rows += await self._window(filters, domains, low, high, cursor, limit + 1 - len(rows), now)
+            if len(rows) > limit:
+                break
+        items = [present_item(row, self._settings, now) for row in rows[:limit]]
+        if len(rows) <= limit or not items:
+            return items, None
+        last = rows[limit - 1]
+        moment = datetime.fromisoformat(items[-1]["received_at"])
+        return items, Cursor(clock.to_ms(moment), str(last["mail_id"]), last["recipient"])
+
+    async def every(self, filters: Filters, domains: frozenset[str]) -> AsyncIterator[list[dict[str, Any]]]:
+        """Page after page, for an export."""
+        cursor: Cursor | None = None
+        while True:
+            items, cursor = await self.page(filters, domains, 2000, cursor)
+            yield items
+            if cursor is None:
+                return
+
+    async def complete_until(self) -> str | None:
+        """Up to when the log is known to be complete."""
+        rows = await self._queries.rows("SELECT complete_until FROM progress FINAL WHERE name = 'log'")
+        return clock.rfc3339(_aware(rows[0]["complete_until"])) if rows else None
+
+    async def _window(
+        self,
+        filters: Filters,
+        domains: frozenset[str],
+        low: datetime,
+        high: datetime,
+        cursor: Cursor | None,
+        limit: int,
+        now: datetime,
+    ) -> list[dict[str, Any]]:
+        if high <= now - MERGED and has_indexed(filters.conditions):
+            found = await self._by_keys(filters, domains, low, high, cursor, limit)
+            if found is not None:
+                return found
+        where = conditions_where(filters.conditions, domains)
+        bounds = self._bounds(where, low, high, cursor)
+        sql = f"SELECT {ITEM_COLUMNS} FROM mails FINAL WHERE {bounds} AND {where.sql} {ORDER} LIMIT {int(limit)}"
+        return await self._queries.rows(sql, where.parameters)
+
+    async def _by_keys(
+        self,
+        filters: Filters,
+        domains: frozenset[str],
+        low: datetime,
+        high: datetime,
+        cursor: Cursor | None,
+        limit: int,
+    ) -> list[dict[str, Any]] | None:
+        """Keys by index, then the fold of those keys; None when there are too many keys to be sure."""
+        indexed: tuple[Condition, ...] = tuple(c for c in filters.conditions if c.name in INDEXED and not c.exclude)
+        inner = conditions_where(indexed, domains)
+        bounds = self._bounds(inner, low, high, cursor)
+        keys = await self._queries.rows(
+            f"SELECT DISTINCT received_at, mail_id, recipient FROM mails WHERE {bounds} AND {inner.sql} {ORDER} LIMIT {MAX_KEYS}",
+            inner.parameters,
+        )
+        if len(keys) >= MAX_KEYS:
+            return None
+        if not keys:
+            return []
+        where = conditions_where(filters.conditions, domains)
+        moments = where.bind(sorted({clock.to_ms(_aware(key["received_at"])) for key in keys}), "Array(Int64)")
+        ids = where.bind([str(key["mail_id"]) for key in keys], "Array(UUID)")
+        bounds = self._bounds(where, low, high, cursor)
+        sql = (
+            f"SELECT {ITEM_COLUMNS} FROM mails FINAL WHERE {bounds} AND received_at IN "
+            f"(SELECT fromUnixTimestamp64Milli(arrayJoin({moments}), 'UTC')) AND mail_id IN {ids} AND {where.sql} {ORDER} "
+            f"LIMIT {int(limit)}"
+        )
+        return await self._queries.rows(sql, where.parameters)
+
+    def _bounds(self, where: Any, low: datetime, high: datetime, cursor: Cursor | None) -> str:
+        start, end = where.bind(clock.to_ms(low), "Int64"), where.bind(clock.to_ms(high), "Int64")
+        clause = f"received_at >= fromUnixTimestamp64Milli({start}, 'UTC') AND received_at < fromUnixTimestamp64Milli({end}, 'UTC')"
+        if cursor is not None:
+            moment = where.bind(cursor.received_ms, "Int64")
+            mail_id, recipient = where.bind(cursor.mail_id, "UUID"), where.bind(cursor.recipient, "String")
+            clause += f" AND (received_at, mail_id, recipient) < (fromUnixTimestamp64Milli({moment}, 'UTC'), {mail_id}, {recipient})"
+        return clause
+
+
+def _windows(
+    filters: Filters, cursor: Cursor | None, oldest: datetime, now: datetime
+) -> list[tuple[datetime, datetime]]:
+    """Disjoint windows, newest first, each six times as long as the one before."""
+    high = now + timedelta(minutes=5)
+    if filters.until is not None:
+        high = min(high, filters.until)
+    if cursor is not None:
+        high = min(high, clock.from_ms(cursor.received_ms + 1))
+    low_end = max(filters.since, oldest) if filters.since is not None else oldest
+    windows, length = [], FIRST_WINDOW
+    while high > low_end:
+        low = max(low_end, high - length)
+        windows.append((low, high))
+        high, length = low, length * GROWTH
+    return windows
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=clock.now().tzinfo)

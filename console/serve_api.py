@@ -1,0 +1,85 @@
+"""The routes of the API that read the log (design section 5)."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from console.authorise import authorised
+from console.export_mails import as_csv, as_ndjson
+from console.parse_filters import Filters, parse_filters
+from console.read_mail import MailReader
+from console.search_mails import Cursor, Search
+from console.tokens import Principal
+from contracts import clock
+
+Reader = Annotated[Principal, Depends(authorised("read"))]
+RawReader = Annotated[Principal, Depends(authorised("raw"))]
+FILTER_HELP = (
+    "Filters, all combinable: direction status from to subject message_id reference channel stream template domain spf dkim dmarc "
+    "bounce_type bounce_class reason since until q. Several values with commas are OR; a leading `!` excludes; `*` is a wildcard "
+    "in addresses and subject; `q` takes the same as one line."
+)
+
+
+def api_router(search: Search, reader: MailReader) -> APIRouter:
+    """The router."""
+    router = APIRouter(prefix="/api/v1", tags=["log"])
+
+    @router.get("/mails", summary="Search the log", description=FILTER_HELP)
+    async def mails(
+        request: Request,
+        principal: Reader,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        filters = request_filters(request, ("limit", "cursor"))
+        complete_until = await search.complete_until()
+        after = Cursor.decode(cursor) if cursor else None
+        items, following = await search.page(filters, principal.domains, limit, after)
+        return {
+            "items": items,
+            "next_cursor": following.encode() if following else None,
+            "complete_until": complete_until,
+        }
+
+    @router.get("/mails/{mail_id}", summary="One mail, whole")
+    async def mail(mail_id: str, principal: Reader) -> dict[str, Any]:
+        return await reader.read(mail_id, principal.domains)
+
+    @router.get("/mails/{mail_id}/raw", summary="The message as received, byte for byte", response_class=Response)
+    async def raw(mail_id: str, principal: RawReader) -> Response:
+        octets = await reader.raw(mail_id, principal.domains)
+        return Response(
+            octets,
+            media_type="message/rfc822",
+            headers={
+                "Content-Disposition": f'attachment; filename="{mail_id}.eml"',
+                "X-Content-Type-Options": "nosniff",
+                "Cache-Control": "private, no-store",
+            },
+        )
+
+    @router.get("/export", summary="The log as CSV or NDJSON, streamed", description=FILTER_HELP)
+    async def export(
+        request: Request, principal: Reader, format: Literal["csv", "ndjson"] = "ndjson"
+    ) -> StreamingResponse:
+        pages = search.every(request_filters(request, ("format",)), principal.domains)
+        stream, media = (
+            (as_csv(pages), "text/csv; charset=utf-8")
+            if format == "csv"
+            else (as_ndjson(pages), "application/x-ndjson")
+        )
+        headers = {
+            "Content-Disposition": f'attachment; filename="mailscope.{format}"',
+            "X-Content-Type-Options": "nosniff",
+        }
+        return StreamingResponse(stream, media_type=media, headers=headers)
+
+    return router
+
+
+def request_filters(request: Request, others: tuple[str, ...]) -> Filters:
+    """The filters among a request's parameters; `others` are those of the route itself."""
+    pairs = [(name, value) for name, value in request.query_params.multi_items() if name not in others]
+    return parse_filters(pairs, clock.now())
