@@ -5,7 +5,6 @@ from typing import Protocol
 
 from contracts.parse_headers import Field
 
-
 _LONG_RUNS = (b" " * 512, b" " * 32, b" " * 4)
 
 

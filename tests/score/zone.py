@@ -24,7 +24,7 @@ class Zone:
             if types is None:
                 exists = any(other.endswith("." + host) for other in self.records)
                 return DnsAnswer(name, rtype, DnsStatus.NODATA if exists else DnsStatus.NXDOMAIN)
-            found = types.get(rtype)
+            found = [types["CNAME"]] if rtype == "CNAME" and "CNAME" in types else types.get(rtype)
             if isinstance(found, str):
                 return DnsAnswer(name, rtype, FAILURES[found])
             if found:

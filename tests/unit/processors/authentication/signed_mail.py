@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from contracts.auth_results import AuthResults
-from contracts.canonicalize import hash_body, hash_fields, select_fields
+from contracts.canonicalize import canonical_body, hash_body, hash_fields, select_fields
 from contracts.parse_headers import Field, split_message
 from contracts.sign_dkim import SigningKey
 from processors.authentication import Mail, authenticate
@@ -71,7 +71,7 @@ def sign(
     parsed = split_message(message)
     header, _, body = (written["c"] or "simple/simple").partition("/")
     length = int(written["l"]) if (written.get("l") or "").isdigit() else None
-    digest = hash_body(parsed.body, body == "relaxed", length)[0]
+    digest = hash_body(canonical_body(parsed.body, body == "relaxed"), length)
     written.setdefault("bh", base64.b64encode(digest).decode())
     text = "; ".join(f"{name}={value}" for name, value in written.items() if value is not None)
     prefix = f"{field}: {text}; b=".encode()

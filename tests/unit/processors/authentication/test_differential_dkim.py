@@ -64,6 +64,8 @@ def test_same_verdict_as_dkimpy(
         raw = raw[: change[0]] + change[1] + raw[change[0] :]
     parsed = split_message(raw)
     assume(not parsed.flags)  # malformed headers and second From fields are among the known defects
+    # dkimpy refuses the whole message for a space before any colon, which RFC 5322 §4.5 allows
+    assume(all(field.raw[: field.colon].rstrip() == field.raw[: field.colon] for field in parsed.fields))
     assume(not parsed.body or parsed.body.endswith(b"\r\n"))
     try:
         expected = by_dkimpy(raw)
