@@ -62,7 +62,7 @@ class _Answerer(BaseResolver):  # type: ignore[misc]
             exists = any(other.endswith("." + name) for other in self.records)
             reply.header.rcode = RCODE.NOERROR if exists else RCODE.NXDOMAIN
             return reply
-        found = types.get(rtype)
+        found = [types["CNAME"]] if rtype == "CNAME" and "CNAME" in types else types.get(rtype)
         if found == "TIMEOUT":
             raise _TimesOut
         if found == "SERVFAIL":

@@ -4,11 +4,11 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
-from signed_mail import MESSAGE, check, rsa_key, sign, zone
-from test_parse_key import der_key
 
 from contracts.auth_results import AuthResults
 from contracts.sign_dkim import SigningKey
+from tests.unit.processors.authentication.signed_mail import MESSAGE, check, rsa_key, sign, zone
+from tests.unit.processors.authentication.test_parse_key import der_key
 
 CEO = b"From: ceo@bank.example\r\n"
 

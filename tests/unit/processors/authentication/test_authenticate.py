@@ -6,10 +6,10 @@ import os
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from signed_mail import MESSAGE, check, sign, zone
 
 from contracts.auth_results import AuthResults
 from processors.authentication import Mail, authenticate
+from tests.unit.processors.authentication.signed_mail import MESSAGE, check, sign, zone
 
 
 async def test_mail_that_is_right_in_every_way_passes_every_check() -> None:

@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from signed_mail import MESSAGE, NOW, check, ed25519_key, rsa_key, sign, zone
 
 from contracts.auth_results import AuthResults
 from processors.authentication.seal_arc import seal_arc
 from processors.authentication.write_headers import write_auth_results
+from tests.unit.processors.authentication.signed_mail import MESSAGE, NOW, check, ed25519_key, rsa_key, sign, zone
 
 
 async def seal(raw: bytes, *, ed25519: bool = False) -> bytes:

@@ -1,9 +1,9 @@
 """DKIM signatures: one case for each rule of RFC 6376, RFC 8301 and RFC 8463 that a verifier can get wrong."""
 
 import pytest
-from signed_mail import MESSAGE, NOW, check, ed25519_key, rsa_key, sign, zone
 
 from contracts.auth_results import AuthResults
+from tests.unit.processors.authentication.signed_mail import MESSAGE, NOW, check, ed25519_key, rsa_key, sign, zone
 
 
 def outcome(found: AuthResults) -> tuple[str, str]:

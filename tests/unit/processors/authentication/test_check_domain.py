@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from signed_mail import rsa_key
 
 from processors.authentication.check_domain import check_domain
 from processors.authentication.domain_report import Level
 from tests.score.zone import Zone
+from tests.unit.processors.authentication.signed_mail import rsa_key
 
 POLICY = "version: STSv1\r\nmode: enforce\r\nmx: *.example.org\r\nmax_age: 86400\r\n"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from signed_mail import MESSAGE, NOW, sign, zone
 
 from processors.authentication.command import authenticate_command, check_domain_command
 from tests.score.zone_server import ZoneServer
+from tests.unit.processors.authentication.signed_mail import MESSAGE, NOW, sign, zone
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import time
 import dkim
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from signed_mail import ed25519_key, rsa_key, zone
 
 from contracts.parse_headers import split_message
 from contracts.sign_dkim import sign_dkim
 from processors.authentication import Mail, authenticate
+from tests.unit.processors.authentication.signed_mail import ed25519_key, rsa_key, zone
 
 KEYS = {b"s1": rsa_key().key_record().encode(), b"ed": ed25519_key().key_record().encode()}
 LINE = st.text(alphabet=st.sampled_from('ab :;=\t<>@"()é-.'), max_size=30)

@@ -1,7 +1,6 @@
 """Every failure has one sentence of cause and one of cure."""
 
 import pytest
-from signed_mail import MESSAGE, check, sign, zone
 
 from contracts.auth_results import (
     ArcResult,
@@ -18,6 +17,7 @@ from contracts.auth_results import (
     SpfWord,
 )
 from processors.authentication.explain import explain
+from tests.unit.processors.authentication.signed_mail import MESSAGE, check, sign, zone
 
 SILENT = (Reason.OK, Reason.NOT_SIGNED, Reason.TOO_MANY_SIGNATURES)  # no check that failed carries these
 

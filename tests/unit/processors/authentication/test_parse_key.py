@@ -3,9 +3,9 @@
 import base64
 
 import pytest
-from signed_mail import ed25519_key, rsa_key
 
 from processors.authentication.parse_key import parse_key
+from tests.unit.processors.authentication.signed_mail import ed25519_key, rsa_key
 
 
 def der_key(modulus: int, exponent: int) -> str:

@@ -1,9 +1,9 @@
 """Incoming Authentication-Results that claim to be ours: taken out, and nothing else touched."""
 
 import pytest
-from signed_mail import check, sign
 
 from processors.authentication.strip_auth_results import strip_auth_results
+from tests.unit.processors.authentication.signed_mail import check, sign
 
 OURS = "mx.example.com"
 

@@ -4,10 +4,10 @@ import re
 
 import msgspec
 import pytest
-from signed_mail import MESSAGE, check, ed25519_key, sign
 
 from contracts.parse_headers import split_message
 from processors.authentication.write_headers import write_auth_results, write_received
+from tests.unit.processors.authentication.signed_mail import MESSAGE, check, ed25519_key, sign
 
 
 async def test_authentication_results_name_every_check() -> None:
