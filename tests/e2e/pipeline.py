@@ -1,0 +1,256 @@
+"""The pipeline as its users have it: `mailscope up` in a folder of its own, driven through SMTP, HTTP and Kafka only."""
+
+import base64
+import json
+import os
+import random
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import time
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import dkim
+import httpx
+
+from tests.e2e.outside import Outside, wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+OFFSETS = (25, 80, 92, 93, 101, 102, 103, 104, 105, 106, 150, 153, 190)
+
+
+def free_base() -> int:
+    """A port base whose ports are all free, chosen at random so that two runs rarely meet."""
+    for _ in range(200):
+        base = random.randrange(30_000, 60_000, 200)
+        try:
+            for offset in OFFSETS:
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", base + offset))
+        except OSError:
+            continue
+        return base
+    raise RuntimeError("no free ports")
+
+
+class Pipeline:
+    """One running Mailscope and the world around it."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any] | None = None) -> None:
+        self.folder = folder
+        self.base = free_base()
+        self.outside = Outside(self.base)
+        self.data = folder / "data"
+        self.api = f"http://127.0.0.1:{self.base + 80}"
+        self.bootstrap = f"127.0.0.1:{self.base + 92}"
+        self._client = httpx.Client(trust_env=False, timeout=60)
+        self._write_settings(settings or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def _write_settings(self, changes: dict[str, Any]) -> None:
+        key_file = self.folder / "s1.pem"
+        key_file.write_bytes(self.outside.keys["ours.test"])
+        base = self.base
+        settings: dict[str, Any] = {
+            "authserv_id": "mx.ours.test",
+            "dns": {"nameservers": [f"127.0.0.1:{base + 153}"]},
+            "inbound": {
+                "domains": {"ours.test": {"reject_on": ["dmarc-reject"]}, "open.test": {"reject_on": []}},
+                "routes": [
+                    {"match": {"to": "desk@ours.test"}, "handle": "desk"},
+                    {"match": {"to": "lists@ours.test", "header": {"List-Id": "*"}}, "drop": "lists are not read here"},
+                    {"match": {"to": "drop@ours.test"}, "drop": "not read here"},
+                    {"match": {"to": "no@ours.test"}, "reject": "550 5.7.1 not wanted"},
+                    {"match": {"to": "fwd-*@ours.test"}, "forward": ["team@partner.test"]},
+                    {"match": {"to": "slow@ours.test"}, "forward": ["team@slow.test"]},
+                    {"match": {"to": "two@ours.test"}, "forward": ["a@partner.test", "b@slow.test"]},
+                    {"match": {"to": "*@open.test"}, "drop": "logged only"},
+                ],
+            },
+            "handlers": {
+                "desk": {
+                    "webhook": f"http://127.0.0.1:{base + 190}/mail",
+                    "secret": "whsec_" + base64.b64encode(b"0" * 24).decode(),
+                    "timeout": "10s",
+                }
+            },
+            "delivery": {
+                "port": base + 150,
+                "allow_private": True,
+                "retry": ["1s", "2s"],
+                "expire": "60s",
+                "helo": "mx.ours.test",
+            },
+            "outbound": {"domains": {"ours.test": {"dkim": [{"selector": "s1", "key_file": str(key_file)}]}}},
+            "channels": {"helpdesk": {"address": "desk@ours.test"}},
+            **changes,
+        }
+        self.config = self.folder / "mailscope.yaml"
+        self.config.write_text(json.dumps(settings, indent=1))  # JSON is YAML
+
+    @property
+    def environ(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MAILSCOPE_")}
+        return {
+            **kept,
+            "MAILSCOPE_CONFIG": str(self.config),
+            "MAILSCOPE_DATA_DIR": str(self.data),
+            "MAILSCOPE_PORT_BASE": str(self.base),
+        }
+
+    def start(self, timeout: float = 90.0) -> "Pipeline":
+        log = open(self.folder / "up.log", "ab")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "mailscope", "up"],
+            cwd=ROOT,
+            env=self.environ,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        if not wait_for(self.is_ready, timeout, 0.2):
+            raise AssertionError(f"not ready within {timeout} s:\n{self.log()[-4000:]}")
+        token = (self.data / "admin-token").read_text().strip()
+        self._client.headers["Authorization"] = f"Bearer {token}"
+        self.token = token
+        return self
+
+    def is_ready(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError(f"`mailscope up` ended with {self._process.returncode}:\n{self.log()[-4000:]}")
+        try:
+            return self._client.get(f"{self.api}/readyz", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def stop(self) -> float:
+        """Ctrl-C; how many seconds it took. AssertionError when it does not end."""
+        if self._process is None or self._process.poll() is not None:
+            return 0.0
+        began = time.monotonic()
+        os.killpg(self._process.pid, signal.SIGINT)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            raise AssertionError("`mailscope up` does not stop") from None
+        return time.monotonic() - began
+
+    def close(self) -> None:
+        try:
+            self.stop()
+        finally:
+            self.outside.stop()
+            self._client.close()
+
+    def log(self) -> str:
+        return (self.folder / "up.log").read_text("utf-8", "replace")
+
+    def stage_pid(self, stage: str) -> int:
+        return int((self.data / "run" / f"{stage}.pid").read_text())
+
+    @property
+    def stages(self) -> list[str]:
+        return sorted(path.stem for path in (self.data / "run").glob("*.pid"))
+
+    def mail(
+        self,
+        to: str = "desk@ours.test",
+        subject: str = "hello",
+        *,
+        sender: str = "anna@good.test",
+        body: str = "Hello\n",
+        sign: bool = True,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[bytes, str]:
+        """A message with CRLF line ends, signed by its author's domain, and its Message-ID without brackets."""
+        message = EmailMessage()
+        message["From"], message["To"], message["Subject"] = sender, to, subject
+        message["Date"] = "Tue, 03 Nov 2026 12:22:54 +0000"
+        message_id = f"{os.urandom(9).hex()}@good.test"
+        message["Message-ID"] = f"<{message_id}>"
+        for name, value in (headers or {}).items():
+            message[name] = value
+        message.set_content(body)
+        raw = message.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        domain = sender.rpartition("@")[2]
+        if sign and domain in self.outside.keys:
+            raw = dkim.sign(raw, b"s1", domain.encode(), self.outside.keys[domain]) + raw
+        return raw, message_id
+
+    def smtp(self, source: str = "127.0.0.1", timeout: float = 60) -> smtplib.SMTP:
+        return smtplib.SMTP("127.0.0.1", self.base + 25, "client.good.test", timeout, (source, 0))
+
+    def send(
+        self,
+        raw: bytes,
+        to: str | list[str],
+        *,
+        sender: str = "anna@good.test",
+        source: str = "127.0.0.1",
+        options: tuple[str, ...] = (),
+    ) -> tuple[int, str]:
+        """The last reply of the dialogue."""
+        connection = self.smtp(source)
+        try:
+            connection.ehlo()
+            code, text = connection.mail(sender, list(options))
+            for recipient in [to] if isinstance(to, str) else to:
+                if code < 400:
+                    code, text = connection.rcpt(recipient)
+            if code < 400:
+                code, text = connection.data(raw)
+            return code, text.decode("utf-8", "replace")
+        finally:
+            connection.close()
+
+    def get(self, path: str, **parameters: Any) -> httpx.Response:
+        return self._client.get(f"{self.api}/api/v1{path}", params=parameters)
+
+    def post(self, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> httpx.Response:
+        return self._client.post(f"{self.api}/api/v1{path}", json=body, headers=headers)
+
+    def rows(self, message_id: str) -> list[dict[str, Any]]:
+        answer = self.get("/mails", message_id=message_id, limit=500)
+        return answer.json()["items"] if answer.status_code == 200 else []
+
+    def settled(self, message_id: str, timeout: float = 30) -> list[dict[str, Any]]:
+        """The rows of a Message-ID once each has a terminal status."""
+        found: list[dict[str, Any]] = []
+
+        def done() -> bool:
+            found[:] = self.rows(message_id)
+            return bool(found) and all(row["terminal"] for row in found)
+
+        assert wait_for(done, timeout), f"not settled: {found}"
+        return found
+
+    def detail(self, mail_id: str) -> dict[str, Any]:
+        answer = self.get(f"/mails/{mail_id}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def submit(self, to: str, **fields: Any) -> str:
+        """Send a mail through the hook; its mail_id."""
+        body = {"from": "Desk <desk@ours.test>", "to": [to], "subject": "hello", "text": "hi\n", **fields}
+        answer = self.post("/send", body)
+        assert answer.status_code == 202, answer.text
+        return answer.json()["mail_id"]
+
+    def outcome(self, mail_id: str, timeout: float = 30) -> dict[str, Any]:
+        """The detail of a mail once all its recipients are settled."""
+        found: dict[str, Any] = {}
+
+        def done() -> bool:
+            answer = self.get(f"/mails/{mail_id}")
+            found.clear()
+            found.update(answer.json())
+            return answer.status_code == 200 and all(row["terminal"] for row in found["recipients"])
+
+        assert wait_for(done, timeout), f"not settled: {found}"
+        return found

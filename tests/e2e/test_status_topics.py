@@ -1,0 +1,46 @@
+"""A consumer that is not ours reads the public topics and holds them against the published JSON Schema."""
+
+import json
+import time
+from pathlib import Path
+
+import jsonschema
+from confluent_kafka import Consumer
+
+from tests.e2e.pipeline import ROOT, Pipeline
+
+SCHEMAS = Path(ROOT) / "docs" / "schemas"
+
+
+def test_every_status_change_follows_the_published_schema(pipeline: Pipeline) -> None:
+    raw, message_id = pipeline.mail("drop@ours.test", "for the topics")
+    pipeline.send(raw, "drop@ours.test")
+    pipeline.settled(message_id)
+    mail_id = pipeline.submit("topics@partner.test")
+    pipeline.outcome(mail_id)
+    schema = json.loads((SCHEMAS / "status-change.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    consumer = Consumer({"bootstrap.servers": pipeline.bootstrap, "group.id": "downstream", "auto.offset.reset": "earliest"})
+    consumer.subscribe(["mail.status.inbound", "mail.status.outbound"])
+    seen: list[dict] = []
+    deadline = time.monotonic() + 30
+    try:
+        while time.monotonic() < deadline:
+            message = consumer.poll(0.2)
+            if message is None or message.error():
+                continue
+            event = json.loads(message.value())
+            validator.validate(event)
+            assert message.key().decode() == event["data"]["mail_id"]
+            assert dict(message.headers())["content-type"].startswith(b"application/cloudevents+json")
+            seen.append(event)
+            types = {event["type"] for event in seen if event["data"]["mail_id"] == mail_id}
+            inbound = [event for event in seen if event["data"]["message_id"] == message_id]
+            if len(types) == 2 and len(inbound) == 2:
+                break
+    finally:
+        consumer.close()
+    assert types == {"mailscope.mail.sent.v1", "mailscope.mail.delivered.v1"}
+    assert [event["data"]["status"] for event in inbound] == ["received", "dropped"]
+    assert len({event["id"] for event in seen}) == len(seen)
