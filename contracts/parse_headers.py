@@ -22,6 +22,7 @@ class Flag(StrEnum):
     OBSOLETE_FROM = "obsolete_from"  # `From :` with space before the colon (RFC 5322 §4.5)
     NO_FROM = "no_from"  # no From field at all
     FROM_SEVERAL_DOMAINS = "from_several_domains"  # one From field, addresses of several domains
+    DISPLAY_NAME_ADDRESS = "display_name_address"  # the name in From shows an address of another domain
     FROM_UNPARSABLE = "from_unparsable"  # a From field without any domain
     BARE_CR = "bare_cr"  # a CR without LF in the header
     BARE_LF = "bare_lf"  # a LF without CR somewhere

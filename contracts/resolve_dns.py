@@ -29,6 +29,7 @@ MAX_TTL = 3600.0
 MAX_NEGATIVE_TTL = 300.0
 MAX_CNAMES = 8
 MAX_RECORDS = 100
+MAX_CACHED = 4096  # bytes of one answer that is kept for other mails: a stranger decides what we ask and get
 
 
 class DnsStatus(StrEnum):
@@ -139,8 +140,9 @@ class DnsResolver:
         answer = await self._ask(*key)
         if self._observe is not None:
             self._observe(key[1], answer.status.value, time.monotonic() - started, False)
-        self._cache[key] = (time.monotonic() + answer.ttl, answer)
-        self._cache.move_to_end(key)
+        if sum(map(len, answer.records)) <= MAX_CACHED:
+            self._cache[key] = (time.monotonic() + answer.ttl, answer)
+            self._cache.move_to_end(key)
         while len(self._cache) > self._cache_size:
             self._cache.popitem(last=False)
         return answer

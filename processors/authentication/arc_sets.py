@@ -12,7 +12,7 @@ from processors.authentication.parse_tags import TagError, decode_base64, decode
 
 MAX_SETS = 50  # RFC 8617 §4.2.1
 _NAMES = (b"arc-authentication-results", b"arc-message-signature", b"arc-seal")
-_INSTANCE = re.compile(rb"[ \t\r\n]*i[ \t\r\n]*=[ \t\r\n]*([0-9]{1,3})[ \t\r\n]*;")
+_INSTANCE = re.compile(rb"[ \t\r\n]*i[ \t\r\n]*=[ \t\r\n]*([0-9]{1,3})[ \t\r\n]*(?:\([^()]*\)[ \t\r\n]*)?;")
 
 
 class ArcBroken(Exception):

@@ -60,6 +60,7 @@ async def authenticate(mail: Mail, resolver: Resolver) -> AuthResults:
     """Evaluate SPF, DKIM, DMARC, ARC and iprev. Always returns results, never raises: DNS trouble is temperror,
     and a check that fails on an input says `internal_error` while the others stand."""
     now = time.time() if mail.now is None else mail.now
+    mail = _encodable(mail)
     budget = DnsBudget(resolver, MAX_QUERIES, MAX_SECONDS)
     message = split_message(mail.raw)
     spf, dkim, arc, iprev = await _together(
@@ -97,6 +98,15 @@ async def authenticate(mail: Mail, resolver: Resolver) -> AuthResults:
         evaluated_at=_timestamp(now),
     )
     return explain(results)
+
+
+def _encodable(mail: Mail) -> Mail:
+    """SMTP servers keep undecodable bytes as lone surrogates, which JSON cannot carry: write them as `?`."""
+    texts = {name: getattr(mail, name) for name in ("peer_ip", "helo", "mail_from", "authserv_id")}
+    changed = {
+        name: text.encode("utf-8", "replace").decode("utf-8") for name, text in texts.items() if not text.isascii()
+    }
+    return msgspec.structs.replace(mail, **changed) if changed else mail
 
 
 def _is_warm(mail: Mail, budget: DnsBudget) -> bool:

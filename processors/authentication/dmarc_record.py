@@ -27,7 +27,7 @@ class DmarcRecord(msgspec.Struct, frozen=True):
     usable: bool = True
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def parse_dmarc(text: str) -> DmarcRecord | None:
     """None where the text is no DMARC record: `v=DMARC1` must come first, exactly so (§4.7).
 

@@ -22,7 +22,7 @@ def to_text(record: str | bytes) -> str:
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _describe(answer: DnsAnswer) -> DnsEvidence:
     values = tuple(cut(to_text(record), MAX_VALUE) for record in answer.records[:MAX_VALUES])
     return DnsEvidence(cut(answer.name, 256), answer.rtype, answer.status.value, values)

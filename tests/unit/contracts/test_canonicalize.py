@@ -1,7 +1,7 @@
 """Canonical forms: the examples of RFC 6376 §3.4.5, and agreement with dkimpy's."""
 
 from dkim.canonicalization import Relaxed, Simple
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.canonicalize import relaxed_body, relaxed_field, select_fields, simple_body, without_signature
@@ -31,7 +31,8 @@ def test_bodies_agree_with_dkimpy(body: bytes) -> None:
     assert simple_body(body) == Simple.canonicalize_body(body)
 
 
-@given(st.lists(st.sampled_from([1, 3, 31, 32, 33, 511, 512, 513, 5000]), max_size=6))
+@settings(deadline=None)  # dkimpy is quadratic here
+@given(st.lists(st.sampled_from([1, 3, 31, 32, 33, 511, 512, 513, 1100]), max_size=6))
 def test_runs_of_any_length_become_one_space(runs: list[int]) -> None:
     body = b"a".join(b" " * run for run in runs) + b"x\r\n"
     assert relaxed_body(body) == Relaxed.canonicalize_body(body)

@@ -51,6 +51,18 @@ async def test_one_from_with_two_domains_is_exempt_and_flagged(second: bytes) ->
     assert "from_several_domains" in found.flags
 
 
+async def test_address_hidden_far_behind_the_first_is_no_pass() -> None:
+    far = b"Joe <joe@example.org>," + b"\r\n (filler)" * 5000 + b" ceo@bank.example"
+    found = await check(sign(MESSAGE.replace(b"Joe <joe@example.org>", far)), bank())  # type: ignore[arg-type]
+    assert found.dkim_word == "pass"
+    assert found.dmarc_word != "pass"
+
+
+async def test_address_of_another_domain_as_a_display_name_is_flagged() -> None:
+    found = await check(sign(MESSAGE.replace(b"Joe <", b'"ceo@bank.example" <')))
+    assert (found.dmarc_word, found.flags) == ("pass", ("display_name_address",))
+
+
 async def test_appended_body_under_l_is_not_a_pass() -> None:
     raw = sign(tags={"l": "18"}) + b"<h1>Pay here</h1>\r\n"
     found = await check(raw, peer_ip="198.51.100.7")
