@@ -5,6 +5,7 @@ what is missing. The CNAME chains, void look-ups (§4.6.4) and errors of pyspf's
 """
 
 import ipaddress
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -113,7 +114,7 @@ class AnsweringQuery(spf.query):  # type: ignore[misc]
         record = super().dns_spf(domain)
         if not self.top_record and record and domain == self.o:
             self.top_record = str(record)
-        return record
+        return _plain_modifiers(str(record)) if record else record
 
     def validated_ptrs(self) -> list[str]:
         """A DNS error while validating a name skips that name, an error for PTR is no match (§5.5)."""
@@ -169,6 +170,20 @@ class AnsweringQuery(spf.query):  # type: ignore[misc]
 def _to_address(text: str) -> tuple[int, int]:
     address = ipaddress.ip_address(text)
     return address.version, int(address)
+
+
+def _plain_modifiers(record: str) -> str:
+    """Names of modifiers are case-insensitive (§4.6.1), and beside `all` a redirect is never used (§6.1): pyspf
+    takes `REDIRECT=` for an unknown modifier, and counts every redirect as a look-up."""
+    record = _MODIFIER.sub(lambda match: match[0].lower(), record)
+    if _ALL.search(record) is not None and record.count(" redirect=") == 1:
+        record = _REDIRECT.sub("", record)
+    return record
+
+
+_MODIFIER = re.compile(r" (?:redirect|exp)=", re.IGNORECASE)
+_ALL = re.compile(r" [+?~-]?all(?= |$)", re.IGNORECASE)
+_REDIRECT = re.compile(r" redirect=[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+(?= |$)")
 
 
 # pyspf tells permanent errors apart only by their text.

@@ -2,6 +2,7 @@
 
 import re
 
+import dkim
 import pytest
 
 from contracts.auth_results import AuthResults
@@ -26,6 +27,16 @@ async def test_chain_of_three_passes_and_names_its_sealers() -> None:
     assert (found.arc_word, found.arc.instances, found.arc.oldest_pass) == ("pass", 3, 0)
     assert found.arc.sealers == ("example.org",) * 3
     assert "dmarc=pass" in found.arc.authentication_results
+
+
+async def test_dkimpy_accepts_our_seals() -> None:
+    raw = await seal(await seal(sign()))
+    keys = zone().records
+
+    def look_up(name: bytes, timeout: float = 5) -> bytes:
+        return str(keys[name.decode().rstrip(".")]["TXT"][0]).encode()
+
+    assert dkim.arc_verify(raw, dnsfunc=look_up)[0] == b"pass"
 
 
 async def test_body_changed_before_the_last_hop_shows_in_oldest_pass() -> None:

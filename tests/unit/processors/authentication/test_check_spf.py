@@ -67,6 +67,18 @@ async def test_dns_failure_for_the_reverse_name_is_no_match() -> None:
     assert found.result == "fail"
 
 
+async def test_names_of_modifiers_are_case_insensitive() -> None:
+    target = {"TXT": ["v=spf1 ip4:192.0.2.1 -all"]}
+    assert (await spf("v=spf1 REDIRECT=other.example", other__example=target)).result == "pass"
+
+
+async def test_redirect_beside_all_is_neither_used_nor_counted() -> None:
+    names = {f"h{index}__example": {"A": ["198.51.100.1"]} for index in range(10)}
+    ten = " ".join(f"a:h{index}.example" for index in range(10))
+    assert (await spf(f"v=spf1 {ten} redirect=other.example ~all", **names)).result == "softfail"
+    assert (await spf("v=spf1 redirect=a.example redirect=b.example -all")).result == "permerror"
+
+
 async def test_explanation_of_the_domain_is_expanded() -> None:
     found = await spf(
         "v=spf1 -all exp=why.example.org", why__example__org={"TXT": ["%{i} may not send for %{d}, says %{r}"]}
