@@ -7,8 +7,8 @@ import re
 from contracts.parse_addresses import to_ascii_domain
 
 _NAME = re.compile(rb"authentication-results[ \t]*:", re.IGNORECASE)
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[()]|\\.|[^"()\\;\s]+|\s+|.', re.DOTALL)
-MAX_VALUE = 8192
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[()]|\\.|[^"()\\;\s]+|\s+|.', re.DOTALL)
+MAX_VALUE = 1024 * 1024  # bytes of one value that are read; nobody writes a longer one in good faith
 
 
 def strip_auth_results(raw: bytes, authserv_id: str) -> bytes:
@@ -28,7 +28,9 @@ def auth_results_ranges(raw: bytes, authserv_id: str) -> list[tuple[int, int]]:
 
 def is_ours(value: bytes, authserv_id: str) -> bool:
     """True where a field's value claims our authserv-id."""
-    return claimed_id(value[:MAX_VALUE].decode("utf-8", "replace")) == _canonical(authserv_id)
+    if len(value) > MAX_VALUE:
+        return True
+    return claimed_id(value.decode("utf-8", "replace")) == _canonical(authserv_id)
 
 
 def claimed_id(value: str) -> str:

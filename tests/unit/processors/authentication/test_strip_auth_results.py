@@ -22,6 +22,7 @@ OURS = "mx.example.com"
         b"Authentication-Results: mx.example.com 1; dmarc=pass\r\n",
         b"Authentication-Results: mx.example.com.; dmarc=pass\r\n",
         b"Authentication-Results: mx.example.com\r\n",
+        b"Authentication-Results: (" + b"long " * 20_000 + b") mx.example.com; dmarc=pass\r\n",
     ],
 )
 def test_every_spelling_of_ours_is_removed(field: bytes) -> None:
@@ -54,6 +55,6 @@ async def test_signature_verifies_after_it() -> None:
 
 
 def test_hostile_values_cost_nothing() -> None:
-    for value in (b"(" * 1_000_000, b'"' * 1_000_001, b"\\" * 1_000_000, b'"\\' * 500_000):
+    for value in (b"(" * 500_000, b'"' * 500_001, b"\\" * 500_000, b'"\\' * 250_000):
         raw = b"Authentication-Results: " + value + b"\r\n\r\n"
         assert strip_auth_results(raw, OURS) == raw
