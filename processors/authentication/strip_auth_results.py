@@ -7,6 +7,7 @@ import re
 from contracts.parse_addresses import to_ascii_domain
 
 _NAME = re.compile(rb"authentication-results[ \t]*:", re.IGNORECASE)
+_END = re.compile(rb"(?:\A|\n)\r?\n")  # the empty line after the header
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[()]|\\.|[^"()\\;\s]+|\s+|.', re.DOTALL)
 MAX_VALUE = 1024 * 1024  # bytes of one value that are read; nobody writes a longer one in good faith
 
@@ -60,7 +61,8 @@ def _canonical(name: str) -> str:
 
 def _split(raw: bytes, authserv_id: str) -> list[tuple[bytes, bool]]:
     """The message in pieces; a piece is ours or kept. The body is the last piece."""
-    if not authserv_id or _NAME.search(raw) is None:
+    end = _END.search(raw)
+    if not authserv_id or _NAME.search(raw, 0, end.end() if end else len(raw)) is None:
         return [(raw, False)]
     pieces: list[tuple[bytes, bool]] = []
     position = kept_from = 0
