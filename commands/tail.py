@@ -57,7 +57,7 @@ def tail(as_json: bool, last: int) -> None:
                 click.echo(value)
                 continue
             try:
-                change = json.loads(decode_envelope(value).data)
+                change = json.loads(bytes(decode_envelope(value).data))
             except (InvalidEvent, ValueError) as error:
                 click.echo(f"a record that cannot be read: {error}", err=True)
                 continue

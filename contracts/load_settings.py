@@ -4,6 +4,7 @@ A variable names a setting by its path: `MAILSCOPE_DELIVERY__EXPIRE=1d` is `deli
 Variables win over the file; `MAILSCOPE_PORT_BASE` wins over both for the ports.
 """
 
+import copy
 import difflib
 import os
 from collections.abc import Mapping
@@ -26,12 +27,22 @@ OWN_VARIABLES = {
 }
 
 
+# Without any file there is something to try: mail to example.com is taken, checked, logged, and goes no further.
+BUILT_IN: dict[str, Any] = {
+    "authserv_id": "mx.example.com",
+    "inbound": {
+        "domains": {"example.com": {"reject_on": []}},
+        "routes": [{"match": {"to": "*@example.com"}, "drop": "only logged: there is no mailscope.yaml yet"}],
+    },
+}
+
+
 def load_settings(environ: Mapping[str, str] | None = None, path: Path | None = None) -> Settings:
     """The settings of this process. ConfigurationError names every key that is wrong and what would be right."""
     environ = os.environ if environ is None else environ
     given = path or (Path(environ["MAILSCOPE_CONFIG"]) if environ.get("MAILSCOPE_CONFIG") else None)
     file = given or Path("mailscope.yaml")
-    values = _read_yaml(file) if given is not None or file.exists() else {}
+    values = _read_yaml(file) if given is not None or file.exists() else copy.deepcopy(BUILT_IN)
     problems = _apply_variables(values, environ)
     try:
         settings = Settings.model_validate(values)
@@ -39,7 +50,7 @@ def load_settings(environ: Mapping[str, str] | None = None, path: Path | None = 
         problems += [_explain(dict(problem)) for problem in error.errors()]
         settings = None
     if problems or settings is None:
-        where = str(file) if values else "the environment"
+        where = str(file) if given is not None or file.exists() else "the environment"
         raise ConfigurationError(f"{where} cannot be used:\n" + "\n".join(f"  {line}" for line in problems))
     return settings
 
