@@ -1,17 +1,29 @@
-"""The one shape of an error: `{"error": {"code", "message", "field"}}`."""
+"""The one shape of an error: `{"error": {"code", "message", "field"}}`. A browser that asks for a page gets it as a page."""
 
 import logging
+from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from console.protect_responses import HEADERS
+from console.render_page import render
 from contracts.errors import Unavailable
 
 _log = logging.getLogger("mailscope.console")
 _CODES = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
           410: "gone", 413: "too_large", 422: "invalid", 429: "too_many_requests"}  # fmt: skip
+
+_TITLES = {
+    403: "Not allowed",
+    404: "Not found",
+    410: "Not kept any more",
+    422: "That is not understood",
+    500: "Something broke",
+    503: "The log is away for a moment",
+}
 
 
 class Problem(Exception):
@@ -25,34 +37,52 @@ class Problem(Exception):
         self.field = field
 
 
-def answer(status: int, code: str, message: str, field: str | None = None) -> JSONResponse:
+def answer(request: Request, status: int, code: str, message: str, field: str | None = None) -> Response:
     """The error as a response."""
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return JSONResponse({"error": {"code": code, "message": message, "field": field}}, status, headers)
+    if wants_page(request):
+        if status == 401:
+            target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/login?{urlencode({'next': target})}" if target != "/" else "/login", 303)
+        title = _TITLES.get(status, "That did not work")
+        response: Response = render(request, "error.html", status, code=status, title=title, message=_sentence(message))
+    else:
+        body = {"error": {"code": code, "message": message, "field": field}}
+        response = JSONResponse(body, status, {"WWW-Authenticate": "Bearer"} if status == 401 else None)
+    response.headers.update(HEADERS)  # a bug is answered outside of the middleware
+    return response
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person looks at the answer: a browser, outside of the API."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+
+
+def _sentence(message: str) -> str:
+    return (message[:1].upper() + message[1:]).rstrip(".")
 
 
 def answer_errors(app: FastAPI) -> None:
     """Give every error of the app that shape."""
 
     @app.exception_handler(Problem)
-    async def problem(_request: Request, error: Problem) -> JSONResponse:
-        return answer(error.status, error.code, error.message, error.field)
+    async def problem(request: Request, error: Problem) -> Response:
+        return answer(request, error.status, error.code, error.message, error.field)
 
     @app.exception_handler(HTTPException)
-    async def http(_request: Request, error: HTTPException) -> JSONResponse:
-        return answer(error.status_code, _CODES.get(error.status_code, "error"), str(error.detail))
+    async def http(request: Request, error: HTTPException) -> Response:
+        return answer(request, error.status_code, _CODES.get(error.status_code, "error"), str(error.detail))
 
     @app.exception_handler(RequestValidationError)
-    async def validation(_request: Request, error: RequestValidationError) -> JSONResponse:
+    async def validation(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         place = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
-        return answer(422, "invalid", str(first["msg"]), ".".join(place) or None)
+        return answer(request, 422, "invalid", str(first["msg"]), ".".join(place) or None)
 
     @app.exception_handler(Unavailable)
-    async def unavailable(_request: Request, error: Unavailable) -> JSONResponse:
-        return answer(503, "store_unavailable", str(error))
+    async def unavailable(request: Request, error: Unavailable) -> Response:
+        return answer(request, 503, "store_unavailable", str(error))
 
     @app.exception_handler(Exception)
-    async def bug(request: Request, error: Exception) -> JSONResponse:
+    async def bug(request: Request, error: Exception) -> Response:
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return answer(500, "internal_error", "this is a bug of Mailscope; its log has the details")
+        return answer(request, 500, "internal_error", "this is a bug of Mailscope; its log has the details")

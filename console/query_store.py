@@ -12,7 +12,7 @@ from contracts.errors import Unavailable
 from contracts.open_store import Store, worth_a_retry
 
 THREADS = 4
-LIMITS = {"max_execution_time": 15, "max_memory_usage": 2 << 30}
+LIMITS: dict[str, Any] = {"max_execution_time": 15, "max_memory_usage": 2 << 30}
 
 
 class StoreQueries:
@@ -22,19 +22,22 @@ class StoreQueries:
         self._store = store
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
 
-    async def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    async def rows(
+        self, sql: str, parameters: dict[str, Any] | None = None, *, seconds: float | None = None
+    ) -> list[dict[str, Any]]:
         """Every row as a dictionary. Unavailable when the store is away, Problem 503 when a query takes too much."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._query, sql, parameters or {})
+        limits = LIMITS if seconds is None else {**LIMITS, "max_execution_time": seconds}
+        return await loop.run_in_executor(self._threads, self._query, sql, parameters or {}, limits)
 
     def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _query(self, sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    def _query(self, sql: str, parameters: dict[str, Any], limits: dict[str, Any]) -> list[dict[str, Any]]:
         try:
             with metrics.query_seconds.time():
-                return list(self._store.client.query(sql, parameters=parameters, settings=LIMITS).named_results())
+                return list(self._store.client.query(sql, parameters=parameters, settings=limits).named_results())
         except (ClickHouseError, OSError) as error:
             if any(f"Code: {code}." in str(error) for code in (159, 241)):
                 raise Problem(

@@ -39,7 +39,7 @@ class MailReader:
         )
         events = [event for row in rows if (event := msgspec.json.decode(row["data"]))["recipient"] in visible]
         events.sort(key=lambda event: (event["occurred_at"], event["attempt"], event["terminal"]))
-        headers = next((event["headers"] for event in events if event.get("headers")), [])
+        headers: list[list[str]] = next((event["headers"] for event in events if event.get("headers")), [])
         return {
             "mail_id": items[0]["mail_id"],
             "direction": items[0]["direction"],

@@ -9,7 +9,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from console.answer_errors import Problem
@@ -24,6 +24,7 @@ FIRST_WINDOW = timedelta(minutes=30)
 GROWTH = 6
 MERGED = timedelta(days=1)  # older days are merged: keys without a fold are cheap there
 MAX_KEYS = 5000
+COUNTED = timedelta(days=1)
 ORDER = "ORDER BY received_at DESC, mail_id DESC, recipient DESC"
 
 
@@ -56,6 +57,7 @@ class Search:
     def __init__(self, queries: StoreQueries, settings: Settings) -> None:
         self._queries = queries
         self._settings = settings
+        self._count_after = datetime.min.replace(tzinfo=UTC)
 
     async def page(
         self, filters: Filters, domains: frozenset[str], limit: int, cursor: Cursor | None
@@ -87,6 +89,22 @@ class Search:
         """Up to when the log is known to be complete."""
         rows = await self._queries.rows("SELECT complete_until FROM progress FINAL WHERE name = 'log'")
         return clock.rfc3339(_aware(rows[0]["complete_until"])) if rows else None
+
+    async def counts(self, filters: Filters, domains: frozenset[str]) -> dict[str, int] | None:
+        """Mails of the last day by status; None when counting takes long: it is left alone for a while then."""
+        now = clock.now()
+        if now < self._count_after:
+            return None
+        where = conditions_where(filters.conditions, domains)
+        low = max(filters.since or now - COUNTED, now - COUNTED)
+        bounds = self._bounds(where, low, filters.until or now + timedelta(minutes=5), None)
+        sql = f"SELECT status, count() AS mails FROM mails FINAL WHERE {bounds} AND {where.sql} GROUP BY status"
+        try:
+            rows = await self._queries.rows(sql, where.parameters, seconds=1)
+        except Problem:
+            self._count_after = now + timedelta(minutes=1)
+            return None
+        return {row["status"]: row["mails"] for row in rows}
 
     async def _window(
         self,
@@ -141,12 +159,16 @@ class Search:
 
     def _bounds(self, where: Any, low: datetime, high: datetime, cursor: Cursor | None) -> str:
         start, end = where.bind(clock.to_ms(low), "Int64"), where.bind(clock.to_ms(high), "Int64")
-        clause = f"received_at >= fromUnixTimestamp64Milli({start}, 'UTC') AND received_at < fromUnixTimestamp64Milli({end}, 'UTC')"
+        clause = f"received_at >= {_moment(start)} AND received_at < {_moment(end)}"
         if cursor is not None:
             moment = where.bind(cursor.received_ms, "Int64")
             mail_id, recipient = where.bind(cursor.mail_id, "UUID"), where.bind(cursor.recipient, "String")
-            clause += f" AND (received_at, mail_id, recipient) < (fromUnixTimestamp64Milli({moment}, 'UTC'), {mail_id}, {recipient})"
+            clause += f" AND (received_at, mail_id, recipient) < ({_moment(moment)}, {mail_id}, {recipient})"
         return clause
+
+
+def _moment(milliseconds: str) -> str:
+    return f"fromUnixTimestamp64Milli({milliseconds}, 'UTC')"
 
 
 def _windows(

@@ -16,9 +16,9 @@ from contracts import clock
 Reader = Annotated[Principal, Depends(authorised("read"))]
 RawReader = Annotated[Principal, Depends(authorised("raw"))]
 FILTER_HELP = (
-    "Filters, all combinable: direction status from to subject message_id reference channel stream template domain spf dkim dmarc "
-    "bounce_type bounce_class reason since until q. Several values with commas are OR; a leading `!` excludes; `*` is a wildcard "
-    "in addresses and subject; `q` takes the same as one line."
+    "Filters, all combinable: direction status from to subject message_id reference channel stream template domain spf dkim "
+    "dmarc bounce_type bounce_class reason since until q. Several values with commas are OR; a leading `!` excludes; `*` is a "
+    "wildcard in addresses and subject; `q` takes the same as one line."
 )
 
 

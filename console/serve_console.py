@@ -8,13 +8,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
+from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from console.answer_errors import answer_errors
+from console.protect_responses import protect_responses
 from console.query_store import StoreQueries
 from console.read_mail import MailReader
+from console.render_page import STATIC
 from console.search_mails import Search
 from console.serve_api import api_router
+from console.serve_login import login_router
+from console.serve_message import message_router
+from console.serve_pages import pages_router
 from console.tokens import Tokens
 from contracts import metrics
 from contracts.blobs import BlobStore
@@ -44,10 +50,17 @@ def create_app(
     answer_errors(app)
     search, reader = Search(queries, settings), MailReader(queries, settings, BlobStore(settings.blobs_url))
     app.include_router(api_router(search, reader))
-    for router in routers:
+    for router in (
+        *routers,
+        pages_router(search, reader, settings),
+        message_router(reader),
+        login_router(settings),
+    ):
         app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _add_health(app, queries, why_not_ready)
     _count_requests(app)
+    protect_responses(app)
     return app
 
 

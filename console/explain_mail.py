@@ -1,0 +1,105 @@
+"""What happened to a mail, and why, in plain sentences. Pure: an item of the API in, words out."""
+
+from typing import Any
+
+from contracts.statuses import ADVICE, Direction, Reason, Status
+
+# What a colour means: good (arrived), wait (still under way), bad (did not arrive), stop (refused on purpose), calm.
+TONES = {
+    Status.RECEIVED: "info",
+    Status.FORWARDED: "good",
+    Status.PROCESSED: "good",
+    Status.SKIPPED: "calm",
+    Status.DROPPED: "calm",
+    Status.REJECTED: "stop",
+    Status.SENT: "info",
+    Status.DEFERRED: "wait",
+    Status.DELIVERED: "good",
+    Status.DELIVERY_FAILED: "bad",
+    Status.FAILED: "bad",
+}
+AUTH_TONES = {
+    "pass": "good",
+    "fail": "bad",
+    "permerror": "bad",
+    "softfail": "wait",
+    "policy": "wait",
+    "temperror": "wait",
+    "neutral": "calm",
+    "none": "calm",
+}
+
+
+def tone(status: str) -> str:
+    """The tone of a status; unknown words are calm."""
+    return TONES.get(Status(status), "calm") if status in frozenset(Status) else "calm"
+
+
+def auth_tone(word: str) -> str:
+    """The tone of a word of RFC 8601; unknown words are calm."""
+    return AUTH_TONES.get(word, "calm")
+
+
+def words(name: str) -> str:
+    """`delivery_failed` as people read it."""
+    return name.replace("_", " ")
+
+
+def what_happened(item: dict[str, Any]) -> str:
+    """One sentence for one recipient, without the evidence."""
+    status = item["status"]
+    sentence = {
+        Status.RECEIVED: "Received, and being routed now.",
+        Status.FORWARDED: "Forwarded: every target of the forward accepted it.",
+        Status.SKIPPED: "The application read it and chose not to act on it.",
+        Status.DROPPED: "Dropped on purpose: it was accepted and not passed on.",
+        Status.SENT: "Accepted and queued; the first delivery attempt comes next.",
+    }.get(status)
+    if sentence:
+        return sentence
+    if status == Status.PROCESSED:
+        reference = item["reference"]
+        return f"The application took it: it became {reference}." if reference else "The application took it."
+    if status == Status.DELIVERED:
+        return f"Delivered: {item['host'] or 'the recipient’s server'} accepted it{_tries(item, 'at attempt')}."
+    return _trouble(item)
+
+
+def why_line(item: dict[str, Any]) -> str:
+    """Why, in one line of the list: what the stage said, or else what the status means."""
+    detail: str = item["detail"] or ""
+    return detail or what_happened(item)
+
+
+def advice(item: dict[str, Any]) -> str:
+    """What a support person can do about it; empty when nothing is wrong."""
+    reason = item["reason"]
+    return ADVICE[Reason(reason)] if reason in frozenset(Reason) else ""
+
+
+def _trouble(item: dict[str, Any]) -> str:
+    status, outbound = item["status"], item["direction"] == Direction.OUTBOUND
+    if status == Status.REJECTED:
+        if outbound:
+            return "Not sent: the address is on the suppression list."
+        if item["late"]:
+            return "Refused, but only after the sender had been told that we took it."
+        return "Refused: the sender was told so in the SMTP dialogue."
+    if status == Status.DEFERRED:
+        return f"Not there yet{_tries(item, 'after attempt')}; it is being tried again."
+    if status == Status.DELIVERY_FAILED:
+        if item["late"]:
+            return "It bounced later: the server had accepted it first."
+        if item["reason"] == Reason.EXPIRED:
+            return f"Given up{_tries(item, 'after attempt')}: the time to deliver it ran out."
+        if not outbound:
+            return f"The forward bounced{_tries(item, 'at attempt')}."
+        return f"Bounced: {item['host'] or 'the recipient’s side'} refused it for good{_tries(item, 'at attempt')}."
+    if status == Status.FAILED:
+        return "It never left: the trouble is on our side." if outbound else "We took it, but could not process it."
+    return f"{words(status).capitalize()}."
+
+
+def _tries(item: dict[str, Any], word: str) -> str:
+    many = item["attempts"] > (0 if word.startswith("after") else 1)
+    return f" {word} {item['attempts']}" if many else ""

@@ -1,0 +1,92 @@
+"""Pages from templates: everything that comes from a mail is escaped, and text that could deceive the eye is made visible."""
+
+import unicodedata
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader
+
+from console import explain_mail
+from contracts import clock
+
+TEMPLATES = Path(__file__).with_name("templates")
+STATIC = Path(__file__).with_name("static")
+# Characters that reorder or hide what stands beside them (Unicode bidi controls, zero-width characters).
+_DECEIVING = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff")
+
+
+def one_line(text: str | None) -> str:
+    """The text on one line, with control and direction characters shown as U+FFFD."""
+    return "".join(_visible(character) for character in text or "")
+
+
+def _visible(character: str) -> str:
+    if character in "\r\n\t":
+        return " "
+    if character in _DECEIVING or unicodedata.category(character) == "Cc":
+        return "\N{REPLACEMENT CHARACTER}"
+    return character
+
+
+def clock_time(text: str, now: datetime | None = None) -> str:
+    """`12:03:04` for today (UTC), `21 Nov 12:03` for other days."""
+    moment, today = datetime.fromisoformat(text).astimezone(UTC), now or clock.now()
+    return f"{moment:%H:%M:%S}" if moment.date() == today.date() else f"{moment.day} {moment:%b %H:%M}"
+
+
+def full_time(text: str) -> str:
+    """`23 November 2026, 12:03:04.120 UTC`."""
+    moment = datetime.fromisoformat(text).astimezone(UTC)
+    return f"{moment.day} {moment:%B %Y, %H:%M:%S}.{moment.microsecond // 1000:03d} UTC"
+
+
+def octets(size: int) -> str:
+    """`376 B`, `1.4 KiB`, `20 MiB`."""
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.1f}".removesuffix(".0") + f" {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"
+
+
+def query(parameters: dict[str, str], **changes: str | None) -> str:
+    """The parameters with some changed (None removes one), as the end of a URL."""
+    merged = {name: value for name, value in {**parameters, **changes}.items() if value}
+    return f"?{urlencode(merged)}" if merged else "?"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        line=one_line, clock=clock_time, fulltime=full_time, octets=octets, words=explain_mail.words
+    )
+    environment.globals.update(
+        tone=explain_mail.tone,
+        auth_tone=explain_mail.auth_tone,
+        what_happened=explain_mail.what_happened,
+        why_line=explain_mail.why_line,
+        advice=explain_mail.advice,
+        query=query,
+    )
+    return environment
+
+
+_templates = _environment()
+
+
+def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page. It is never kept by a cache: what it shows is for the one who asked."""
+    html = _templates.get_template(template).render(
+        principal=getattr(request.state, "principal", None), path=request.url.path, **values
+    )
+    return HTMLResponse(html, status, headers={"Cache-Control": "private, no-store"})

@@ -1,0 +1,76 @@
+"""Logging in to the pages: a token becomes a cookie that only this site's own pages send back."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from console.answer_errors import Problem
+from console.authorise import COOKIE, who_asks
+from console.render_page import render
+from console.tokens import Tokens
+from contracts.settings import Settings
+
+LASTS = 14 * 86_400  # seconds
+
+
+def login_router(settings: Settings) -> APIRouter:
+    """The router."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/login")
+    async def form(request: Request, next: str = "/") -> Response:
+        target = local_path(next)
+        if request.headers.get("sec-fetch-site") == "cross-site":
+            # A strict cookie is not sent on a link from elsewhere (a ticket, a mail): ask once more, from here.
+            return render(request, "bounce.html", target=target)
+        if who_asks(request) is not None:
+            return RedirectResponse(target, 303)
+        return render(request, "login.html", target=target, wrong=False)
+
+    @router.post("/login")
+    async def log_in(
+        request: Request, token: Annotated[str, Form(max_length=500)] = "", next: Annotated[str, Form()] = "/"
+    ) -> Response:
+        refuse_other_sites(request)
+        target = local_path(next)
+        tokens: Tokens = request.app.state.tokens
+        if tokens.find(token.strip()) is None:
+            return render(request, "login.html", 401, target=target, wrong=True)
+        response = RedirectResponse(target, 303)
+        response.set_cookie(
+            COOKIE,
+            token.strip(),
+            max_age=LASTS,
+            httponly=True,
+            samesite="strict",
+            secure=settings.console.secure_cookie,
+        )
+        return response
+
+    @router.post("/logout")
+    async def log_out(request: Request) -> Response:
+        refuse_other_sites(request)
+        response = RedirectResponse("/login", 303)
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=settings.console.secure_cookie)
+        return response
+
+    return router
+
+
+def local_path(target: str) -> str:
+    """The target when it is a path of this site, else `/`: a log-in must not lead elsewhere."""
+    odd = "\\" in target or any(ord(character) < 0x21 or ord(character) == 0x7F for character in target)
+    if odd or not target.startswith("/") or target.startswith("//"):
+        return "/"
+    parts = urlsplit(target)
+    if parts.scheme or parts.netloc or parts.path in ("/login", "/logout"):
+        return "/"
+    return target
+
+
+def refuse_other_sites(request: Request) -> None:
+    """Problem 403 when another site sent this form."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Problem(403, "this form was sent by another site", code="cross_site")

@@ -1,0 +1,147 @@
+"""The pages: the log as a list, and one mail with what happened to it and why. They show what the API answers."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from console.answer_errors import Problem
+from console.arrange_mail import arrange_checks, arrange_timeline
+from console.authorise import authorised
+from console.parse_filters import COLUMNS, TIMES, parse_filters
+from console.read_mail import MailReader
+from console.render_page import render
+from console.search_mails import Cursor, Search
+from console.serve_message import attachment_name
+from console.tokens import Principal
+from contracts import clock
+from contracts.read_body import Body, read_body
+from contracts.settings import Settings
+from contracts.statuses import INBOUND_STATUSES, OUTBOUND_STATUSES, Direction, Status
+
+PAGE = 50
+MAX_PREVIEW = 10 << 20  # octets of a message that a page takes apart; larger ones can be downloaded
+MAX_RECIPIENTS = 100  # outcomes on one page; the JSON has all
+LAGS = 30  # seconds behind after which the page says so loudly
+_needs_read = authorised("read")
+
+
+def pages_router(search: Search, reader: MailReader, settings: Settings) -> APIRouter:
+    """The router."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    async def log(request: Request) -> Response:
+        principal = _needs_read(request)
+        request.state.principal = principal
+        parameters = {name: value for name, value in request.query_params.items() if value}
+        page: dict[str, Any] = {"items": [], "following": None, "counts": None, "problem": None}
+        try:
+            page |= await _list(search, principal, parameters)
+        except Problem as problem:
+            if problem.status not in (422, 503):
+                raise
+            page["problem"] = problem.message
+        complete = await search.complete_until()
+        return render(
+            request,
+            "log.html",
+            422 if page["problem"] else 200,
+            **page,
+            **_choices(parameters),
+            parameters=parameters,
+            complete_until=complete,
+            lag=_lag(complete),
+            example=example_recipient(settings),
+            smtp=f"{settings.smtp.host}:{settings.smtp.port}",
+            retention_days=settings.store.retention.days,
+        )
+
+    @router.get("/mails/{mail_id}")
+    async def mail(request: Request, mail_id: str) -> Response:
+        principal = _needs_read(request)
+        request.state.principal = principal
+        found = await reader.read(mail_id, principal.domains)
+        return render(
+            request,
+            "mail.html",
+            mail=found,
+            shown=found["recipients"][:MAX_RECIPIENTS],
+            timeline=arrange_timeline(found),
+            checks=arrange_checks(found["auth"]),
+            flags=(found["auth"] or {}).get("flags", []),
+            **await _content(reader, principal, found),
+        )
+
+    return router
+
+
+async def _list(search: Search, principal: Principal, parameters: dict[str, str]) -> dict[str, Any]:
+    now = clock.now()
+    given = [(name, value) for name, value in parameters.items() if name not in ("cursor", "live")]
+    filters = parse_filters(given, now)
+    after = Cursor.decode(parameters["cursor"]) if "cursor" in parameters else None
+    items, following = await search.page(filters, principal.domains, PAGE, after)
+    others = parse_filters([pair for pair in given if pair[0] != "status"], now)
+    return {
+        "items": items,
+        "following": following.encode() if following else None,
+        "counts": await search.counts(others, principal.domains),
+    }
+
+
+def _choices(parameters: dict[str, str]) -> dict[str, Any]:
+    """The statuses to choose from, and those that are chosen."""
+    chosen = [one for one in parameters.get("status", "").split(",") if one]
+    statuses = {
+        Direction.INBOUND.value: [one for one in Status if one in INBOUND_STATUSES],
+        Direction.OUTBOUND.value: [one for one in Status if one in OUTBOUND_STATUSES],
+    }.get(parameters.get("direction", ""), list(Status))
+    chips = []
+    for status in statuses:
+        toggled = [one for one in chosen if one != status] if status in chosen else [*chosen, status.value]
+        chips.append({"status": status.value, "on": status in chosen, "then": ",".join(toggled)})
+    filtered = any(name in (*COLUMNS, *TIMES, "q") for name in parameters)
+    return {"chips": chips, "filtered": filtered}
+
+
+def _lag(complete_until: str | None) -> int | None:
+    """Whole seconds by which the log is behind, when that is worth saying."""
+    if complete_until is None:
+        return None
+    behind = (clock.now() - datetime.fromisoformat(complete_until)).total_seconds()
+    return int(behind) if behind > LAGS else None
+
+
+async def _content(reader: MailReader, principal: Principal, mail: dict[str, Any]) -> dict[str, Any]:
+    """What the page shows of the message itself, or why it does not."""
+    nothing: dict[str, Any] = {"body": None, "attachments": [], "no_content": ""}
+    if "raw" not in principal.scopes:
+        return {**nothing, "no_content": "Your token does not have the scope raw, so the message itself is not shown."}
+    if not mail["size"]:
+        return {**nothing, "no_content": "It was refused before its message came: there is nothing to show."}
+    if mail["size"] > MAX_PREVIEW:
+        return {**nothing, "no_content": "The message is too large for a preview: download it instead."}
+    try:
+        body = await asyncio.to_thread(read_body, await reader.raw(mail["mail_id"], principal.domains))
+    except Problem as problem:
+        return {**nothing, "no_content": f"{problem.message[:1].upper()}{problem.message[1:]}."}
+    return {"body": body, "attachments": _attachments(body), "no_content": ""}
+
+
+def _attachments(body: Body) -> list[dict[str, Any]]:
+    return [
+        {"number": number, "name": attachment_name(one, number), "type": one.type, "size": len(one.content)}
+        for number, one in enumerate(body.attachments, 1)
+    ]
+
+
+def example_recipient(settings: Settings) -> str:
+    """An address that this configuration takes mail for, to try it with."""
+    for route in settings.inbound.routes:
+        if route.match.to and "*" not in route.match.to and route.reject is None:
+            return route.match.to
+    domain = next(iter(settings.inbound.domains), "example.com")
+    return f"support@{domain}"
