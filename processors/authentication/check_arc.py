@@ -2,6 +2,7 @@
 
 Verified and logged: the outcome never overrides DMARC by itself. Always returns a result."""
 
+import asyncio
 import hashlib
 
 import dkim
@@ -22,7 +23,7 @@ from processors.authentication.arc_sets import (
 from processors.authentication.evidence import to_evidence, to_text
 from processors.authentication.gate_dkim import Signature
 from processors.authentication.parse_key import KeyRecord, parse_key
-from processors.authentication.verify_signature import AcceleratedDkim, verify_digest
+from processors.authentication.verify_signature import LARGE_BODY, AcceleratedDkim, verify_digest
 
 MAX_OLDER = 10  # message signatures before the newest that are tried
 
@@ -66,6 +67,8 @@ async def _verify_message(
 ) -> None:
     signature = read_message_signature(one.fields[1], now)
     keys = await _keys(signature, resolver, answers, Reason.ARC_MESSAGE_INVALID)
+    if len(verifier.message.body) > LARGE_BODY:
+        await asyncio.to_thread(verifier.body_hash, signature)
     if signature.length is not None and signature.length != verifier.body_hash(signature)[1]:
         raise ArcBroken(Reason.ARC_MESSAGE_INVALID, "l= does not cover the whole body")
     for key in keys:

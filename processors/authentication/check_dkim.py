@@ -14,11 +14,10 @@ from contracts.resolve_dns import DnsAnswer, DnsStatus, Resolver
 from processors.authentication.evidence import to_evidence, to_text
 from processors.authentication.gate_dkim import Signature, read_signature
 from processors.authentication.parse_key import KeyRecord, parse_key
-from processors.authentication.verify_signature import AcceleratedDkim
+from processors.authentication.verify_signature import LARGE_BODY, AcceleratedDkim
 
 MAX_SIGNATURES = 10
 MAX_KEYS = 4  # records at one selector that are tried (RFC 6376 §6.1.2 step 4)
-LARGE_BODY = 512 * 1024  # bytes from which hashing leaves the event loop
 
 _KEY_WORDS = {
     Reason.KEY_TOO_SHORT: DkimWord.POLICY,

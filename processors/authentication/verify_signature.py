@@ -23,6 +23,7 @@ from contracts.canonicalize import canonical_body, hash_body, hash_fields, selec
 from contracts.parse_headers import Message
 from processors.authentication.gate_dkim import Signature
 
+LARGE_BODY = 512 * 1024  # bytes from which hashing belongs into a thread, off the event loop
 _PADDING = PKCS1v15()
 _PREHASHED = Prehashed(SHA256())
 
