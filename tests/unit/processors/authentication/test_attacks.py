@@ -86,16 +86,18 @@ async def test_only_ten_of_a_hundred_signatures_are_tried() -> None:
 
 
 async def _seconds(run: Callable[[], Awaitable[AuthResults]]) -> float:
-    started = time.perf_counter()
+    """Seconds of computing, which a busy machine does not stretch as it does the clock's."""
+    started = time.process_time()
     await run()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 async def test_key_of_16384_bits_costs_nothing() -> None:
     huge = der_key(modulus=(1 << 16384) - 1, exponent=(1 << 16384) - 3)
     records = zone(s1___domainkey__example__org={"TXT": ["v=DKIM1; p=" + huge]})
-    assert await _seconds(lambda: check(sign(), records)) < 0.05
-    found = await check(sign(), records)
+    raw = sign()
+    found = await check(raw, records)
+    assert await _seconds(lambda: check(raw, records)) < 0.05
     assert (found.dkim_word, found.dkim[0].reason) == ("policy", "key_too_long")
 
 
