@@ -96,8 +96,9 @@ async def test_key_of_16384_bits_costs_nothing() -> None:
     huge = der_key(modulus=(1 << 16384) - 1, exponent=(1 << 16384) - 3)
     records = zone(s1___domainkey__example__org={"TXT": ["v=DKIM1; p=" + huge]})
     raw = sign()
-    found = await check(raw, records)
+    await check(raw)  # so that nothing but the key is new
     assert await _seconds(lambda: check(raw, records)) < 0.05
+    found = await check(raw, records)
     assert (found.dkim_word, found.dkim[0].reason) == ("policy", "key_too_long")
 
 
