@@ -31,7 +31,7 @@ FACTS = {
     "authentication_results": "Claimed results",
     "detail": "Detail",
 }
-RULES = {"spf": "SPF", "dkim": "DKIM", "dmarc": "DMARC", "arc": "ARC", "iprev": "Reverse DNS"}
+RULES = {"spf": "SPF", "dkim": "DKIM", "dmarc": "DMARC", "arc": "ARC", "iprev": "rDNS"}
 
 
 def arrange_timeline(mail: dict[str, Any]) -> list[dict[str, Any]]:

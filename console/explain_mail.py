@@ -18,6 +18,18 @@ TONES = {
     Status.DELIVERY_FAILED: "bad",
     Status.FAILED: "bad",
 }
+# Reasons whose advice asks nobody to do something.
+_EXPLAINED = frozenset(
+    {
+        Reason.DMARC_REJECT,
+        Reason.DMARC_QUARANTINE,
+        Reason.POLICY,
+        Reason.RULE,
+        Reason.HANDLER_DECLINED,
+        Reason.HANDLER_ERROR,
+        Reason.DESTINATION_UNAVAILABLE,
+    }
+)
 AUTH_TONES = {
     "pass": "good",
     "fail": "bad",
@@ -75,6 +87,17 @@ def advice(item: dict[str, Any]) -> str:
     """What a support person can do about it; empty when nothing is wrong."""
     reason = item["reason"]
     return ADVICE[Reason(reason)] if reason in frozenset(Reason) else ""
+
+
+def advice_title(item: dict[str, Any]) -> str:
+    """Whether the advice asks for something, or only explains."""
+    return "What it means" if item["reason"] in _EXPLAINED else "What to do"
+
+
+def author(item: dict[str, Any]) -> str:
+    """Who wrote it, as far as the mail says."""
+    name: str = item["from_name"] or item["from"] or item["envelope_from"]
+    return name or "null sender <>"
 
 
 def _trouble(item: dict[str, Any]) -> str:

@@ -76,6 +76,8 @@ def _environment() -> Environment:
         what_happened=explain_mail.what_happened,
         why_line=explain_mail.why_line,
         advice=explain_mail.advice,
+        advice_title=explain_mail.advice_title,
+        author=explain_mail.author,
         query=query,
     )
     return environment
