@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo up test check bench docs lock clean
+CORPORA ?= corpora
+
+.PHONY: install demo up test check bench bench-auth score-auth docs lock clean
 
 install: $(INSTALLED)
 
@@ -32,6 +34,13 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m tests.benchmarks.run
+
+# Authentication against other people's suites: make score-auth CORPORA=folder
+score-auth: $(INSTALLED)
+	@$(BIN)/python -m tests.score.score_auth $(CORPORA)
+
+bench-auth: $(INSTALLED)
+	@$(BIN)/python -m tests.benchmarks.bench_auth
 
 docs: $(INSTALLED)
 	@$(BIN)/python -m contracts.write_docs

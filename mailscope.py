@@ -222,7 +222,7 @@ async def _run_console_with_sink(settings: Settings, stop: asyncio.Event, readin
     sink = asyncio.create_task(run_clickhouse(settings, store, stop, readiness))
     watch = asyncio.create_task(stages.watch(stop))
     serve = asyncio.create_task(_serve(settings, store, stop, lambda: readiness() or stages.why_not_ready))
-    done, _ = await asyncio.wait({sink, serve}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({sink, serve}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     await asyncio.gather(sink, serve, watch)
 
@@ -231,7 +231,6 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from console.authorise import authorised
     from console.serve_console import create_app, serve_console
     from console.tokens import ensure_admin_token
-
     from contracts.publish import Publisher
     from ingest.remember_keys import KeyStore
     from ingest.send import Sender

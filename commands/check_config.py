@@ -17,8 +17,11 @@ def check_config() -> None:
         click.echo(f"note: {hint}")
     if problems:
         leave("the configuration cannot be used:\n" + "\n".join(f"  {line}" for line in problems), 78)
-    click.echo(f"{os.environ.get('MAILSCOPE_CONFIG', 'mailscope.yaml')} is good: {len(settings.inbound.domains)} inbound domains, "
-               f"{len(settings.inbound.routes)} routes, {len(settings.handlers)} handlers, {len(settings.outbound.domains)} outbound domains")  # fmt: skip
+    counts = (
+        f"{len(settings.inbound.domains)} inbound domains, {len(settings.inbound.routes)} routes, "
+        f"{len(settings.handlers)} handlers, {len(settings.outbound.domains)} outbound domains"
+    )
+    click.echo(f"{os.environ.get('MAILSCOPE_CONFIG', 'mailscope.yaml')} is good: {counts}")
 
 
 def look_through(settings: Settings) -> tuple[list[str], list[str]]:

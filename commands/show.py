@@ -24,15 +24,15 @@ def show(mail_id: str, as_json: bool) -> None:
         _show_recipient(recipient)
     click.echo("\nTimeline")
     for event in mail["events"]:
-        click.echo(
-            f"  {event['occurred_at'][:23]}  {_status(event['status'])}  {cut(event['recipient'], 40)}  {printable(event.get('detail') or '')}"
-        )
+        when, who, why = event["occurred_at"][:23], cut(event["recipient"], 40), printable(event.get("detail") or "")
+        click.echo(f"  {when}  {_status(event['status'])}  {who}  {why}")
     if mail["attempts"]:
         click.echo("\nAttempts")
     for attempt in mail["attempts"]:
+        when, took, code = attempt["started_at"][:23], attempt["duration_ms"], attempt.get("code") or "-"
         where = f"{attempt.get('host') or attempt.get('target')} [{attempt.get('ip') or '-'}] {attempt.get('tls') or 'no TLS'}"
         click.echo(
-            f"  {attempt['started_at'][:23]}  {attempt['duration_ms']:>6} ms  {where}  {attempt.get('command')}: {attempt.get('code') or '-'} {printable(attempt.get('text') or '')}"
+            f"  {when}  {took:>6} ms  {where}  {attempt.get('command')}: {code} {printable(attempt.get('text') or '')}"
         )
 
 

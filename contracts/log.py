@@ -14,10 +14,8 @@ def printable(text: str) -> str:
 
 
 class _Line(logging.Formatter):
-    converter = time.gmtime
-
     def format(self, record: logging.LogRecord) -> str:
-        moment = self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z"
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
         line = f"{moment} {record.levelname} {record.name} {printable(record.getMessage())}"
         if record.exc_info:
             line += "\n" + "\n".join(

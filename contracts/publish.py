@@ -68,7 +68,7 @@ class Publisher:
                 record.topic,
                 key=record.key.encode(),
                 value=record.value,
-                headers=record.headers,  # type: ignore[arg-type]
+                headers=record.headers,
                 partition=-1 if record.partition is None else record.partition,
                 on_delivery=acknowledged,
             )
@@ -85,10 +85,10 @@ class Publisher:
             if isinstance(result, BaseException):
                 raise result
 
-    async def warm_up(self, topic: str, timeout: float = 30.0) -> int:
+    async def warm_up(self, topic: str, at_most: float = 30.0) -> int:
         """Fetch the metadata of a topic, so that the first record does not wait for it. Its number of partitions."""
         try:
-            metadata = await asyncio.to_thread(self._producer.list_topics, topic, timeout)
+            metadata = await asyncio.to_thread(self._producer.list_topics, topic, at_most)
         except KafkaException as error:
             raise Unavailable("Kafka", str(error)) from error
         found = metadata.topics.get(topic)
@@ -96,9 +96,9 @@ class Publisher:
             raise Unavailable("Kafka", f"topic {topic} is missing: run `mailscope topics apply`")
         return len(found.partitions)
 
-    async def close(self, timeout: float = 5.0) -> None:
+    async def close(self, at_most: float = 5.0) -> None:
         """Wait for what is queued, then stop."""
-        await asyncio.to_thread(self._producer.flush, timeout)
+        await asyncio.to_thread(self._producer.flush, at_most)
         self._closing = True
         await asyncio.to_thread(self._thread.join, 1.0)
 

@@ -64,7 +64,8 @@ def _collect(root: email.message.Message) -> Body:
         attached = part.get_content_disposition() == "attachment" or bool(name)
         if kind == "message/rfc822":
             inner = part.get_payload()
-            content = inner[0].as_bytes() if isinstance(inner, list) and inner else b""
+            first = inner[0] if isinstance(inner, list) and inner else None
+            content = first.as_bytes() if isinstance(first, email.message.Message) else b""
             attachments.append(Attachment(name or "message.eml", kind, "", content))
         elif kind == "text/plain" and not attached and not text:
             text, whole = _text(part)

@@ -188,7 +188,7 @@ class Receiver(SMTP):  # type: ignore[misc]
         self.commands = 0
         self.in_data = False
         self._turned_away = False
-        methods: dict[str, Any] = self._smtp_methods
+        methods: dict[str, Any] = vars(self)["_smtp_methods"]
         self._smtp_methods = {name: partial(self._counted, method) for name, method in methods.items()}
 
     def connection_made(self, transport: Any) -> None:

@@ -65,10 +65,10 @@ async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readine
     await publisher.close(2)
 
 
-async def _drain(connections: Connections, timeout: float) -> None:
+async def _drain(connections: Connections, at_most: float) -> None:
     for receiver in list(connections.open):
         receiver.say_goodbye()
-    deadline = asyncio.get_running_loop().time() + timeout
+    deadline = asyncio.get_running_loop().time() + at_most
     while any(receiver.in_data for receiver in connections.open):
         if asyncio.get_running_loop().time() > deadline:
             _log.warning("left %d transactions unfinished: their senders try again", len(connections.open))

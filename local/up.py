@@ -1,6 +1,7 @@
 """The whole pipeline on one machine: its stages, their ports, and the order in which they start and stop."""
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,27 +77,19 @@ def demo_stages(environ: dict[str, str]) -> tuple[Settings, list[Stage]]:
     ports = DemoPorts() if base is None else DemoPorts(base + 25, base + 80, base + 153, base + 150, base + 190)
     environ["MAILSCOPE_CONFIG"] = str(prepare(data / "internet", ports))
     settings = load_settings(environ)
+    options: dict[str, object] = {
+        "--smtp-port": ports.smtp,
+        "--api-url": settings.console.base_url,
+        "--token-file": data / "admin-token",
+        "--dns-port": ports.dns,
+        "--remote-port": ports.remote_smtp,
+        "--desk-port": ports.desk,
+        "--dir": data / "internet",
+    }
+    arguments = [str(word) for option in options.items() for word in option]
     world = Stage(
         name="internet",
-        argv=[
-            sys.executable,
-            "-m",
-            "local.demo.run",
-            "--smtp-port",
-            str(ports.smtp),
-            "--api-url",
-            settings.console.base_url,
-            "--token-file",
-            str(data / "admin-token"),
-            "--dns-port",
-            str(ports.dns),
-            "--remote-port",
-            str(ports.remote_smtp),
-            "--desk-port",
-            str(ports.desk),
-            "--dir",
-            str(data / "internet"),
-        ],  # fmt: skip
+        argv=[sys.executable, "-m", "local.demo.run", *arguments],
         env={"MAILSCOPE_DATA_DIR": str(data)},
         stop_order=0,
     )
@@ -105,11 +98,12 @@ def demo_stages(environ: dict[str, str]) -> tuple[Settings, list[Stage]]:
 
 def welcome(settings: Settings, seconds: float, *, demo: bool) -> str:
     """What is printed when everything is up: where things are, and three commands to try."""
-    command = Path(os.path.relpath(Path(sys.executable).parent / "mailscope"))
+    command = os.path.relpath(Path(sys.executable).parent / "mailscope")
     data = settings.data_dir
-    prefix = f"MAILSCOPE_DATA_DIR={data} " if str(data) != "data" else ""
-    if os.environ.get("MAILSCOPE_PORT_BASE"):
-        prefix += f"MAILSCOPE_PORT_BASE={os.environ['MAILSCOPE_PORT_BASE']} "
+    names = {"MAILSCOPE_DATA_DIR": data if str(data) != "data" else ""}
+    names |= {name: os.environ.get(name, "") for name in ("MAILSCOPE_PORT_BASE", "MAILSCOPE_CONFIG")}
+    given = " ".join(f"{name}={shlex.quote(_short(value))}" for name, value in names.items() if value)
+    export = f"    export {given}\n" if given else ""
     search = "status:delivery_failed,deferred" if demo else "since:1h"
     return f"""
   Mailscope is up ({seconds:.1f} s).
@@ -118,10 +112,18 @@ def welcome(settings: Settings, seconds: float, *, demo: bool) -> str:
     SMTP      {settings.smtp.host}:{settings.smtp.port}
     Kafka     {settings.kafka.bootstrap}
 
-  Try:
-    {prefix}{command} tail
-    {prefix}{command} search '{search}'
-    {prefix}{command} doctor
+  Try, in another terminal:
+{export}    {command} tail
+    {command} search '{search}'
+    {command} doctor
 
   Ctrl-C stops everything.
 """
+
+
+def _short(path: object) -> str:
+    """A path below this folder without the way to it; anything else as it is."""
+    try:
+        return str(Path(str(path)).resolve().relative_to(Path.cwd())) if Path(str(path)).is_absolute() else str(path)
+    except ValueError:
+        return str(path)

@@ -169,7 +169,7 @@ def run_app(name: str, topic: str, settings: Settings, health_port: int, start: 
     source = app.topic(topic, value_type=bytes, key_type=bytes)
     state: dict[str, InOrder] = {}
 
-    @app.agent(source, name=f"{name}.work", concurrency=1, supervisor_strategy=CrashingSupervisor)
+    @app.agent(source, name=f"{name}.work", concurrency=1, supervisor_strategy=CrashingSupervisor)  # type: ignore[untyped-decorator]
     async def work(stream: Any) -> None:
         # IN_FLIGHT bounds what is in work; `within` (seconds) is the price of a batch in latency.
         publisher = Publisher(settings.kafka_client, linger_ms=0.5)
@@ -181,7 +181,7 @@ def run_app(name: str, topic: str, settings: Settings, health_port: int, start: 
             for event in batch:
                 await records.submit(event)
 
-    @app.task
+    @app.task  # type: ignore[untyped-decorator]
     async def watch() -> None:
         """The worker is restarted when it stands still (faust issues 523, 532, 629), and its lag is a metric."""
         lag = Lag(settings, f"mailscope-{name}", topic)

@@ -39,7 +39,7 @@ from processors.authentication.find_author import Author, find_author
 from processors.authentication.strip_auth_results import is_ours
 
 MAX_QUERIES = 150  # look-ups that one mail may cause
-MAX_SECONDS = 20.0  # and how long they may take altogether (RFC 7208 §4.6.4 suggests the same for SPF)
+MAX_SECONDS = 7.0  # and how long they may take altogether: the sender waits for the verdict meanwhile
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -34,7 +34,9 @@ def main() -> None:
 def measure_receiver(folder: Path) -> None:
     """One receiver process that answers after Kafka's acknowledgement, beside bare aiosmtpd that discards."""
     folder.mkdir()
-    print(f"receiver: {SIZE} octet messages over {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:g} s each, in turn")
+    print(
+        f"receiver: {SIZE} octet messages over {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS:g} s each, in turn"
+    )
     with LocalKafka(folder / "kafka", find_free_port(), find_free_port()) as kafka:
         config = folder / "mailscope.yaml"
         config.write_text('inbound: {domains: {ours.test: {}}, routes: [{match: {to: "drop@ours.test"}, drop: "x"}]}\n')
@@ -46,10 +48,18 @@ def measure_receiver(folder: Path) -> None:
             "MAILSCOPE_SMTP__VERDICT_TIMEOUT": "0s",
             "MAILSCOPE_METRICS__PORT": str(find_free_port()),
         }
-        subprocess.run([sys.executable, "-m", "mailscope", "topics", "apply"], cwd=ROOT, env=environ, check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "mailscope", "topics", "apply"],
+            cwd=ROOT,
+            env=environ,
+            check=True,
+            capture_output=True,
+        )
         ours, bare = find_free_port(), find_free_port()
         with (
-            _server([sys.executable, "-m", "mailscope", "ingest", "smtp"], {**environ, "MAILSCOPE_SMTP__PORT": str(ours)}),
+            _server(
+                [sys.executable, "-m", "mailscope", "ingest", "smtp"], {**environ, "MAILSCOPE_SMTP__PORT": str(ours)}
+            ),
             _server([sys.executable, "-m", "tests.benchmarks.discard_smtp", str(bare)], environ),
         ):
             _load(ours, 2.0), _load(bare, 2.0)
@@ -68,7 +78,9 @@ def measure_visibility(folder: Path) -> None:
         pipeline.start()
         latencies = _visible(pipeline)
         latencies.sort()
-        print(f"visible: SMTP 250 to the row in the API, {RATE} messages/s for {DURATION:g} s, {len(latencies)} messages")
+        print(
+            f"visible: SMTP 250 to the row in the API, {RATE} messages/s for {DURATION:g} s, {len(latencies)} messages"
+        )
         for share in (50, 90, 99):
             print(f"  p{share}  {latencies[min(len(latencies) - 1, len(latencies) * share // 100)] * 1000:8.0f} ms")
         full = _load(pipeline.base + 25, 6.0)

@@ -1,7 +1,7 @@
 """Inbound mail, seen from outside: what the sender hears, what arrives, and what the log says."""
 
 import hashlib
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import dkim
 from standardwebhooks import Webhook
@@ -216,7 +216,7 @@ def test_a_mail_that_goes_round_is_refused(pipeline: Pipeline) -> None:
 
 def test_the_detail_tells_what_was_on_the_wire(pipeline: Pipeline) -> None:
     raw, message_id = pipeline.mail("fwd-c@ours.test", "look closely")
-    before = datetime.now(timezone.utc)
+    before = datetime.now(UTC)
     pipeline.send(raw, "fwd-c@ours.test")
     (row,) = pipeline.settled(message_id)
     mail = pipeline.detail(row["mail_id"])

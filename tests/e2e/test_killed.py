@@ -69,7 +69,12 @@ class Traffic:
     def _submit(self) -> None:
         number = 0
         while not self._stop.is_set():
-            body = {"from": "desk@ours.test", "to": [f"k{number}@partner.test"], "subject": f"out {number}", "text": "x"}
+            body = {
+                "from": "desk@ours.test",
+                "to": [f"k{number}@partner.test"],
+                "subject": f"out {number}",
+                "text": "x",
+            }
             try:
                 answer = self._pipeline.post("/send", body)
                 if answer.status_code == 202:
@@ -92,7 +97,9 @@ def test_no_accepted_mail_is_lost_or_doubled_whatever_is_killed(victim: Pipeline
         for stage in stages:
             before = victim.stage_pid(stage)
             os.kill(before, signal.SIGKILL)
-            assert wait_for(lambda b=before, s=stage: _pid(victim, s) not in (None, b), 30), f"{stage} was not restarted"
+            assert wait_for(lambda b=before, s=stage: _pid(victim, s) not in (None, b), 30), (
+                f"{stage} was not restarted"
+            )
             time.sleep(3)
         assert wait_for(victim.is_ready, 60)
         time.sleep(2)
@@ -126,7 +133,9 @@ def test_no_accepted_mail_is_lost_or_doubled_whatever_is_killed(victim: Pipeline
     handled = {call.mail["message_id"] for call in victim.outside.desk.calls}
     assert {key for key, recipient in traffic.inbound.items() if recipient == "desk@ours.test"} <= handled
     doubled = [one for one, count in collections.Counter(arrived).items() if count > 1]
-    print(f"{len(traffic.inbound)} inbound, {len(traffic.outbound)} outbound, {len(doubled)} delivered twice, {dict(traffic.refused)}")
+    print(
+        f"{len(traffic.inbound)} inbound, {len(traffic.outbound)} outbound, {len(doubled)} delivered twice, {dict(traffic.refused)}"
+    )
 
 
 def test_stopped_and_started_again_everything_is_still_there(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -151,12 +160,12 @@ def test_stopped_and_started_again_everything_is_still_there(tmp_path_factory: p
 def test_kafka_away_means_451_and_never_a_5xx(victim: Pipeline) -> None:
     os.kill(victim.stage_pid("kafka"), signal.SIGSTOP)
     try:
-        raw, message_id = victim.mail("drop@ours.test", "while away")
+        raw, _ = victim.mail("drop@ours.test", "while away")
         code, text = victim.send(raw, "drop@ours.test")
         assert code == 451, text
     finally:
         os.kill(victim.stage_pid("kafka"), signal.SIGCONT)
-    raw, message_id = victim.mail("drop@ours.test", "back")
+    raw, _ = victim.mail("drop@ours.test", "back")
     assert wait_for(lambda: victim.send(raw, "drop@ours.test")[0] == 250, 60, 1.0)
 
 

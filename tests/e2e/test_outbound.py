@@ -59,7 +59,9 @@ def test_deferred_then_delivered(pipeline: Pipeline) -> None:
 
 def test_a_server_that_is_away_is_tried_until_the_mail_expires(pipeline: Pipeline) -> None:
     mail_id = pipeline.submit("someone@dead.test")
-    row = wait_for(lambda: [r for r in pipeline.get(f"/mails/{mail_id}").json().get("recipients", []) if r["attempts"] > 1])
+    row = wait_for(
+        lambda: [r for r in pipeline.get(f"/mails/{mail_id}").json().get("recipients", []) if r["attempts"] > 1]
+    )
     assert row[0]["status"] == "deferred" and row[0]["bounce_class"] == "connection_failed"
 
 

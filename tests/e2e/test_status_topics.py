@@ -21,7 +21,9 @@ def test_every_status_change_follows_the_published_schema(pipeline: Pipeline) ->
     schema = json.loads((SCHEMAS / "status-change.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
-    consumer = Consumer({"bootstrap.servers": pipeline.bootstrap, "group.id": "downstream", "auto.offset.reset": "earliest"})
+    consumer = Consumer(
+        {"bootstrap.servers": pipeline.bootstrap, "group.id": "downstream", "auto.offset.reset": "earliest"}
+    )
     consumer.subscribe(["mail.status.inbound", "mail.status.outbound"])
     seen: list[dict] = []
     deadline = time.monotonic() + 30

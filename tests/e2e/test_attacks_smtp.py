@@ -1,0 +1,200 @@
+"""Attacks in the SMTP dialogue, each tried on a socket."""
+
+import socket
+import ssl
+import time
+
+import pytest
+
+from tests.e2e.outside import wait_for
+from tests.e2e.pipeline import Pipeline
+
+# Line ends that one server or another has taken for the end of data; only CRLF.CRLF is one (RFC 5321 section 4.1.1.4).
+SMUGGLED = [
+    b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n", b"\n\n.\r\n", b"\r\n\x00.\r\n", b"\n.\r", b"\r.\n",
+    b"\r\r\n.\r\r\n", b"\x00\r\n.\x00\r\n",
+]  # fmt: skip
+
+
+class Dialogue:
+    """A raw connection to the receiver."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", pipeline.base + 25), 20)
+        self.file = self.socket.makefile("rb")
+        self.read()
+        self.say(b"EHLO client.good.test\r\n")
+
+    def read(self) -> bytes:
+        """One reply, all its lines."""
+        lines = b""
+        while True:
+            line = self.file.readline()
+            lines += line
+            if line[3:4] != b"-":
+                return lines
+
+    def say(self, octets: bytes) -> bytes:
+        self.socket.sendall(octets)
+        return self.read()
+
+    def begin(self, recipient: bytes = b"drop@ours.test") -> None:
+        assert self.say(b"MAIL FROM:<anna@good.test>\r\n").startswith(b"250")
+        assert self.say(b"RCPT TO:<" + recipient + b">\r\n").startswith(b"250")
+        assert self.say(b"DATA\r\n").startswith(b"354")
+
+    def close(self) -> None:
+        self.file.close()
+        self.socket.close()
+
+
+@pytest.fixture
+def dialogue(pipeline: Pipeline):  # type: ignore[no-untyped-def]
+    opened = Dialogue(pipeline)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("sequence", SMUGGLED, ids=repr)
+def test_a_false_end_of_data_smuggles_nothing(pipeline: Pipeline, dialogue: Dialogue, sequence: bytes) -> None:
+    mark = f"smuggle{time.time_ns()}".encode()
+    dialogue.begin()
+    second = (
+        b"MAIL FROM:<admin@evil.test>\r\nRCPT TO:<drop@ours.test>\r\nDATA\r\nSubject: second " + mark + b"\r\n\r\nevil"
+    )
+    answer = dialogue.say(b"Subject: first " + mark + b"\r\n\r\nhello" + sequence + second + b"\r\n.\r\n")
+    assert answer.startswith(b"550 5.6.0")
+    assert dialogue.say(b"NOOP\r\n").startswith(b"250")  # one transaction, one reply
+    assert not pipeline.get("/mails", subject=mark.decode()).json()["items"]
+
+
+def test_dots_and_an_empty_message_keep_their_octets(pipeline: Pipeline, dialogue: Dialogue) -> None:
+    dialogue.begin()
+    assert dialogue.say(b".\r\n").startswith(b"250")  # no octets at all
+    mark = f"dots{time.time_ns()}"
+    message = f"Subject: {mark}\r\n\r\n..\r\n.a\r\n.\x2e\r\nend.\r\n".encode()
+    dialogue.begin()
+    stuffed = b"".join(b"." + line if line.startswith(b".") else line for line in message.splitlines(keepends=True))
+    for octet in range(0, len(stuffed), 3):  # in small packets, so that the end of data is split
+        dialogue.socket.sendall(stuffed[octet : octet + 3])
+        time.sleep(0.002)
+    dialogue.socket.sendall(b".\r")
+    time.sleep(0.02)
+    assert dialogue.say(b"\n").startswith(b"250")
+    (row,) = wait_for(lambda: pipeline.get("/mails", subject=mark).json()["items"])
+    assert pipeline.get(f"/mails/{row['mail_id']}/raw").content == message
+
+
+def test_pipelined_commands_are_answered_in_order(pipeline: Pipeline, dialogue: Dialogue) -> None:
+    dialogue.socket.sendall(b"MAIL FROM:<anna@good.test>\r\nRCPT TO:<drop@ours.test>\r\nDATA\r\n")
+    assert [dialogue.read()[:3] for _ in range(3)] == [b"250", b"250", b"354"]
+    dialogue.socket.sendall(b"Subject: pipelined\r\n\r\nx\r\n.\r\nNOOP\r\nQUIT\r\n")
+    assert [dialogue.read()[:3] for _ in range(3)] == [b"250", b"250", b"221"]
+
+
+def test_a_command_in_the_packet_of_starttls_is_not_answered_after_it(pipeline: Pipeline, dialogue: Dialogue) -> None:
+    assert dialogue.say(b"STARTTLS\r\nRSET\r\nMAIL FROM:<evil@evil.test>\r\n").startswith(b"220")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    secure = context.wrap_socket(dialogue.socket)
+    secure.settimeout(1)
+    with pytest.raises(TimeoutError):
+        secure.recv(100)  # nothing that was said in the clear is answered
+    secure.settimeout(20)
+    encrypted = secure.makefile("rwb")
+
+    def say(line: bytes) -> list[bytes]:
+        encrypted.write(line)
+        encrypted.flush()
+        lines = [encrypted.readline()]
+        while lines[-1][3:4] == b"-":
+            lines.append(encrypted.readline())
+        return lines
+
+    answer = say(b"EHLO client.good.test\r\n")
+    assert answer[0].startswith(b"250") and not any(b"STARTTLS" in line for line in answer)
+    assert say(b"RCPT TO:<drop@ours.test>\r\n")[0].startswith(b"503")  # no MAIL was taken
+    secure.close()
+
+
+def test_a_mail_over_tls_says_so(pipeline: Pipeline) -> None:
+    raw, message_id = pipeline.mail("fwd-tls@ours.test")
+    with pipeline.smtp() as connection:
+        connection.ehlo()
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection.starttls(context=context)
+        connection.sendmail("anna@good.test", ["fwd-tls@ours.test"], raw)
+    pipeline.settled(message_id)
+    (arrived,) = pipeline.outside.partner.got(message_id.encode())
+    assert b"with ESMTPS id" in arrived.content
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        "anna@elsewhere.test", "anna%elsewhere.test@ours.test", '"anna@elsewhere.test"@ours.test', "elsewhere.test!anna@ours.test",
+        "@ours.test:anna@elsewhere.test", "fwd-a@ours.test@elsewhere.test", "anna",
+        "SRS0=aaaa=bb=elsewhere.test=anna@ours.test", "fwd-a%elsewhere.test@ours.test", "b+aaaa.bbbb.cccc@ours.test",
+    ],
+)  # fmt: skip
+def test_nobody_is_relayed_for_in_any_spelling(dialogue: Dialogue, recipient: str) -> None:
+    assert dialogue.say(b"MAIL FROM:<anna@good.test>\r\n").startswith(b"250")
+    assert dialogue.say(f"RCPT TO:<{recipient}>\r\n".encode())[:2] in (b"55", b"50")
+
+
+def test_addresses_with_control_characters_are_refused(dialogue: Dialogue) -> None:
+    assert dialogue.say(b"MAIL FROM:<an\x00na@good.test>\r\n")[:1] == b"5"
+    assert dialogue.say(b"MAIL FROM:<anna@good.test>\r\n").startswith(b"250")
+    assert dialogue.say(b'RCPT TO:<"a\x0bb"@ours.test>\r\n')[:1] == b"5"
+
+
+def test_whoever_guesses_recipients_is_hung_up_on(dialogue: Dialogue) -> None:
+    dialogue.say(b"MAIL FROM:<anna@good.test>\r\n")
+    answers = [dialogue.say(b"RCPT TO:<guess%d@ours.test>\r\n" % number)[:3] for number in range(21)]
+    assert answers[0] == b"550" and answers[-1] == b"421"
+    assert dialogue.file.read() == b""
+
+
+def test_helo_and_subject_stay_on_their_line(pipeline: Pipeline) -> None:
+    raw, message_id = pipeline.mail("fwd-inj@ours.test", subject="=?utf-8?q?a=0D=0AX-Injected:_yes?=")
+    with pipeline.smtp() as connection:
+        connection.docmd("EHLO", "evil\x1b[31m.test(\x0bX-Injected:")
+        connection.sendmail("anna@good.test", ["fwd-inj@ours.test"], raw)
+    (row,) = pipeline.settled(message_id)
+    assert "\r" not in row["subject"] and "\n" not in row["subject"]
+    (arrived,) = pipeline.outside.partner.got(message_id.encode())
+    added = arrived.content[: -len(raw)]
+    assert b"\x1b" not in added and b"\nX-Injected" not in added
+    assert arrived.content.endswith(raw)
+    assert "\x1b[31m" not in pipeline.log()
+
+
+def test_a_hostile_message_is_kept_and_shown(pipeline: Pipeline) -> None:
+    nested = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" * 2000
+    for number, message in enumerate(
+        (
+            b"From: anna@good.test\r\nMessage-ID: <hostile0@good.test>\r\n" + nested + b"x\r\n",
+            b"From: anna@good.test\r\nMessage-ID: <hostile1@good.test>\r\nTo: " + b"(" * 5000 + b"\r\n\r\nx\r\n",
+            b"From: anna@good.test\r\nMessage-ID: <hostile2@good.test>\r\n" + b"X: y\r\n" * 50_000 + b"\r\nx\r\n",
+            b"From: anna@good.test\r\nMessage-ID: <hostile3@good.test>\r\nSubject: =?utf-8?b?"
+            + b"A" * 200_000
+            + b"?=\r\n\r\nx\r\n",
+            b"From: anna@good.test\r\nMessage-ID: <hostile4@good.test>\r\nSubject: \xff\xfe\x80=?x-no-such?q?=80?=\r\n\r\n\x80\r\n",
+            b'Message-ID: <hostile5@good.test>\r\nFrom: "\r\nTo: "\r\n\r\n\r\n',
+        )
+    ):
+        assert pipeline.send(message, "any@open.test", options=("BODY=8BITMIME",))[0] == 250, number
+        (row,) = pipeline.settled(f"hostile{number}@good.test")
+        assert row["status"] == "dropped"
+        assert pipeline.get(f"/mails/{row['mail_id']}/raw").content == message
+        assert pipeline.detail(row["mail_id"])["events"]
+
+
+def test_a_hostile_mail_does_not_stop_the_desk(pipeline: Pipeline) -> None:
+    nested = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" * 3000
+    message = b"From: anna@good.test\r\nSubject: deep\r\nMessage-ID: <deep@good.test>\r\n" + nested + b"x\r\n"
+    assert pipeline.send(message, "desk@ours.test")[0] in (250, 550)
+    raw, message_id = pipeline.mail(subject="after the deep one")
+    pipeline.send(raw, "desk@ours.test")
+    assert pipeline.settled(message_id)[0]["status"] == "processed"
