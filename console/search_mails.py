@@ -25,6 +25,7 @@ GROWTH = 6
 MERGED = timedelta(days=1)  # older days are merged: keys without a fold are cheap there
 MAX_KEYS = 5000
 COUNTED = timedelta(days=1)
+MAX_CURSOR = 2000  # characters
 ORDER = "ORDER BY received_at DESC, mail_id DESC, recipient DESC"
 
 
@@ -45,9 +46,12 @@ class Cursor:
     def decode(text: str) -> "Cursor":
         """Problem 422 when it is none of ours."""
         try:
+            if len(text) > MAX_CURSOR:
+                raise ValueError("too long")
             received, mail_id, recipient = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-            return Cursor(int(received), str(uuid.UUID(mail_id)), str(recipient))
-        except (ValueError, TypeError, AttributeError) as error:
+            clock.from_ms(received + 1)
+            return Cursor(int(received), str(uuid.UUID(mail_id)), recipient.encode().decode())
+        except (ValueError, TypeError, AttributeError, OverflowError, OSError, RecursionError) as error:
             raise Problem(422, "this cursor is not one of ours", field="cursor") from error
 
 

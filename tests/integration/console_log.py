@@ -1,6 +1,9 @@
 """A log for the console's tests: the real schema in the embedded engine, rows made from events as the sink makes them."""
 
+import gc
 import random
+import threading
+import time
 import uuid
 from collections import defaultdict
 from datetime import datetime, timedelta
@@ -48,6 +51,9 @@ class Log:
         self.http.__exit__(None, None, None)
         self.store.client.close()
         self.store.forget()
+        while any(thread.name.startswith("store") for thread in threading.enumerate()):
+            time.sleep(0.01)  # a thread's client goes with its thread
+        gc.collect()
 
     def new_token(self, scopes: tuple[str, ...] = SCOPES, domains: tuple[str, ...] = ()) -> str:
         return create_token(self.settings.tokens_path, "test", list(scopes), list(domains))
