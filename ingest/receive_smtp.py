@@ -5,6 +5,7 @@ aiosmtpd leads the dialogue; here it is made strict (NUL, bare CR and LF are ref
 
 import asyncio
 import logging
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from ingest.hold_message import MessageHolder
 _log = logging.getLogger("mailscope.smtp")
 END_OF_DATA = b"\r\n.\r\n"
 TROUBLE = "451 4.3.0 Temporary trouble here, try again later"
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_PLAIN_PATH = re.compile(rf"<({_ATOM}(?:\.{_ATOM})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)>( .*)?")
 ACCEPTED = "250 2.0.0 Accepted as {}"
 
 
@@ -250,6 +253,15 @@ class Receiver(SMTP):  # type: ignore[misc]
             self._close()
             return
         await method(*arguments)
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        """A path and the parameters behind it. Plain addresses are read here; aiosmtpd's parser of everything else takes a
+        third of the receiver's time."""
+        plain = _PLAIN_PATH.fullmatch(arg.lstrip())
+        if plain is not None:
+            return plain[1], (plain[2] or "").strip()
+        found: tuple[str | None, str | None] = super()._getaddr(arg)
+        return found
 
     async def smtp_DATA(self, arg: str | None) -> None:
         if await self.check_helo_needed():
