@@ -1,6 +1,7 @@
 """The blob store for messages too large for a Kafka record: a folder (`file://`) or anything that speaks S3 (`s3://`)."""
 
 import hashlib
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,12 +9,14 @@ import obstore
 from obstore.exceptions import NotFoundError
 from obstore.store import from_url
 
+from contracts import clock
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.raw_message import Blob, Envelope
 
 
 class BlobStore:
-    """Blobs are named by the SHA-256 of their octets: writing one twice is the same as writing it once."""
+    """Blobs are named by the day and the SHA-256 of their octets: `raw/2026-11-03/<sha256>`. Writing one twice on a day is the
+    same as writing it once, and what expires is never what is being written."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -24,7 +27,7 @@ class BlobStore:
     async def put(self, octets: bytes) -> Blob:
         """Hold the octets durably. Unavailable when the store does not take them."""
         digest = hashlib.sha256(octets).hexdigest()
-        path = f"raw/{digest[:2]}/{digest}"
+        path = f"raw/{clock.now():%Y-%m-%d}/{digest}"
         try:
             await obstore.put_async(self._store, path, octets)
         except Exception as error:
@@ -52,13 +55,29 @@ class BlobStore:
             raise Unavailable("blob store", str(error)) from error
         return _checked(blob, octets)
 
+    def expire(self, before: datetime) -> int:
+        """Delete the blobs of the days before this moment's; how many. Unavailable when the store is away."""
+        first = f"raw/{before:%Y-%m-%d}/"
+        try:
+            old = [
+                str(entry["path"])
+                for page in obstore.list(self._store, prefix="raw/")
+                for entry in page
+                if str(entry["path"]) < first
+            ]
+            if old:
+                obstore.delete(self._store, old)
+        except Exception as error:
+            raise Unavailable("blob store", str(error)) from error
+        return len(old)
+
     async def message(self, envelope: Envelope, value: bytes | None) -> bytes:
         """The octets of a message, wherever its record keeps them."""
         return (value or b"") if envelope.blob is None else await self.get(envelope.blob)
 
     def _path(self, blob: Blob) -> str:
-        # The name alone decides, so that a store that was moved still finds its blobs.
-        return f"raw/{blob.sha256[:2]}/{blob.sha256}"
+        # The last three parts of the address, so that a store that was moved still finds its blobs.
+        return "/".join(blob.url.rsplit("/", 3)[1:])
 
 
 def _checked(blob: Blob, octets: bytes) -> bytes:

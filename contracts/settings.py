@@ -151,9 +151,18 @@ class Route(Section):
         return self
 
 
+class ArcSeal(Section):
+    domain: Domain = Field(description="Domain that seals (d=).")
+    selector: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="Selector of the key (s=).")
+    key_file: Path = Field(description="PEM file with the private key, RSA or Ed25519.")
+
+
 class Inbound(Section):
     domains: dict[Domain, InboundDomain] = Field({}, description="The domains that we receive mail for.")
     routes: list[Route] = Field([], description="First match wins; an address that no `to` matches is refused at RCPT.")
+    arc_seal: ArcSeal | None = Field(
+        None, description="Seal what is forwarded with an ARC set (RFC 8617); off without a key."
+    )
 
 
 class Handler(Section):

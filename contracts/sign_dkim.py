@@ -7,6 +7,7 @@ import base64
 import hashlib
 import textwrap
 from functools import lru_cache
+from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from contracts.canonicalize import hash_body, hash_fields, relaxed_body, select_fields
+from contracts.errors import ConfigurationError
 from contracts.parse_headers import Field, Message, split_message
 
 MIN_RSA_BITS = 1024  # RFC 8301 §3.2
@@ -67,6 +69,14 @@ def load_signing_key(pem: bytes) -> SigningKey:
     if not isinstance(key, RSAPrivateKey | Ed25519PrivateKey):
         raise ValueError("the DKIM key is neither RSA nor Ed25519")
     return SigningKey(key)
+
+
+def read_signing_key(path: Path, setting: str) -> SigningKey:
+    """The key of a setting. ConfigurationError names the setting and what is wrong with its file."""
+    try:
+        return load_signing_key(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{setting}: {path} cannot be used: {error}") from error
 
 
 def sign_dkim(raw: bytes, domain: str, selector: str, key: SigningKey, now: float) -> bytes:

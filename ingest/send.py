@@ -7,12 +7,12 @@ import msgspec
 from contracts import clock, metrics, topics
 from contracts.addresses import split_address
 from contracts.blobs import BlobStore
-from contracts.errors import ConfigurationError, Unavailable
+from contracts.errors import Unavailable
 from contracts.ids import new_mail_id
 from contracts.publish import Publisher
 from contracts.raw_message import Envelope, RawType
 from contracts.settings import DkimKey, Settings
-from contracts.sign_dkim import SigningKey, load_signing_key, sign_dkim
+from contracts.sign_dkim import SigningKey, read_signing_key, sign_dkim
 from contracts.statuses import Direction, Status
 from ingest.build_message import InvalidMail, Outgoing, build_message
 from ingest.hold_message import MessageHolder
@@ -101,11 +101,7 @@ class Sender:
 
 
 def _load_keys(domain: str, keys: list[DkimKey]) -> list[tuple[str, SigningKey]]:
-    loaded = []
-    for number, key in enumerate(keys):
-        try:
-            loaded.append((key.selector, load_signing_key(key.key_file.read_bytes())))
-        except (OSError, ValueError) as error:
-            place = f"outbound.domains.{domain}.dkim[{number}].key_file"
-            raise ConfigurationError(f"{place}: {key.key_file} cannot be used: {error}") from error
-    return loaded
+    place = f"outbound.domains.{domain}.dkim"
+    return [
+        (key.selector, read_signing_key(key.key_file, f"{place}[{number}].key_file")) for number, key in enumerate(keys)
+    ]

@@ -15,7 +15,7 @@ from contracts.raw_message import Envelope, RawType, decode_headers
 from contracts.resolve_dns import DnsResolver
 from contracts.settings import Settings
 from processors import authentication
-from processors.head_forward import head_forward
+from processors.head_forward import ForwardHead
 from processors.process_mail import Mail, Outcome, process_inbound, process_outbound, process_refused, process_unusable
 from processors.publish_events import SOURCE, dispatch_record, event_records
 from processors.run_app import Handle, Source, letter_for, run_app
@@ -31,6 +31,7 @@ def run_inbound(settings: Settings, health_port: int) -> None:
 
 def _start(settings: Settings, bounces: BounceAddresses) -> Handle:
     blobs = BlobStore(settings.blobs_url)
+    head = ForwardHead(settings)
     resolver = DnsResolver(settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds(), observe=_observe_dns)
 
     async def handle(source: Source) -> list[list[Record]]:
@@ -75,7 +76,7 @@ def _start(settings: Settings, bounces: BounceAddresses) -> Handle:
             settings,
             bounces,
             clock.now(),
-            lambda recipient: head_forward(envelope, recipient, auth, octets, settings.authserv_id),
+            lambda recipient: head.write(envelope, recipient, auth, octets),
         )
 
     return handle

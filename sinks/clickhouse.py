@@ -8,6 +8,7 @@ from contracts.health import Readiness
 from contracts.open_store import Store
 from contracts.publish import Publisher
 from contracts.settings import Settings
+from sinks.expire_blobs import expire_blobs
 from sinks.insert_rows import Inserter
 from sinks.migrate_store import migrate_store
 from sinks.track_completeness import track_completeness
@@ -24,10 +25,13 @@ async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event, 
     inserter = Inserter(settings, store, publisher)
     readiness.set()
     _log.info("inserting")
-    tracking = asyncio.create_task(track_completeness(settings, store, stop))
+    beside = [
+        asyncio.create_task(track_completeness(settings, store, stop)),
+        asyncio.create_task(expire_blobs(settings, stop)),
+    ]
     try:
         await inserter.run(stop)
     finally:
         stop.set()
-        await tracking
+        await asyncio.gather(*beside)
         await publisher.close(1)
