@@ -1,0 +1,90 @@
+"""The console in a real Chromium, above the running pipeline: log in, find the mail, read why, download it."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.e2e.pipeline import Pipeline
+
+CHROMIUM = shutil.which("chromium")
+ARGS = ["--no-sandbox", "--headless=new", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
+
+
+@pytest.fixture
+def page(pipeline: Pipeline) -> Iterator[Page]:
+    """A page of a browser that is not logged in; it must ask nobody but the console."""
+    asked: list[str] = []
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.on("request", lambda request: asked.append(request.url))
+        yield page
+        browser.close()
+    assert all(url.startswith((pipeline.api, "data:")) for url in asked), asked
+
+
+def log_in(page: Page, pipeline: Pipeline, path: str = "/") -> None:
+    page.goto(pipeline.api + path)
+    page.get_by_label("API token").fill(pipeline.token)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(pipeline.api + path)
+
+
+def test_a_person_finds_a_mail_reads_why_and_downloads_it(pipeline: Pipeline, page: Page, tmp_path: Path) -> None:
+    html = (
+        "<p id=said>Salut</p><img src='http://tracker.test/pixel.gif'><script>parent.document.title = 'owned'</script>"
+    )
+    raw, message_id = pipeline.mail("desk@ours.test", "Le café est froid", body="Salut\n")
+    raw = raw.replace(b"Content-Type: text/plain", b"Content-Type: text/html").replace(
+        b"Salut\r\n", html.encode() + b"\r\n"
+    )
+    assert pipeline.send(raw, "desk@ours.test")[0] == 250
+    (row,) = pipeline.settled(message_id)
+
+    log_in(page, pipeline)
+    page.get_by_label("Search the log").fill(f"message_id:<{message_id}>")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tbody tr")).to_contain_text("processed")
+    page.locator("tbody .when").click()  # anywhere on the row
+    page.wait_for_url(f"**/mails/{row['mail_id']}")
+
+    expect(page.locator("h1")).to_have_text("Le café est froid")
+    expect(page.locator(".verdict")).to_contain_text(row["reference"])
+    expect(page.locator(".auth").nth(0)).to_contain_text("DMARC")
+    expect(page.frame_locator("iframe").locator("#said")).to_have_text("Salut")
+    assert page.title() == "Le café est froid · Mailscope"
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the message").click()
+    assert download.value.suggested_filename == f"{row['mail_id']}.eml"
+    download.value.save_as(tmp_path / "mail.eml")
+    assert (tmp_path / "mail.eml").read_bytes() == raw
+
+
+def test_the_page_of_a_refused_mail_says_what_failed_and_the_cure(pipeline: Pipeline, page: Page) -> None:
+    raw, message_id = pipeline.mail(sign=False)
+    code, _ = pipeline.send(raw, "desk@ours.test", source="127.0.0.66")
+    assert code == 550
+    (row,) = pipeline.settled(message_id)
+    log_in(page, pipeline, f"/mails/{row['mail_id']}")
+    expect(page.locator(".outcome")).to_contain_text("the sender was told so in the SMTP dialogue")
+    dmarc = page.locator("details.auth", has_text="DMARC").first
+    expect(dmarc).to_have_attribute("open", "")
+    expect(dmarc).to_contain_text("Cure")
+
+
+def test_the_live_list_shows_new_mail_by_itself(pipeline: Pipeline, page: Page) -> None:
+    log_in(page, pipeline, "/?direction=inbound&live=1")
+    raw, message_id = pipeline.mail("drop@ours.test", f"live {pipeline.base}")
+    pipeline.send(raw, "drop@ours.test")
+    pipeline.settled(message_id)
+    expect(page.locator("tbody tr").first).to_contain_text(f"live {pipeline.base}", timeout=10_000)
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/login")
+    page.goto(pipeline.api + "/")
+    expect(page.get_by_label("API token")).to_be_visible()
