@@ -42,15 +42,16 @@ def pipeline_stages(settings: Settings, environ: Mapping[str, str]) -> list[Stag
     def health(offset: int) -> str:
         return f"http://{settings.metrics.host}:{settings.metrics.port + offset}/readyz"
 
+    # Stopping: first nobody new is let in (1), then all that moves mail ends together (2), the log after it (3), Kafka last.
     console = f"http://{settings.console.host}:{settings.console.port}/readyz"
     stages = [
         run_kafka.stage(broker, stop_order=9),
         ours("topics", ["topics", "apply"], None, 8, once=True),
         ours("inbound", ["processors", "inbound"], health(INBOUND), 2, port=INBOUND),
-        ours("outcomes", ["processors", "outcomes"], health(OUTCOMES), 4, port=OUTCOMES),
-        ours("delivery", ["sinks", "delivery"], health(DELIVERY), 3, port=DELIVERY),
-        ours("handlers", ["sinks", "handlers"], health(HANDLERS), 3, port=HANDLERS),
-        ours("console", ["console", "--with-sink"], console, 5),
+        ours("outcomes", ["processors", "outcomes"], health(OUTCOMES), 2, port=OUTCOMES),
+        ours("delivery", ["sinks", "delivery"], health(DELIVERY), 2, port=DELIVERY),
+        ours("handlers", ["sinks", "handlers"], health(HANDLERS), 2, port=HANDLERS),
+        ours("console", ["console", "--with-sink"], console, 3),
     ]
     for number in range(settings.smtp.processes):
         offset = SMTP + number

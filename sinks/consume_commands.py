@@ -73,7 +73,7 @@ class CommandConsumer:
             }
         )
 
-    async def run(self, stop: asyncio.Event, drain: float = 5.0) -> None:
+    async def run(self, stop: asyncio.Event, drain: float = 3.0) -> None:
         """Work until told to stop, then let commands in work end for up to `drain` seconds."""
         # By pattern: commands that wait in the topic of a delay that is configured no more are not forgotten.
         self._consumer.subscribe(
