@@ -22,7 +22,7 @@ def page(pipeline: Pipeline) -> Iterator[Page]:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("response", lambda response: asked.append(response.url))
         yield page
         browser.close()
     assert all(url.startswith((pipeline.api, "data:")) for url in asked), asked
