@@ -46,12 +46,10 @@ def full_time(text: str) -> str:
 
 def octets(size: int) -> str:
     """`376 B`, `1.4 KiB`, `20 MiB`."""
-    amount = float(size)
-    for unit in ("B", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.1f}".removesuffix(".0") + f" {unit}"
-        amount /= 1024
-    return f"{amount:.1f} GiB"
+    amount, unit = float(size), 0
+    while amount >= 1024 and unit < 3:
+        amount, unit = amount / 1024, unit + 1
+    return f"{amount:.1f}".removesuffix(".0") + f" {('B', 'KiB', 'MiB', 'GiB')[unit]}"
 
 
 def query(parameters: dict[str, str], **changes: str | None) -> str:
