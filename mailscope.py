@@ -224,7 +224,9 @@ async def _run_console_with_sink(settings: Settings, stop: asyncio.Event, readin
     serve = asyncio.create_task(_serve(settings, store, stop, lambda: readiness() or stages.why_not_ready))
     await asyncio.wait({sink, serve}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
-    await asyncio.gather(sink, serve, watch)
+    for ended in await asyncio.gather(sink, serve, watch, return_exceptions=True):
+        if isinstance(ended, BaseException):
+            raise ended
 
 
 async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_not_ready: Callable[[], str]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
@@ -113,12 +114,22 @@ async def serve_console(app: FastAPI, settings: Settings, stop: asyncio.Event) -
         server_header=False,
     )
     server = _Server(config)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve([_listen(settings)]))
     waiting = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     waiting.cancel()
+    await serving
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The listening socket. Left to uvicorn, a port that is taken would end the process from within a task."""
+    host, port = settings.console.host, settings.console.port
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        await serving
-    except SystemExit as error:
-        raise OSError(f"the console cannot listen on {settings.console.host}:{settings.console.port}") from error
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise OSError(f"the console cannot listen on {host}:{port} ({error.strerror}): set console.port") from error
+    return listening

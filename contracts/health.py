@@ -47,7 +47,10 @@ def serve_health(host: str, port: int, why_not_ready: Callable[[], str]) -> Thre
         def log_message(self, format: str, *args: object) -> None:
             return
 
-    server = ThreadingHTTPServer((host, port), Handler)
+    try:
+        server = ThreadingHTTPServer((host, port), Handler)
+    except OSError as error:
+        raise OSError(f"/metrics cannot be served on {host}:{port} ({error.strerror}): set metrics.port") from error
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server

@@ -58,9 +58,11 @@ class Inserter:
         """Insert until told to stop."""
         work = asyncio.ensure_future(asyncio.to_thread(self._work))
         waiter = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)
-        self._closing.set()
-        waiter.cancel()
+        try:
+            await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._closing.set()  # also when cancelled: a thread that goes on would keep the process from ending
+            waiter.cancel()
         await work
 
     def _work(self) -> None:
