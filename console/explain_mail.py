@@ -30,6 +30,17 @@ _EXPLAINED = frozenset(
         Reason.DESTINATION_UNAVAILABLE,
     }
 )
+# Why we refused or dropped it, as the end of a sentence.
+_BECAUSE: dict[str | None, str] = {
+    Reason.UNKNOWN_RECIPIENT: "there is no such address here",
+    Reason.SPF_FAIL: "SPF failed",
+    Reason.DKIM_FAIL: "DKIM failed",
+    Reason.DMARC_REJECT: "DMARC failed, and the author’s domain asks to refuse such mail",
+    Reason.DMARC_QUARANTINE: "DMARC failed, and the author’s domain asks to quarantine such mail",
+    Reason.POLICY: "a rule of ours does not take it",
+    Reason.RULE: "a rule of ours says so",
+    Reason.LOOP: "it went round in a circle",
+}
 AUTH_TONES = {
     "pass": "good",
     "fail": "bad",
@@ -64,11 +75,12 @@ def what_happened(item: dict[str, Any]) -> str:
         Status.RECEIVED: "Received, and being routed now.",
         Status.FORWARDED: "Forwarded: every target of the forward accepted it.",
         Status.SKIPPED: "The application read it and chose not to act on it.",
-        Status.DROPPED: "Dropped on purpose: it was accepted and not passed on.",
         Status.SENT: "Accepted and queued; the first delivery attempt comes next.",
     }.get(status)
     if sentence:
         return sentence
+    if status == Status.DROPPED:
+        return f"Accepted and dropped on purpose: {_BECAUSE.get(item['reason'], 'a rule says so')}."
     if status == Status.PROCESSED:
         reference = item["reference"]
         return f"The application took it: it became {reference}." if reference else "The application took it."
@@ -105,9 +117,10 @@ def _trouble(item: dict[str, Any]) -> str:
     if status == Status.REJECTED:
         if outbound:
             return "Not sent: the address is on the suppression list."
+        because = _BECAUSE.get(item["reason"], "our policy does not take it")
         if item["late"]:
-            return "Refused, but only after the sender had been told that we took it."
-        return "Refused: the sender was told so in the SMTP dialogue."
+            return f"Refused too late, when the sender had been told that we took it: {because}."
+        return f"Refused in the SMTP dialogue: {because}."
     if status == Status.DEFERRED:
         return f"Not there yet{_tries(item, 'after attempt')}; it is being tried again."
     if status == Status.DELIVERY_FAILED:

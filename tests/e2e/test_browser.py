@@ -72,7 +72,7 @@ def test_the_page_of_a_refused_mail_says_what_failed_and_the_cure(pipeline: Pipe
     assert code == 550
     (row,) = pipeline.settled(message_id)
     log_in(page, pipeline, f"/mails/{row['mail_id']}")
-    expect(page.locator(".outcome")).to_contain_text("the sender was told so in the SMTP dialogue")
+    expect(page.locator(".outcome")).to_contain_text("Refused in the SMTP dialogue: DMARC failed")
     dmarc = page.locator("details.auth", has_text="DMARC").first
     expect(dmarc).to_have_attribute("open", "")
     expect(dmarc).to_contain_text("Cure")

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from fastapi import APIRouter
 
+from console.answer_errors import Problem
 from console.query_store import StoreQueries
 from contracts.blobs import BlobStore
 from contracts.errors import Unavailable
@@ -63,10 +65,10 @@ def test_a_message_in_the_blob_store_is_what_came(log: Log) -> None:
 def test_a_message_that_is_gone_answers_410(log: Log) -> None:
     old = log.add(age=timedelta(days=9))
     lost = log.add(raw_size=9)
-    log.add_raw(lost, b"gone away", Blob(url="file:///nowhere", sha256="0" * 64))
+    log.add_raw(lost, b"gone away", Blob(url=f"{log.settings.blobs_url}/raw/00/{'0' * 64}", sha256="0" * 64))
     for mail_id in (old, lost):
         answer = log.http.get(f"/api/v1/mails/{mail_id}/raw")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (410, "gone")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (410, "gone"), answer.text
     item = log.http.get(f"/api/v1/mails/{old}").json()
     assert item["raw_available"] is False
 
@@ -143,3 +145,14 @@ def test_a_token_counts_from_the_moment_it_is_made(log: Log, tmp_path: Path) -> 
     assert log.http.get("/api/v1/mails", headers={"Authorization": f"bearer {fresh}"}).status_code == 200
     assert log.http.get("/api/v1/mails", headers={"Authorization": "Basic abc"}).status_code == 401
     assert log.http.get("/api/v1/mails", headers={"Authorization": ""}).status_code == 401
+
+
+async def test_a_search_that_takes_too_long_is_stopped(log: Log) -> None:
+    queries = StoreQueries(log.store)
+    began = time.monotonic()
+    with pytest.raises(Problem) as caught:
+        await queries.rows("SELECT sum(sipHash64(number)) FROM numbers(100000000000)", seconds=0.5)
+    assert (caught.value.status, caught.value.code) == (503, "too_expensive")
+    assert time.monotonic() - began < 5
+    assert await queries.rows("SELECT 1 AS one") == [{"one": 1}]
+    queries.close()

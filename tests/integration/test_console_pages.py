@@ -191,3 +191,20 @@ def test_static_files_are_ours_alone(log: Log) -> None:
         assert text.status_code == 200
         assert "http" not in text.text.replace("http://www.w3.org/2000/svg", "")
     assert log.browser().get("/static/../serve_pages.py").status_code in (303, 404)
+
+
+def test_a_list_has_its_twins_for_programs_and_spreadsheets(log: Log, evil: str) -> None:
+    browser = log.browser(log.token)
+    page = browser.get("/?status=delivery_failed&live=1").text
+    twin, export = re.findall(r'href="(/api/v1/[^"]+)"', page)
+    items = browser.get(twin.replace("&amp;", "&")).json()["items"]
+    assert evil in {item["mail_id"] for item in items}
+    csv = browser.get(export.replace("&amp;", "&"))
+    assert csv.headers["content-type"].startswith("text/csv") and csv.text.count("delivery_failed") == len(items)
+
+
+def test_chips_choose_statuses_and_keep_the_search(log: Log, evil: str) -> None:
+    page = log.browser(log.token).get("/?q=since:1h&status=delivery_failed").text
+    assert 'href="?q=since%3A1h&amp;status=delivery_failed%2Cfailed"' in page  # one more
+    assert 'href="?q=since%3A1h"' in page  # and off again
+    assert 'aria-current=true' in page

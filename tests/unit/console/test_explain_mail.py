@@ -35,7 +35,15 @@ def test_every_status_is_one_sentence_and_has_a_tone(direction: str) -> None:
         ),
         (item("delivery_failed", "inbound"), "The forward bounced."),
         (item("processed", "inbound", reference="IT-42"), "The application took it: it became IT-42."),
-        (item("rejected", "inbound", late=True), "Refused, but only after the sender had been told that we took it."),
+        (
+            item("rejected", "inbound", reason="unknown_recipient"),
+            "Refused in the SMTP dialogue: there is no such address here.",
+        ),
+        (
+            item("rejected", "inbound", reason="spf_fail", late=True),
+            "Refused too late, when the sender had been told that we took it: SPF failed.",
+        ),
+        (item("dropped", "inbound", reason="rule"), "Accepted and dropped on purpose: a rule of ours says so."),
         (item("rejected"), "Not sent: the address is on the suppression list."),
     ],
 )
