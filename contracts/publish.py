@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from contracts.errors import Unavailable
+from contracts.errors import InvalidEvent, Unavailable
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Publisher:
         self._thread.start()
 
     def publish(self, record: Record) -> asyncio.Future[None]:
-        """Queue one record; the future fails with Unavailable when the brokers do not acknowledge it in time."""
+        """Queue one record; the future fails with Unavailable when the brokers do not acknowledge it in time. InvalidEvent when
+        no broker would take it."""
         future: asyncio.Future[None] = self._loop.create_future()
 
         def acknowledged(error: KafkaError | None, _message: Message) -> None:
@@ -75,6 +76,8 @@ class Publisher:
         except BufferError as error:
             raise Unavailable("Kafka", "too many records wait for acknowledgement") from error
         except KafkaException as error:
+            if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:  # trying again would not make it smaller
+                raise InvalidEvent("record_too_large", f"{record.topic}: {len(record.value or b'')} octets") from error
             raise Unavailable("Kafka", str(error)) from error
         return future
 

@@ -194,12 +194,12 @@ class Outside:
     def __init__(self, base: int) -> None:
         self.zones = zones = Zones()
         self.keys: dict[str, bytes] = {}
-        for domain, policy in (("good.test", "reject"), ("soft.test", "none"), ("ours.test", "reject")):
+        for domain, policy in (("good.test", "reject"), ("soft.test", "quarantine"), ("ours.test", "reject")):
             self.keys[domain], record = rsa_key()
             zones.add(domain, "TXT", "v=spf1 ip4:127.0.0.1 -all")
             zones.add(f"s1._domainkey.{domain}", "TXT", record)
             zones.add(f"_dmarc.{domain}", "TXT", f"v=DMARC1; p={policy}")
-        for number, domain in enumerate(("good.test", "partner.test", "slow.test", "dead.test"), 1):
+        for number, domain in enumerate(("good.test", "partner.test", "slow.test", "dead.test", "wire.test"), 1):
             zones.add(domain, "MX", (10, f"mx.{domain}"))
             zones.add(f"mx.{domain}", "A", f"127.0.1.{number}")
         zones.add("nomail.test", "MX", (0, "."))

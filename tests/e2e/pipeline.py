@@ -62,7 +62,14 @@ class Pipeline:
             "smtp": {"tls_cert": str(cert_file), "tls_key": str(tls_key)},
             "dns": {"nameservers": [f"127.0.0.1:{base + 153}"]},
             "inbound": {
-                "domains": {"ours.test": {"reject_on": ["dmarc-reject"]}, "open.test": {"reject_on": []}},
+                "domains": {
+                    "ours.test": {"reject_on": ["dmarc-reject"]},
+                    "open.test": {"reject_on": []},
+                    "spf.test": {"reject_on": ["spf-fail"], "allow": ["127.0.0.8/32"]},
+                    "dkim.test": {"reject_on": ["dkim-fail"]},
+                    "quarantine.test": {"reject_on": ["dmarc-quarantine"]},
+                    "watch.test": {"reject_on": ["spf-fail", "dmarc-reject"], "monitor": True},
+                },
                 "routes": [
                     {"match": {"to": "desk@ours.test"}, "handle": "desk"},
                     {"match": {"to": "lists@ours.test", "header": {"List-Id": "*"}}, "drop": "lists are not read here"},
@@ -71,7 +78,10 @@ class Pipeline:
                     {"match": {"to": "fwd-*@ours.test"}, "forward": ["team@partner.test"]},
                     {"match": {"to": "slow@ours.test"}, "forward": ["team@slow.test"]},
                     {"match": {"to": "two@ours.test"}, "forward": ["a@partner.test", "b@slow.test"]},
+                    {"match": {"to": "wire@ours.test"}, "forward": ["team@wire.test"]},
+                    {"match": {"to": "pass@open.test", "auth": {"dmarc": "pass"}}, "drop": "authenticated"},
                     {"match": {"to": "*@open.test"}, "drop": "logged only"},
+                    {"match": {"to": "*@*.test"}, "drop": "logged only"},
                 ],
             },
             "handlers": {
