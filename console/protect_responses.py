@@ -34,6 +34,9 @@ class Protection:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                # What the log says is for the one who asked; our own files are asked for again after an upgrade.
+                static = scope["path"].startswith("/static/")
+                headers.setdefault("Cache-Control", "no-cache" if static else "private, no-store")
             await send(message)
 
         await self._app(scope, receive, protected if scope["type"] == "http" else send)

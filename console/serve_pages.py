@@ -38,17 +38,18 @@ def pages_router(search: Search, reader: MailReader, settings: Settings) -> APIR
         request.state.principal = principal
         parameters = {name: value for name, value in request.query_params.items() if value}
         page: dict[str, Any] = {"items": [], "following": None, "counts": None, "problem": None}
+        status = 200
         try:
             page |= await _list(search, principal, parameters)
         except Problem as problem:
             if problem.status not in (422, 503):
                 raise
-            page["problem"] = problem.message
+            page["problem"], status = problem.message, problem.status
         complete = await search.complete_until()
         return render(
             request,
             "log.html",
-            422 if page["problem"] else 200,
+            status,
             **page,
             **_choices(parameters),
             parameters=parameters,

@@ -6,7 +6,11 @@ from email.message import EmailMessage
 
 import pytest
 
+from console.answer_errors import Problem
+from console.query_store import StoreQueries
+from console.search_mails import Search
 from contracts.auth_results import AuthResults, DkimResult, DkimWord, SpfResult, SpfWord
+from contracts.errors import Unavailable
 from contracts.statuses import ADVICE, BounceClass, BounceType, Direction, Reason, Status
 from tests.integration.console_log import Log
 
@@ -207,4 +211,27 @@ def test_chips_choose_statuses_and_keep_the_search(log: Log, evil: str) -> None:
     page = log.browser(log.token).get("/?q=since:1h&status=delivery_failed").text
     assert 'href="?q=since%3A1h&amp;status=delivery_failed%2Cfailed"' in page  # one more
     assert 'href="?q=since%3A1h"' in page  # and off again
-    assert 'aria-current=true' in page
+    assert "aria-current=true" in page
+
+
+def test_a_log_that_is_away_is_a_page_too(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise Unavailable("the log store", "connection refused")
+
+    async def slow(*_: object, **__: object) -> None:
+        raise Problem(503, "the search takes too long", code="too_expensive")
+
+    browser = log.browser(log.token)
+    monkeypatch.setattr(Search, "page", slow)
+    page = browser.get("/?q=subject:x")
+    assert (page.status_code, "The search takes too long" in page.text) == (503, False)
+    assert "the search takes too long" in page.text and 'value="subject:x"' in page.text
+    monkeypatch.setattr(StoreQueries, "rows", away)
+    page = browser.get("/")
+    assert page.status_code == 503 and "The log is away for a moment" in page.text
+
+
+def test_nothing_of_the_log_is_cached(log: Log) -> None:
+    for path in ("/", "/api/v1/mails", "/login"):
+        assert log.http.get(path).headers["cache-control"] == "private, no-store"
+    assert log.http.get("/static/console.css").headers["cache-control"] == "no-cache"
