@@ -50,6 +50,22 @@ def has_indexed(conditions: tuple[Condition, ...]) -> bool:
     return any(c.name in INDEXED and not c.exclude and not any(v.startswith("*") for v in c.values) for c in conditions)
 
 
+def recipients_clause(condition: Condition, where: Where) -> str | None:
+    """The condition on the narrow table `recipients`, whose key is the lower-cased address; None when it names neither whole
+    addresses nor their beginnings."""
+    if condition.name != "to" or condition.exclude or not all(_begins(value) for value in condition.values):
+        return None
+    clauses = [f"recipient LIKE {where.bind(_like(value), 'String')}" for value in condition.values if "*" in value]
+    exact = [value for value in condition.values if "*" not in value]
+    if exact:
+        clauses.append(f"recipient IN {where.bind(exact, 'Array(String)')}")
+    return "(" + " OR ".join(clauses) + ")"
+
+
+def _begins(value: str) -> bool:
+    return not value.startswith("*") and ("*" in value or "@" in value)
+
+
 def _clause(condition: Condition, where: Where) -> str:
     name = condition.name
     if name == "domain":

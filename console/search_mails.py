@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from console.answer_errors import Problem
-from console.build_query import INDEXED, conditions_where, has_indexed
+from console.build_query import INDEXED, conditions_where, has_indexed, recipients_clause
 from console.parse_filters import Condition, Filters
 from console.present_mail import ITEM_COLUMNS, present_item, retention_start
 from console.query_store import StoreQueries
@@ -139,15 +139,20 @@ class Search:
         limit: int,
     ) -> list[dict[str, Any]] | None:
         """Keys by index, then the fold of those keys; None when there are too many keys to be sure."""
+        # The keys come newest first: when they are cut off, what they fold to is still right, if it is enough.
         indexed: tuple[Condition, ...] = tuple(c for c in filters.conditions if c.name in INDEXED and not c.exclude)
         inner = conditions_where(indexed, domains)
+        for condition in indexed:
+            if clause := recipients_clause(condition, inner):
+                span = self._bounds(inner, low, high, None)
+                inner.add(
+                    f"(received_at, mail_id) IN (SELECT received_at, mail_id FROM recipients WHERE {span} AND {clause})"
+                )
         bounds = self._bounds(inner, low, high, cursor)
         keys = await self._queries.rows(
             f"SELECT DISTINCT received_at, mail_id, recipient FROM mails WHERE {bounds} AND {inner.sql} {ORDER} LIMIT {MAX_KEYS}",
             inner.parameters,
         )
-        if len(keys) >= MAX_KEYS:
-            return None
         if not keys:
             return []
         where = conditions_where(filters.conditions, domains)
@@ -159,7 +164,8 @@ class Search:
             f"(SELECT fromUnixTimestamp64Milli(arrayJoin({moments}), 'UTC')) AND mail_id IN {ids} AND {where.sql} {ORDER} "
             f"LIMIT {int(limit)}"
         )
-        return await self._queries.rows(sql, where.parameters)
+        rows = await self._queries.rows(sql, where.parameters)
+        return None if len(keys) >= MAX_KEYS and len(rows) < limit else rows
 
     def _bounds(self, where: Any, low: datetime, high: datetime, cursor: Cursor | None) -> str:
         start, end = where.bind(clock.to_ms(low), "Int64"), where.bind(clock.to_ms(high), "Int64")

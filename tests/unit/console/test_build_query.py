@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.build_query import Where, conditions_where, has_indexed
+from console.build_query import Where, conditions_where, has_indexed, recipients_clause
 from console.parse_filters import COLUMNS, Condition
 
 NOBODY: frozenset[str] = frozenset()
@@ -57,6 +57,24 @@ def test_a_limited_token_is_bound_to_its_own_side() -> None:
 )
 def test_only_conditions_that_find_few_rows_use_an_index(condition: Condition, indexed: bool) -> None:
     assert has_indexed((condition,)) is indexed
+
+
+@pytest.mark.parametrize(
+    ("values", "clause"),
+    [
+        (("a@b.example",), "(recipient IN {p0:Array(String)})"),
+        (("joe*", "a@b.example"), "(recipient LIKE {p0:String} OR recipient IN {p1:Array(String)})"),
+        (("*@b.example",), None),
+        (("joe*", "*x"), None),
+        (("joe",), None),  # part of an address, anywhere
+    ],
+)
+def test_whole_addresses_and_beginnings_use_the_table_of_recipients(
+    values: tuple[str, ...], clause: str | None
+) -> None:
+    assert recipients_clause(Condition("to", values), Where()) == clause
+    assert recipients_clause(Condition("to", values, exclude=True), Where()) is None
+    assert recipients_clause(Condition("from", values), Where()) is None
 
 
 conditions = st.builds(
