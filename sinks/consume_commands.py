@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -27,6 +27,7 @@ from sinks.track_offsets import Progress
 _log = logging.getLogger("mailscope.sinks")
 Work = Callable[[Dispatch], Awaitable[list[Record]]]  # does it once and gives what to publish; never to be repeated
 Place = tuple[str, int]
+REMEMBERED = 50_000  # commands
 
 
 class CommandConsumer:
@@ -49,6 +50,7 @@ class CommandConsumer:
         self._loop = asyncio.get_running_loop()
         self._progress: dict[Place, Progress] = {}
         self._held: dict[Place, tuple[int, Message, Dispatch]] = {}
+        self._taken: OrderedDict[tuple[str, str, int], tuple[Place, int]] = OrderedDict()
         self._finished: deque[tuple[Place, int]] = deque()
         self._in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,13 +131,22 @@ class CommandConsumer:
         except InvalidEvent as why:
             self._start(place, message, None, why)
             return
-        if not self._wants(command):
+        if not self._wants(command) or self._is_repetition(command, place, offset):
             self._finished.append((place, offset))
         elif command.not_before is not None and to_ms(command.not_before) > time.time() * 1000:
             self._held[place] = (to_ms(command.not_before), message, command)
             self._consumer.pause([TopicPartition(*place)])
         else:
             self._start(place, message, command, None)
+
+    def _is_repetition(self, command: Dispatch, place: Place, offset: int) -> bool:
+        """Whether this is another record of a command that we have taken: a processor that was killed writes its last commands
+        again, and nobody shall get a mail twice for that. The first record is still there until it is done."""
+        identity = (command.mail_id, command.recipient, command.attempt)
+        first = self._taken.setdefault(identity, (place, offset))
+        if len(self._taken) > REMEMBERED:
+            self._taken.popitem(last=False)
+        return first != (place, offset)
 
     def _hand_out_due(self) -> None:
         now = time.time() * 1000
