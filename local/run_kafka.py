@@ -20,7 +20,7 @@ import click
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from local import die_with_parent, install_kafka
+from local import die_with_parent, find_kafka
 from local.configure_kafka import HOST, Broker, broker_command, format_command, properties
 from local.stage import Stage
 
@@ -112,7 +112,7 @@ def prepare(broker: Broker, sharing: Sequence[str] | None = None) -> list[str]:
 
     Raises KafkaNotInstalled, or KafkaFailed when the storage cannot be formatted.
     """
-    java, classpath = install_kafka.java(), install_kafka.classpath()
+    java, classpath = find_kafka.java(), find_kafka.classpath()
     broker.folder.mkdir(parents=True, exist_ok=True)
     broker.properties_file.write_text(properties(broker))
     if not broker.formatted:
@@ -123,7 +123,7 @@ def prepare(broker: Broker, sharing: Sequence[str] | None = None) -> list[str]:
     if broker.log_file.exists():  # the broker truncates it, and what it said before it died is wanted most
         broker.log_file.replace(broker.previous_log_file)
     if sharing is None:
-        archive = install_kafka.archive_file()
+        archive = find_kafka.archive_file()
         sharing = [f"-XX:SharedArchiveFile={archive}"] if archive.exists() else []
     return broker_command(broker, java, classpath, sharing)
 
@@ -179,7 +179,7 @@ def main(folder: Path, port: int, controller_port: int | None) -> None:
     """Replace this process by the broker, so that signals to its pid reach it. Never returns."""
     try:
         command = prepare(Broker(folder.resolve(), port, controller_port or port + 1))
-    except (KafkaFailed, install_kafka.KafkaNotInstalled) as error:
+    except (KafkaFailed, find_kafka.KafkaNotInstalled) as error:
         raise click.ClickException(str(error)) from None
     os.execv(command[0], command)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from local import install_kafka
+from local import find_kafka
 from local.run_kafka import KafkaFailed, LocalKafka
 
 
@@ -35,7 +35,7 @@ def archive_broker(home: Path) -> None:
 
     It also proves that the installed broker runs on this machine.
     """
-    archive = install_kafka.archive_file(home)
+    archive = find_kafka.archive_file(home)
     if archive.exists():
         return
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory(dir=home) as beside:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from local import install_kafka
+from local import find_kafka, install_kafka
 
 
 def fake_resolve(building: Path) -> list[Path]:
@@ -14,8 +14,8 @@ def fake_resolve(building: Path) -> list[Path]:
 
 
 def test_missing_installation_names_the_command_that_brings_it(tmp_path: Path) -> None:
-    with pytest.raises(install_kafka.KafkaNotInstalled, match=r"python -m local\.install_kafka"):
-        install_kafka.classpath(tmp_path / "4.4.0")
+    with pytest.raises(find_kafka.KafkaNotInstalled, match=r"python -m local\.install_kafka"):
+        find_kafka.classpath(tmp_path / "4.4.0")
 
 
 def test_install_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +30,7 @@ def test_install_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert install_kafka.install_jars(home) is True
     assert install_kafka.install_jars(home) is False
     assert len(calls) == 1
-    assert install_kafka.classpath(home) == str(home / "envs" / "a.jar")
+    assert find_kafka.classpath(home) == str(home / "envs" / "a.jar")
     assert (home / "envs" / "a.jar").read_bytes() == b"jar"
 
 
@@ -70,5 +70,5 @@ def test_a_failed_installation_never_looks_finished(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(install_kafka, "RETRY_PAUSES", ())
     with pytest.raises(OSError, match="no network"):
         install_kafka.install_jars(tmp_path / "4.4.0")
-    with pytest.raises(install_kafka.KafkaNotInstalled):
-        install_kafka.classpath(tmp_path / "4.4.0")
+    with pytest.raises(find_kafka.KafkaNotInstalled):
+        find_kafka.classpath(tmp_path / "4.4.0")
