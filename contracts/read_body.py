@@ -58,7 +58,9 @@ def _collect(root: email.message.Message) -> Body:
         if part.get_content_maintype() == "multipart":
             parts = part.get_payload()
             if isinstance(parts, list):
-                stack.extend((inner, depth + 1) for inner in reversed(parts) if isinstance(inner, email.message.Message))
+                stack.extend(
+                    (inner, depth + 1) for inner in reversed(parts) if isinstance(inner, email.message.Message)
+                )
             continue
         kind, name = part.get_content_type(), _name(part)
         attached = part.get_content_disposition() == "attachment" or bool(name)
@@ -102,4 +104,6 @@ def _name(part: email.message.Message) -> str:
             name = str(make_header(decode_header(name)))
         except (ValueError, LookupError):
             pass
-    return "".join(character for character in name if character.isprintable()).replace("/", "_").replace("\\", "_")[:255]
+    return (
+        "".join(character for character in name if character.isprintable()).replace("/", "_").replace("\\", "_")[:255]
+    )

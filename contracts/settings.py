@@ -53,7 +53,7 @@ class Store(Section):
     raw_retention: Duration = Field(timedelta(days=21), description="How long the raw message can be downloaded.")
     batch_rows: int = Field(10_000, ge=1, description="Rows after which the sink inserts.")
     batch_size: Size = Field(16 << 20, description="Octets after which the sink inserts.")
-    batch_age: Duration = Field(timedelta(milliseconds=200), description="Age of the oldest row at which it inserts.")
+    batch_age: Duration = Field(timedelta(milliseconds=100), description="Age of the oldest row at which it inserts.")
 
 
 class Blobs(Section):
