@@ -68,7 +68,7 @@ RULES = [
             r"no such|invalid|rejected: (user|undeliverable|unverified)|unavailable|not listed)|"
             r"(unknown|no such|invalid|nonexistent|bad destination) (local )?(user|recipient|mailbox|address|"
             r"account|person)|"
-            r"does not exist|not our customer|access denied.*5\.4\.1"
+            r"does not exist|doesn'?t have an? .{1,60} account|not our customer|access denied.*5\.4\.1"
         ),
     ),
     Rule(

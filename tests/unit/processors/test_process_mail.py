@@ -1,0 +1,113 @@
+"""What becomes of a mail: the verdict, the events, and whether the sender heard of a refusal."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from contracts.auth_results import AuthResults, DmarcResult, DmarcWord, Policy
+from contracts.bounce_address import BounceAddresses
+from contracts.events import RawPointer
+from contracts.parse_headers import split_message
+from contracts.raw_message import Envelope, RawType
+from contracts.settings import Settings
+from contracts.statuses import Direction
+from processors.process_mail import Mail, Outcome, process_inbound
+
+NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
+BOUNCES = BounceAddresses(b"key")
+SETTINGS = Settings.model_validate(
+    {
+        "inbound": {
+            "domains": {"ours.test": {"reject_on": ["dmarc-reject"]}, "watch.test": {"monitor": True}},
+            "routes": [
+                {"match": {"to": "big@ours.test", "max_size": 10}, "drop": "small"},
+                {"match": {"to": "big@ours.test"}, "reject": "550 5.3.4 too big"},
+                {"match": {"to": "*@ours.test", "from": "*@partner.test"}, "forward": ["a@x.test", "b@y.test"]},
+                {"match": {"to": "*@ours.test", "header": {"List-Id": "*news*"}}, "drop": "lists"},
+                {"match": {"to": "*@*"}, "drop": "logged"},
+            ],
+        }
+    }
+)
+SPOOF = AuthResults(
+    dmarc=DmarcResult(result=DmarcWord.FAIL, policy=Policy.REJECT, domain="bank.test"), from_domain="bank.test"
+)
+
+
+def process(
+    recipients: list[str],
+    *,
+    auth: AuthResults | None = None,
+    head: bytes = b"From: a@b.test\r\n",
+    now: datetime = NOW,
+    **fields: Any,
+) -> Outcome:
+    envelope = Envelope(
+        mail_id="01a206f7-6b43-7745-9bab-87fa221dd751",
+        type=RawType.ACCEPTED,
+        direction=Direction.INBOUND,
+        received_at=NOW,
+        recipients=recipients,
+        **{
+            "mail_from": "a@b.test",
+            "size": 100,
+            "verdict_partition": 1,
+            "verdict_deadline": NOW + timedelta(seconds=8),
+            **fields,
+        },
+    )
+    message = split_message(head + b"\r\nx\r\n")
+    mail = Mail(envelope, message, auth or AuthResults(), RawPointer(topic="mail.raw", partition=0, offset=0))
+    return process_inbound(mail, SETTINGS, BOUNCES, now, lambda recipient: ("", []))
+
+
+def told(outcome: Outcome) -> list[tuple[str, str, bool]]:
+    return [(event.recipient, event.status.value, event.late) for event in outcome.events]
+
+
+def test_a_spoof_is_refused_while_the_sender_listens() -> None:
+    outcome = process(["a@ours.test"], auth=SPOOF)
+    assert outcome.reply.startswith("550 5.7.26 DMARC") and told(outcome) == [("a@ours.test", "rejected", False)]
+    assert not outcome.commands and outcome.events[0].auth is SPOOF
+
+
+def test_decided_too_late_the_sender_heard_250_and_the_log_says_so() -> None:
+    outcome = process(["a@ours.test"], auth=SPOOF, now=NOW + timedelta(seconds=9))
+    assert outcome.reply.startswith("250") and told(outcome) == [("a@ours.test", "rejected", True)]
+
+
+def test_where_nobody_waits_a_refusal_is_late() -> None:
+    outcome = process(["a@ours.test"], auth=SPOOF, verdict_partition=None, verdict_deadline=None)
+    assert outcome.reply == "" and told(outcome) == [("a@ours.test", "rejected", True)]
+
+
+def test_what_one_recipient_refuses_and_another_takes_is_accepted() -> None:
+    outcome = process(["big@ours.test", "x@ours.test"])
+    assert outcome.reply.startswith("250")
+    assert told(outcome) == [
+        ("big@ours.test", "rejected", True),
+        ("x@ours.test", "received", False),
+        ("x@ours.test", "dropped", False),
+    ]
+
+
+def test_the_first_route_that_matches_decides() -> None:
+    assert told(process(["big@ours.test"], size=5))[-1][1] == "dropped"
+    listed = process(["x@ours.test"], head=b"From: a@b.test\r\nList-Id: <the.NEWS.of.test>\r\n")
+    assert listed.events[-1].detail == "lists"
+
+
+def test_a_forward_is_one_command_for_all_its_targets_with_a_sender_that_comes_back() -> None:
+    (command,) = process(["x@ours.test"], head=b"From: Bo <bo@partner.test>\r\n").commands
+    assert [target.address for target in command.targets] == ["a@x.test", "b@y.test"]
+    assert BOUNCES.read_srs(command.envelope_from) == "a@b.test"
+
+
+def test_monitor_refuses_nothing_and_tells() -> None:
+    outcome = process(["a@watch.test"], auth=SPOOF)
+    assert outcome.reply.startswith("250") and "would have been refused (dmarc_reject)" in outcome.events[0].detail
+
+
+def test_a_report_to_a_bounce_address_is_taken_and_goes_nowhere() -> None:
+    address = BOUNCES.verp("01a206f7-6b43-7745-9bab-87fa221dd751", "anna@x.test", "ours.test")
+    outcome = process([address], mail_from="")
+    assert told(outcome)[-1][1] == "dropped" and "01a206f7-6b43-7745-9bab-87fa221dd751" in outcome.events[-1].detail
