@@ -74,7 +74,9 @@ class Smtp(Section):
     idle_timeout: Duration = Field(timedelta(minutes=5), description="Silence after which a connection is closed.")
     max_commands: int = Field(1000, ge=10, description="Commands of one connection without a message; more get 421.")
     max_unknown_recipients: int = Field(20, ge=1, description="Unknown recipients of one connection; more get 421.")
-    tls_cert: Path | None = Field(None, description="PEM file with the certificate chain; with it STARTTLS is offered.")
+    tls_cert: Path | None = Field(
+        None, description="PEM file with the certificate chain for STARTTLS; empty: a self-signed one in `data_dir`."
+    )
     tls_key: Path | None = Field(None, description="PEM file with the private key.")
     verdict_timeout: Duration = Field(
         timedelta(seconds=10), description="How long the sender waits for the verdict; 0s answers at once."

@@ -58,6 +58,12 @@ class Policy:
         self._deadline = timedelta(seconds=verdicts.timeout * 0.8)
         self._background: set[asyncio.Task[None]] = set()
 
+    async def handle_EHLO(
+        self, server: "Receiver", session: Session, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return [*responses[:-1], "250-PIPELINING", responses[-1]]  # RFC 2920: commands may come in one packet
+
     async def handle_MAIL(
         self, server: "Receiver", session: Session, envelope: Any, address: str, options: list[str]
     ) -> str:

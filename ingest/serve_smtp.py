@@ -3,12 +3,10 @@
 import asyncio
 import logging
 import re
-import ssl
 
 from contracts import topics
 from contracts.blobs import BlobStore
 from contracts.bounce_address import BounceAddresses, load_secret
-from contracts.errors import ConfigurationError
 from contracts.health import Readiness
 from contracts.publish import Publisher
 from contracts.settings import Settings
@@ -16,6 +14,7 @@ from contracts.stage import instance_name
 from ingest.await_verdict import VerdictWaiter
 from ingest.hold_message import MessageHolder
 from ingest.receive_smtp import Connections, Policy, Receiver
+from ingest.serve_tls import tls_context
 
 _log = logging.getLogger("mailscope.smtp")
 ACK_TIMEOUT = 20.0  # seconds until the sender hears 451; RFC 5321 section 4.5.3.2.6 gives us 10 minutes
@@ -23,7 +22,7 @@ ACK_TIMEOUT = 20.0  # seconds until the sender hears 451; RFC 5321 section 4.5.3
 
 async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
     """Receive mail until told to stop. Unavailable when Kafka does not answer at the start."""
-    tls = _tls_context(settings)
+    tls = tls_context(settings)
     publisher = Publisher(settings.kafka_client, timeout=ACK_TIMEOUT, linger_ms=0.5)
     await publisher.warm_up(topics.RAW)
     partitions = await publisher.warm_up(topics.VERDICTS)
@@ -80,17 +79,3 @@ def _number(instance: str) -> int:
     """The trailing number of an instance's name, so that receivers of one machine read partitions of their own."""
     digits = re.search(r"(\d+)$", instance)
     return int(digits[1]) if digits else sum(instance.encode())
-
-
-def _tls_context(settings: Settings) -> ssl.SSLContext | None:
-    certificate, key = settings.smtp.tls_cert, settings.smtp.tls_key
-    if certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(
-            f"smtp.tls_cert: {certificate} and smtp.tls_key: {key} cannot be used: {error}"
-        ) from error
-    return context

@@ -17,7 +17,7 @@ from typing import Any
 import dkim
 import httpx
 
-from tests.e2e.outside import Outside, certificate, wait_for
+from tests.e2e.outside import Outside, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 OFFSETS = (25, 80, 92, 93, 101, 102, 103, 104, 105, 106, 150, 153, 190)
@@ -56,10 +56,8 @@ class Pipeline:
         key_file = self.folder / "s1.pem"
         key_file.write_bytes(self.outside.keys["ours.test"])
         base = self.base
-        cert_file, tls_key = certificate(self.folder)
         settings: dict[str, Any] = {
             "authserv_id": "mx.ours.test",
-            "smtp": {"tls_cert": str(cert_file), "tls_key": str(tls_key)},
             "dns": {"nameservers": [f"127.0.0.1:{base + 153}"]},
             "inbound": {
                 "domains": {

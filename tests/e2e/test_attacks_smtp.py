@@ -85,6 +85,12 @@ def test_dots_and_an_empty_message_keep_their_octets(pipeline: Pipeline, dialogu
     assert pipeline.get(f"/mails/{row['mail_id']}/raw").content == message
 
 
+def test_the_greeting_names_what_is_offered(dialogue: Dialogue) -> None:
+    offered = dialogue.say(b"EHLO client.good.test\r\n")
+    for extension in (b"SIZE 52428800", b"8BITMIME", b"SMTPUTF8", b"PIPELINING", b"STARTTLS"):
+        assert extension in offered
+
+
 def test_pipelined_commands_are_answered_in_order(pipeline: Pipeline, dialogue: Dialogue) -> None:
     dialogue.socket.sendall(b"MAIL FROM:<anna@good.test>\r\nRCPT TO:<drop@ours.test>\r\nDATA\r\n")
     assert [dialogue.read()[:3] for _ in range(3)] == [b"250", b"250", b"354"]
