@@ -29,5 +29,5 @@ def set_up_logging(level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in ("mail.log", "aiokafka", "faust", "mode", "httpx", "uvicorn.access", "asyncio"):
+    for name in ("mail.log", "aiokafka", "faust", "mode", "httpx", "uvicorn.error", "uvicorn.access", "asyncio"):
         logging.getLogger(name).setLevel("WARNING")
