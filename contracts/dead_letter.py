@@ -3,6 +3,7 @@
 import logging
 
 import msgspec
+from confluent_kafka import Message
 
 from contracts import metrics, topics
 from contracts.errors import InvalidEvent
@@ -36,6 +37,20 @@ def dead_letter(
         key=(key or b"").decode("utf-8", "replace"),
         value=value,
         headers=[*(headers or []), (HEADER, msgspec.json.encode(letter))],
+    )
+
+
+def dead_letter_of(stage: str, why: InvalidEvent, message: Message) -> Record:
+    """The dead letter of a record as the confluent consumer gives it."""
+    return dead_letter(
+        stage,
+        why,
+        topic=str(message.topic()),
+        partition=int(message.partition() or 0),
+        offset=int(message.offset() or 0),
+        key=message.key(),
+        value=message.value(),
+        headers=message.headers(),
     )
 
 

@@ -43,46 +43,37 @@ class Outcome:
 def process_refused(envelope: Envelope) -> Outcome:
     """A recipient that the receiver refused before DATA: a row of the log, no message."""
     assert envelope.refusal is not None
-    empty = Message([], b"", [])
-    out = Outcome()
-    for recipient in envelope.recipients:
-        summary = summarise(envelope, empty, None, "")
-        out.events.append(
-            MailEvent(
-                mail_id=envelope.mail_id,
-                recipient=recipient,
-                direction=Direction.INBOUND,
-                status=Status.REJECTED,
-                terminal=True,
-                occurred_at=envelope.received_at,
-                reason=envelope.refusal.reason,
-                detail=f"answered {envelope.refusal.reply}",
-                mail=summary,
-            )
-        )
-    return out
+    detail = f"answered {envelope.refusal.reply}"
+    return Outcome(
+        [
+            _without_message(envelope, one, Status.REJECTED, envelope.refusal.reason, detail)
+            for one in envelope.recipients
+        ]
+    )
 
 
 def process_unusable(envelope: Envelope, why: str) -> Outcome:
     """A mail that crashed the processors: held as a dead letter, and `failed` in the log. The sender hears 250: we have it."""
-    out = Outcome()
-    for recipient in envelope.recipients:
-        out.events.append(
-            MailEvent(
-                mail_id=envelope.mail_id,
-                recipient=recipient,
-                direction=envelope.direction,
-                status=Status.FAILED,
-                terminal=True,
-                occurred_at=envelope.received_at,
-                reason=Reason.INTERNAL_ERROR,
-                detail=f"the message is kept in mail.deadletter ({why}); replay it after the cause is mended",
-                mail=summarise(envelope, Message([], b"", []), None, ""),
-            )
-        )
-    if envelope.verdict_partition is not None:
-        out.reply = f"250 2.0.0 Accepted as {envelope.mail_id}"
-    return out
+    detail = f"the message is kept in mail.deadletter ({why}); replay it after the cause is mended"
+    events = [
+        _without_message(envelope, one, Status.FAILED, Reason.INTERNAL_ERROR, detail) for one in envelope.recipients
+    ]
+    reply = f"250 2.0.0 Accepted as {envelope.mail_id}" if envelope.verdict_partition is not None else ""
+    return Outcome(events, [], reply)
+
+
+def _without_message(envelope: Envelope, recipient: str, status: Status, reason: Reason, detail: str) -> MailEvent:
+    return MailEvent(
+        mail_id=envelope.mail_id,
+        recipient=recipient,
+        direction=envelope.direction,
+        status=status,
+        terminal=True,
+        occurred_at=envelope.received_at,
+        reason=reason,
+        detail=detail,
+        mail=summarise(envelope, Message([], b"", []), None, ""),
+    )
 
 
 def process_inbound(

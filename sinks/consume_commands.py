@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from contracts import metrics, topics
 from contracts.clock import to_ms
 from contracts.codec import decode
-from contracts.dead_letter import dead_letter
+from contracts.dead_letter import dead_letter_of
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.events import Dispatch
 from contracts.publish import Publisher, Record
@@ -43,6 +43,7 @@ class CommandConsumer:
         window: int,
     ) -> None:
         self._name = name
+        self._stage = f"sinks.{name}"
         self._publisher = publisher
         self._wants = wants
         self._work = work
@@ -231,12 +232,12 @@ class CommandConsumer:
         try:
             if command is None:
                 assert why is not None
-                records = [self._letter(message, why)]
+                records = [dead_letter_of(self._stage, why, message)]
             else:
                 try:
                     records = await self._work(command)
                 except InvalidEvent as invalid:
-                    records = [self._letter(message, invalid)]
+                    records = [dead_letter_of(self._stage, invalid, message)]
             await self._publish(records)
             self._finished.append((place, message.offset()))
         except BaseException as error:
@@ -256,15 +257,3 @@ class CommandConsumer:
             except Unavailable as error:
                 _log.warning("%s waits with a report: %s", self._name, error)
                 await asyncio.sleep(1.0)
-
-    def _letter(self, message: Message, why: InvalidEvent) -> Record:
-        return dead_letter(
-            f"sinks.{self._name}",
-            why,
-            topic=str(message.topic()),
-            partition=int(message.partition() or 0),
-            offset=int(message.offset() or 0),
-            key=message.key(),
-            value=message.value(),
-            headers=message.headers(),
-        )

@@ -14,7 +14,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from contracts import metrics, topics
-from contracts.dead_letter import dead_letter
+from contracts.dead_letter import dead_letter_of
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.open_store import Store, worth_a_retry
 from contracts.publish import Publisher
@@ -160,16 +160,7 @@ class Inserter:
         if message.topic() == topics.DEADLETTER:
             _log.error("a dead letter cannot be read and stays in Kafka only: %s", why)
             return
-        record = dead_letter(
-            "sinks.clickhouse",
-            why,
-            topic=str(message.topic()),
-            partition=int(message.partition() or 0),
-            offset=int(message.offset() or 0),
-            key=message.key(),
-            value=message.value(),
-            headers=message.headers(),
-        )
+        record = dead_letter_of("sinks.clickhouse", why, message)
         # A dead letter that cannot be written stops the sink: nothing is committed past it.
         asyncio.run_coroutine_threadsafe(self._publisher.publish_all([record]), self._loop).result(150)
 
