@@ -6,6 +6,7 @@ Python's `email` parser recurses on nested parts; what is nested deeper than it 
 import email
 import email.message
 import email.policy
+from email.errors import MessageError
 from email.header import decode_header, make_header
 
 from msgspec import Struct
@@ -40,7 +41,7 @@ def read_body(raw: bytes) -> Body:
     try:
         root = email.message_from_bytes(raw, policy=email.policy.compat32)
         return _collect(root)
-    except (RecursionError, ValueError, LookupError, TypeError, IndexError, AttributeError, AssertionError):
+    except Exception:  # the parser's own errors are of a dozen kinds, and this text is a stranger's
         return Body(complete=False)
 
 
@@ -102,8 +103,8 @@ def _name(part: email.message.Message) -> str:
     if "=?" in name and len(name) < 2000:
         try:
             name = str(make_header(decode_header(name)))
-        except (ValueError, LookupError):
-            pass
+        except (ValueError, LookupError, MessageError):
+            pass  # shown as it was written
     return (
         "".join(character for character in name if character.isprintable()).replace("/", "_").replace("\\", "_")[:255]
     )
