@@ -106,6 +106,11 @@ class MailEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     headers: list[tuple[str, str]] = []  # on the first event of a mail only; capped
 
 
+def decisive_answer(event: MailEvent) -> Bounce | Attempt | None:
+    """The answer that an event's status follows from: of several targets, the one that refused. None before any attempt."""
+    return event.bounce or (event.attempts[-1] if event.attempts else None)
+
+
 class StatusChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A change of status of a mail for a recipient. **Public**: topics `mail.status.inbound` and `mail.status.outbound`."""
 
@@ -135,7 +140,7 @@ class StatusChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     dmarc: str
     bounce_type: BounceType | None
     bounce_class: BounceClass | None
-    smtp_code: Count | None  # reply code of the last answer; null when there was none
+    smtp_code: Count | None  # reply code of the answer that decided; null when there was none
     enhanced_code: str | None
     smtp_text: str | None
     host: str | None  # the server that gave that answer

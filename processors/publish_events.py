@@ -2,7 +2,7 @@
 
 from contracts import metrics, topics
 from contracts.codec import HEADERS, encode_dispatch, encode_mail_event, encode_status_change
-from contracts.events import Dispatch, MailEvent, StatusChange
+from contracts.events import Dispatch, MailEvent, StatusChange, decisive_answer
 from contracts.publish import Record
 from contracts.statuses import Direction
 
@@ -28,7 +28,7 @@ def dispatch_record(command: Dispatch) -> Record:
 
 def status_change(event: MailEvent) -> StatusChange:
     """The public face of an event."""
-    last = event.attempts[-1] if event.attempts else None
+    answer = decisive_answer(event)
     return StatusChange(
         mail_id=event.mail_id,
         recipient=event.recipient,
@@ -56,9 +56,9 @@ def status_change(event: MailEvent) -> StatusChange:
         dmarc=event.mail.dmarc,
         bounce_type=event.bounce.bounce_type if event.bounce else None,
         bounce_class=event.bounce.bounce_class if event.bounce else None,
-        smtp_code=last.code if last and last.code else None,
-        enhanced_code=(last.enhanced_code or None) if last else None,
-        smtp_text=(last.text or None) if last else None,
-        host=(last.host or None) if last else None,
+        smtp_code=(answer.code or None) if answer else None,
+        enhanced_code=(answer.enhanced_code or None) if answer else None,
+        smtp_text=(answer.text or None) if answer else None,
+        host=(answer.host or None) if answer else None,
         next_attempt_at=event.next_attempt_at,
     )

@@ -10,7 +10,7 @@ from contracts.addresses import split_address
 from contracts.codec import decode, mail_event_id
 from contracts.dead_letter import HEADER, read_dead_letter
 from contracts.errors import InvalidEvent
-from contracts.events import MailEvent
+from contracts.events import MailEvent, decisive_answer
 from contracts.ids import received_ms
 from contracts.raw_message import RawType, decode_headers
 from contracts.statuses import rank
@@ -54,7 +54,7 @@ def event_rows(value: bytes | None, topic: str, partition: int, offset: int) -> 
         **place,
     }
     mail = event.mail
-    last = event.attempts[-1] if event.attempts else None
+    answer = decisive_answer(event)
     row: Row = {
         "received_at": received,
         "mail_id": mail_id,
@@ -89,10 +89,10 @@ def event_rows(value: bytes | None, topic: str, partition: int, offset: int) -> 
         "iprev": mail.iprev,
         "bounce_type": event.bounce.bounce_type.value if event.bounce else "",
         "bounce_class": event.bounce.bounce_class.value if event.bounce else "",
-        "smtp_code": last.code if last else 0,
-        "enhanced_code": last.enhanced_code if last else "",
-        "smtp_text": last.text if last else "",
-        "host": last.host if last else "",
+        "smtp_code": answer.code if answer else 0,
+        "enhanced_code": answer.enhanced_code if answer else "",
+        "smtp_text": answer.text if answer else "",
+        "host": answer.host if answer else "",
         "attempts": event.attempt,
         "next_attempt_at": clock.to_ms(event.next_attempt_at) if event.next_attempt_at else None,
         "event_id": event_id,
