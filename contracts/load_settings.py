@@ -23,6 +23,7 @@ OWN_VARIABLES = {
     "MAILSCOPE_CONFIG": "Path of the YAML file (default `./mailscope.yaml`, else built-in defaults).",
     "MAILSCOPE_DATA_DIR": "The setting `data_dir`.",
     "MAILSCOPE_PORT_BASE": "N moves all ports: SMTP N+25, submission N+87, console N+80, Kafka N+92, metrics from N+101.",
+    "MAILSCOPE_TOKEN": "API token of the command line (default: what `admin-token` in `data_dir` holds).",
     "MAILSCOPE_INSTANCE": "Name of this process among its like, unique and stable over restarts (default: the host's name).",
 }
 
@@ -60,7 +61,7 @@ def port_base(environ: Mapping[str, str]) -> int | None:
     text = environ.get("MAILSCOPE_PORT_BASE", "")
     if not text:
         return None
-    if not text.isdigit() or not 1 <= int(text) <= 65535 - 199:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535 - 199:
         raise ConfigurationError(f"MAILSCOPE_PORT_BASE: '{text}' is no port base: write a number from 1 to 65336")
     return int(text)
 
@@ -143,7 +144,8 @@ def _explain(problem: dict[str, Any]) -> str:
     if not path:
         return message
     value = problem.get("input")
-    shown = f"{value!r}: " if isinstance(value, str | int | float | bool) and "secret" not in path else ""
+    hidden = any(word in path.lower() for word in ("secret", "password", "dsn"))
+    shown = f"{value!r}: " if isinstance(value, str | int | float | bool) and not hidden else ""
     return f"{path}: {shown}{message}"
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from contracts.resolve_dns import DnsStatus, Resolver
 
 MAX_SERVERS = 5
+# What `is_global` of some Python versions lets through: IPv4 inside IPv6 as of old (RFC 4291 section 2.5.5.1), local NAT64
+# (RFC 8215), site-local (RFC 3879) and IETF protocol assignments (RFC 6890).
+_INNER = tuple(map(ipaddress.ip_network, ("::/96", "64:ff9b:1::/48", "fec0::/10", "192.0.0.0/24")))
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ def is_public(address: str) -> bool:
         if embedded is None and parsed in ipaddress.ip_network("64:ff9b::/96"):
             embedded = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
         if embedded is not None:
-            return embedded.is_global and not embedded.is_multicast
-    return parsed.is_global and not parsed.is_multicast
+            return is_public(str(embedded))
+    return parsed.is_global and not parsed.is_multicast and not any(parsed in network for network in _INNER)
 
 
 def _in_order(exchanges: list[tuple[int, str]]) -> list[str]:

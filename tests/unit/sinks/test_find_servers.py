@@ -56,7 +56,7 @@ async def test_no_server_says_why_and_whether_for_good(records: dict, permanent:
     "address",
     ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1",
      "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::",
-     "64:ff9b::7f00:1", "64:ff9b::a00:1"],
+     "64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::a00:1", "::7f00:1", "fec0::1", "192.0.0.8", "::ffff:192.0.0.8"],
 )  # fmt: skip
 def test_inner_addresses_are_not_public_in_any_clothing(address: str) -> None:
     assert not is_public(address)
@@ -65,3 +65,24 @@ def test_inner_addresses_are_not_public_in_any_clothing(address: str) -> None:
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
 def test_public_addresses_are(address: str) -> None:
     assert is_public(address)
+
+
+async def test_equals_share_the_load_and_at_most_five_are_tried() -> None:
+    hosts = [f"mx{number}.test" for number in range(9)]
+    records = {("x.test", "MX"): [f"10 {host}" for host in hosts], **{(host, "A"): ["8.8.8.1"] for host in hosts}}
+    first = set()
+    for _ in range(60):
+        found = await find_servers("x.test", Names(records), 25, allow_private=False)
+        assert len(found) == 5
+        first.add(found[0].host)
+    assert len(first) > 3
+
+
+async def test_a_server_with_one_inner_address_is_reached_by_its_outer_one_only() -> None:
+    names = Names(
+        {("x.test", "MX"): ["10 a.test"], ("a.test", "A"): ["10.0.0.1", "8.8.8.1"], ("a.test", "AAAA"): ["::1"]}
+    )
+    (server,) = await find_servers("x.test", names, 25, allow_private=False)
+    assert server.addresses == ("8.8.8.1",)
+    (server,) = await find_servers("x.test", names, 25, allow_private=True)
+    assert server.addresses == ("10.0.0.1", "8.8.8.1", "::1")
