@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from contracts.errors import InvalidEvent, Unavailable
+from contracts.topics import DEADLETTER
+
+MAX_RECORD = 1_000_000  # octets; any managed Kafka takes them, and a dead letter has room for its reason
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Publisher:
                 "linger.ms": linger_ms,
                 "compression.type": "lz4",
                 "delivery.timeout.ms": int(timeout * 1000),
-                "message.max.bytes": 1_000_000,
+                "message.max.bytes": 1_040_000,
                 "socket.nagle.disable": True,
                 "reconnect.backoff.ms": 50,
                 "reconnect.backoff.max.ms": 1000,
@@ -64,6 +67,9 @@ class Publisher:
                 self._scheduled = True
                 self._loop.call_soon_threadsafe(self._settle)
 
+        size = len(record.value or b"") + sum(len(name) + len(value) for name, value in record.headers)
+        if size > MAX_RECORD and record.topic != DEADLETTER:  # trying again would not make it smaller
+            raise InvalidEvent("record_too_large", f"{record.topic}: {size} octets")
         try:
             self._producer.produce(
                 record.topic,
@@ -76,8 +82,6 @@ class Publisher:
         except BufferError as error:
             raise Unavailable("Kafka", "too many records wait for acknowledgement") from error
         except KafkaException as error:
-            if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:  # trying again would not make it smaller
-                raise InvalidEvent("record_too_large", f"{record.topic}: {len(record.value or b'')} octets") from error
             raise Unavailable("Kafka", str(error)) from error
         return future
 

@@ -103,12 +103,11 @@ class InOrder:
             while True:
                 try:
                     try:
-                        groups = await self._handle(source)
+                        for group in await self._handle(source):
+                            await self._publisher.publish_all(group)
                     except InvalidEvent as why:
                         result = "dead_letter"
-                        groups = [[letter_for(f"processors.{self._name}", why, source)]]
-                    for group in groups:
-                        await self._publisher.publish_all(group)
+                        await self._publisher.publish_all([letter_for(f"processors.{self._name}", why, source)])
                     break
                 except Unavailable as error:
                     _log.warning("waiting at %s: %s", _place(event), error)

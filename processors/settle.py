@@ -32,6 +32,13 @@ def settle(report: AttemptReport) -> MailEvent:
     return _event(report, Status.DELIVERY_FAILED, reason=reason_of(bounce), detail=_answer(worst), bounce=bounce)
 
 
+def settle_unusable(report: AttemptReport, why: str) -> MailEvent:
+    """The event of a report that crashed the processors: held as a dead letter, and told."""
+    detail = f"the report of an attempt is kept in mail.deadletter ({why}); replay it after the cause is mended"
+    status = Status.DEFERRED if report.next_attempt_at is not None else Status.FAILED
+    return _event(report, status, reason=Reason.INTERNAL_ERROR, detail=detail)
+
+
 def _deferred(report: AttemptReport) -> MailEvent:
     waiting = next((one for one in reversed(report.attempts) if one.outcome is Outcome.TEMPORARY), report.attempts[-1])
     bounce = None if report.action is Action.HANDLE else classify(waiting)

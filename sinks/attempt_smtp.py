@@ -15,6 +15,8 @@ from contracts.statuses import Reason
 from sinks.find_servers import Server
 
 DATA_TIMEOUT = 600.0  # seconds; RFC 5321 section 4.5.3.2.6
+MAX_TEXT = 4096  # characters of an answer that are kept
+NO_UTF8 = "the server does not offer SMTPUTF8, which this mail's addresses or headers need"
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})\b")
 
 
@@ -43,7 +45,7 @@ async def attempt_smtp(server: Server, letter: Letter, client: Client, number: i
     for address in server.addresses:
         dialogue = _Dialogue(server, address, letter, client, number)
         attempts = await dialogue.run(tls=True)
-        if dialogue.step == "STARTTLS" and dialogue.broken:
+        if dialogue.step == "STARTTLS":
             # Opportunistic TLS (RFC 7435): encryption that cannot be had must not stop the mail.
             attempts = await _Dialogue(server, address, letter, client, number).run(tls=False)
         if not _nobody_there(attempts):
@@ -67,7 +69,6 @@ class _Dialogue:
         self._clock = time.monotonic()
         self._results: dict[str, Attempt] = {}
         self.step = "connect"
-        self.broken = False
 
     async def run(self, *, tls: bool) -> list[Attempt]:
         smtp = SMTP(
@@ -83,7 +84,6 @@ class _Dialogue:
         except SMTPResponseException as error:
             self._for_the_rest(error.code, error.message)
         except (SMTPException, OSError, asyncio.IncompleteReadError, ssl.SSLError, ValueError) as error:
-            self.broken = True
             self._for_the_rest(0, f"{type(error).__name__}: {error}")
         finally:
             smtp.close()
@@ -107,9 +107,7 @@ class _Dialogue:
         if letter.smtputf8:
             if not smtp.supports_extension("smtputf8"):
                 self.step = "EHLO"
-                self._for_the_rest(
-                    553, "5.6.7 the server does not take internationalised addresses or headers (SMTPUTF8)"
-                )
+                self._for_the_rest(0, NO_UTF8, Outcome.PERMANENT)
                 await smtp.quit()
                 return
             options.append("SMTPUTF8")
@@ -136,14 +134,16 @@ class _Dialogue:
         except (SMTPException, OSError):
             pass  # the answer to DATA counts; how the connection ends does not
 
-    def _for_the_rest(self, code: int, text: str) -> None:
+    def _for_the_rest(self, code: int, text: str, outcome: Outcome | None = None) -> None:
         for recipient in self._letter.recipients:
             if recipient not in self._results:
-                self._record(recipient, code, text)
+                self._record(recipient, code, text, outcome)
 
-    def _record(self, recipient: str, code: int, text: str) -> None:
+    def _record(self, recipient: str, code: int, text: str, outcome: Outcome | None = None) -> None:
+        # Octets that are not UTF-8 arrive as surrogates, which JSON does not have.
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:MAX_TEXT]
         enhanced = _ENHANCED.match(text)
-        outcome = {2: Outcome.ACCEPTED, 5: Outcome.PERMANENT}.get(code // 100, Outcome.TEMPORARY)
+        outcome = outcome or {2: Outcome.ACCEPTED, 5: Outcome.PERMANENT}.get(code // 100, Outcome.TEMPORARY)
         self._results[recipient] = Attempt(
             number=self._number,
             target=recipient,

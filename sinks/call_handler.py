@@ -7,6 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from contracts.events import Attempt, Outcome
 from contracts.settings import Handler
 from contracts.statuses import Reason
 
+MAX_THREADS = 50
 MAX_ANSWER = 64 << 10
 _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://mailscope.dev/webhook")
 
@@ -32,6 +34,10 @@ class Called:
         self._handler = handler
         self._timeout = handler.timeout.total_seconds()
         self._signer = _signer(name, handler)
+        # Threads of its own: a function that hangs must not hold up the reading of messages.
+        self._threads = (
+            ThreadPoolExecutor(MAX_THREADS, thread_name_prefix=f"handler-{name}") if handler.python else None
+        )
         self._function = _function(name, handler.python) if handler.python else None
 
     async def call(self, client: httpx.AsyncClient, mail: dict[str, Any], number: int) -> Attempt:
@@ -54,7 +60,7 @@ class Called:
         async with asyncio.timeout(self._timeout):
             if inspect.iscoroutinefunction(function):
                 return await function(mail)
-            return await asyncio.to_thread(function, mail)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, function, mail)
 
     async def _post(self, client: httpx.AsyncClient, mail: dict[str, Any], base: Attempt) -> Attempt:
         url = httpx.URL(str(self._handler.webhook))

@@ -54,6 +54,24 @@ def conclude(command: Dispatch, attempts: list[Attempt], delays: list[timedelta]
     return records
 
 
+def give_up(command: Dispatch, why: str) -> list[Record]:
+    """The report of a command that crashed a sink: what is not settled has failed on our side."""
+    text = f"the command is kept in mail.deadletter ({why}); replay it after the cause is mended"
+    attempts = [
+        Attempt(
+            number=command.attempt,
+            target=target.address,
+            outcome=Outcome.PERMANENT,
+            started_at=clock.now(),
+            reason=Reason.INTERNAL_ERROR,
+            text=text,
+        )
+        for target in command.targets
+        if target.settled is None
+    ]
+    return conclude(command, attempts, [timedelta(0)], [""])
+
+
 def _expired(attempt: Attempt, command: Dispatch) -> Attempt:
     if attempt.outcome is not Outcome.TEMPORARY:
         return attempt

@@ -26,6 +26,7 @@ from sinks.track_offsets import Progress
 
 _log = logging.getLogger("mailscope.sinks")
 Work = Callable[[Dispatch], Awaitable[list[Record]]]  # does it once and gives what to publish; never to be repeated
+GiveUp = Callable[[Dispatch, str], list[Record]]  # what to publish about a command that crashed, and why
 Place = tuple[str, int]
 REMEMBERED = 50_000  # commands
 
@@ -40,6 +41,7 @@ class CommandConsumer:
         publisher: Publisher,
         wants: Callable[[Dispatch], bool],
         work: Work,
+        give_up: GiveUp,
         window: int,
     ) -> None:
         self._name = name
@@ -47,6 +49,7 @@ class CommandConsumer:
         self._publisher = publisher
         self._wants = wants
         self._work = work
+        self._give_up = give_up
         self._window = window
         self._loop = asyncio.get_running_loop()
         self._progress: dict[Place, Progress] = {}
@@ -95,6 +98,8 @@ class CommandConsumer:
         self._closing = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=drain)
+        for task in list(self._tasks):
+            task.cancel()  # not committed: it is done again after the restart
         await asyncio.to_thread(thread.join, 5.0)
         if self._failure is not None:
             raise self._failure
@@ -125,6 +130,7 @@ class CommandConsumer:
         place, offset = (message.topic(), message.partition()), message.offset()
         progress = self._progress.setdefault(place, Progress(offset))
         if progress.is_done(offset):
+            progress.skip(offset)
             return
         progress.start(offset)
         try:
@@ -231,22 +237,29 @@ class CommandConsumer:
     ) -> None:
         try:
             if command is None:
-                assert why is not None
-                records = [dead_letter_of(self._stage, why, message)]
+                await self._publish([dead_letter_of(self._stage, why or InvalidEvent("unknown"), message)])
             else:
-                try:
-                    records = await self._work(command)
-                except InvalidEvent as invalid:
-                    records = [dead_letter_of(self._stage, invalid, message)]
-            await self._publish(records)
+                await self._run_command(message, command)
             self._finished.append((place, message.offset()))
-        except BaseException as error:
-            if not isinstance(error, asyncio.CancelledError):
-                self._failure = error
+        except Exception as error:
+            self._failure = error  # what cannot even be put aside stops the sink
             raise
         finally:
             self._in_flight -= 1
             metrics.in_flight.labels(self._name).set(self._in_flight)
+
+    async def _run_command(self, message: Message, command: Dispatch) -> None:
+        """Work and report. One command that crashes must not hold up the others: it is put aside, and `failed` in the log."""
+        try:
+            await self._publish(await self._work(command))
+        except Exception as error:
+            _log.exception("%s: a command crashed: %s", self._name, command.mail_id)
+            why = (
+                error
+                if isinstance(error, InvalidEvent)
+                else InvalidEvent("crashed", f"{type(error).__name__}: {error}")
+            )
+            await self._publish([dead_letter_of(self._stage, why, message), *self._give_up(command, why.reason)])
 
     async def _publish(self, records: list[Record]) -> None:
         """What was done is done: its report is tried until it is acknowledged."""

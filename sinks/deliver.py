@@ -11,13 +11,17 @@ from contracts.errors import InvalidEvent
 from contracts.events import Attempt, Dispatch, Outcome
 from contracts.parse_addresses import to_ascii_domain
 from contracts.publish import Record
+from contracts.raw_message import Envelope
 from contracts.resolve_dns import DnsResolver
+from contracts.setting_types import is_address, split_smarthost
 from contracts.settings import Delivery
 from contracts.statuses import Reason
 from sinks.attempt_smtp import Client, Letter, attempt_smtp, refused_here
 from sinks.conclude import conclude
 from sinks.fetch_raw import RawReader
 from sinks.find_servers import NoServer, Server, find_addresses, find_servers
+
+MANY_DOMAINS = 10_000
 
 
 class Deliverer:
@@ -34,48 +38,47 @@ class Deliverer:
     async def deliver(self, command: Dispatch) -> list[Record]:
         """Do one attempt; what to publish about it. Waits while Kafka or the blob store is away."""
         pending = [target.address for target in command.targets if target.settled is None]
-        content = await self._content(command)
-        if isinstance(content, Attempt):
-            attempts = [msgspec.structs.replace(content, target=address) for address in pending]
-        else:
-            by_domain: dict[str, list[str]] = defaultdict(list)
-            for address in pending:
-                by_domain[split_address(address)[1]].append(address)
-            groups = [self._to_domain(domain, group, content, command) for domain, group in by_domain.items()]
-            attempts = [attempt for group in await asyncio.gather(*groups) for attempt in group]
+        by_domain: dict[str, list[str]] = defaultdict(list)
+        for address in pending:
+            by_domain[split_address(address)[1]].append(address)
+        groups = [self._to_domain(domain, group, command) for domain, group in by_domain.items()]
+        attempts = [attempt for group in await asyncio.gather(*groups) for attempt in group]
         for attempt in attempts:
             metrics.delivery_attempts.labels(command.action, attempt.outcome).inc()
         return conclude(command, attempts, self._settings.retry, self._settings.retry_names)
 
-    async def _content(self, command: Dispatch) -> bytes | Attempt:
+    async def _content(self, command: Dispatch) -> tuple[Envelope, bytes] | Attempt:
         """The octets to send: our header lines, then the original without what claims to be ours."""
         try:
-            _, original = await self._raw.read(command.raw)
+            envelope, original = await self._raw.read(command.raw)
         except InvalidEvent as why:
             reason = Reason.EXPIRED if clock.now() >= command.expires_at else Reason.INTERNAL_ERROR
             return refused_here(command.attempt, "", Outcome.PERMANENT, str(why), reason, "read")
         for start, end in sorted(command.cut, reverse=True):
             original = original[:start] + original[end:]
-        return command.prepend.encode("utf-8", "surrogateescape") + original
+        return envelope, command.prepend.encode("utf-8", "surrogateescape") + original
 
-    async def _to_domain(self, domain: str, group: list[str], content: bytes, command: Dispatch) -> list[Attempt]:
+    async def _to_domain(self, domain: str, group: list[str], command: Dispatch) -> list[Attempt]:
+        if domain not in self._domains and len(self._domains) > MANY_DOMAINS:
+            self._domains = {name: slot for name, slot in self._domains.items() if slot.locked()}
         slot = self._domains.setdefault(domain, asyncio.Semaphore(self._settings.per_domain))
-        try:
-            async with slot, self._slots:
-                with metrics.delivery_seconds.time():
-                    return await self._try_servers(domain, group, content, command)
-        finally:
-            if not slot.locked() and len(self._domains) > 10_000:
-                self._domains.clear()
+        async with slot, self._slots:
+            content = await self._content(command)
+            if isinstance(content, Attempt):
+                return [msgspec.structs.replace(content, target=address) for address in group]
+            with metrics.delivery_seconds.time():
+                return await self._try_servers(domain, group, *content, command)
 
-    async def _try_servers(self, domain: str, group: list[str], content: bytes, command: Dispatch) -> list[Attempt]:
+    async def _try_servers(
+        self, domain: str, group: list[str], envelope: Envelope, content: bytes, command: Dispatch
+    ) -> list[Attempt]:
         try:
             servers = await self._servers(domain)
         except NoServer as why:
             outcome = Outcome.PERMANENT if why.permanent else Outcome.TEMPORARY
             reason = Reason.PRIVATE_ADDRESS if why.private else Reason.INVALID_ADDRESS if why.permanent else None
             return [refused_here(command.attempt, one, outcome, why.text, reason, "lookup") for one in group]
-        letter = Letter(command.envelope_from, tuple(group), content, _needs_utf8(command, group, content))
+        letter = Letter(command.envelope_from, tuple(group), content, _needs_utf8(command, group, envelope, content))
         attempts: list[Attempt] = []
         for server in servers:
             attempts = await attempt_smtp(server, letter, self._client, command.attempt)
@@ -93,9 +96,9 @@ class Deliverer:
             return await find_servers(
                 name, self._resolver, self._settings.port, allow_private=self._settings.allow_private
             )
-        host, _, port = smarthost.partition(":")
-        number = int(port) if port else self._settings.port
-        if _is_address(host):
+        host, port = split_smarthost(smarthost)
+        number = port or self._settings.port
+        if is_address(host):
             return [Server(host, (host,), number)]
         if host == "localhost":
             return [Server(host, ("127.0.0.1",), number)]
@@ -103,13 +106,10 @@ class Deliverer:
         return await find_addresses([host], self._resolver, number, allow_private=True)
 
 
-def _needs_utf8(command: Dispatch, group: list[str], content: bytes) -> bool:
-    """Whether the transaction needs SMTPUTF8 (RFC 6531 section 3.1): an address or a header that is not ASCII."""
+def _needs_utf8(command: Dispatch, group: list[str], envelope: Envelope, content: bytes) -> bool:
+    """Whether the transaction needs SMTPUTF8 (RFC 6531 section 3.1): an address that is not ASCII, or a header that is not where
+    the mail came as such. Raw octets that somebody put into a header of an ordinary mail go on as they came."""
     if not (command.envelope_from.isascii() and all(address.isascii() for address in group)):
         return True
     end = content.find(b"\r\n\r\n")
-    return not content[: end if end >= 0 else len(content)].isascii()
-
-
-def _is_address(host: str) -> bool:
-    return all(part.isdigit() for part in host.split(".")) and host.count(".") == 3
+    return envelope.smtputf8 and not content[: end if end >= 0 else len(content)].isascii()

@@ -10,10 +10,12 @@ from contracts.health import Readiness
 from contracts.publish import Publisher
 from contracts.resolve_dns import DnsResolver
 from contracts.settings import Settings
+from sinks.conclude import give_up
 from sinks.consume_commands import CommandConsumer
 from sinks.deliver import Deliverer
 from sinks.fetch_raw import RawReader
 
+WINDOW = 5000  # commands at a time; most of them wait for a slot of their domain, without their message
 _log = logging.getLogger("mailscope.delivery")
 
 
@@ -24,9 +26,7 @@ async def run_delivery(settings: Settings, stop: asyncio.Event, readiness: Readi
     raw = RawReader(settings.kafka_client, BlobStore(settings.blobs_url), "delivery")
     resolver = DnsResolver(settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds())
     deliverer = Deliverer(settings.delivery, settings.helo, raw, resolver)
-    consumer = CommandConsumer(
-        "delivery", settings, publisher, _wants, deliverer.deliver, 2 * settings.delivery.concurrency
-    )
+    consumer = CommandConsumer("delivery", settings, publisher, _wants, deliverer.deliver, give_up, WINDOW)
     readiness.set()
     _log.info("delivering")
     await consumer.run(stop)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from datetime import timedelta
 
 import httpx
@@ -15,18 +16,20 @@ from contracts.publish import Publisher, Record
 from contracts.settings import Settings
 from contracts.statuses import Reason
 from sinks.call_handler import Called
-from sinks.conclude import conclude
+from sinks.conclude import conclude, give_up
 from sinks.consume_commands import CommandConsumer
 from sinks.describe_mail import describe_mail
 from sinks.fetch_raw import RawReader
 
 _log = logging.getLogger("mailscope.handlers")
-WINDOW = 50  # calls at a time
+WINDOW = 1000  # commands at a time; most of them wait for their handler
+CALLS = 50  # calls of one handler at a time
 
 
 async def run_handlers(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
     """Call handlers until told to stop. ConfigurationError when one cannot be called."""
     called = {name: Called(name, handler) for name, handler in settings.handlers.items()}
+    slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(CALLS))
     publisher = Publisher(settings.kafka_client)
     await publisher.warm_up(topics.DISPATCH)
     raw = RawReader(settings.kafka_client, BlobStore(settings.blobs_url), "handlers")
@@ -34,12 +37,13 @@ async def run_handlers(settings: Settings, stop: asyncio.Event, readiness: Readi
     async with httpx.AsyncClient(follow_redirects=False, timeout=None, trust_env=False) as client:
 
         async def handle(command: Dispatch) -> list[Record]:
-            attempt = await _attempt(command, called, raw, client, settings.console.base_url)
+            async with slots[command.targets[0].address]:
+                attempt = await _attempt(command, called, raw, client, settings.console.base_url)
             metrics.handler_calls.labels(attempt.outcome).inc()
             delays: list[timedelta] = settings.delivery.retry
             return conclude(command, [attempt], delays, settings.delivery.retry_names)
 
-        consumer = CommandConsumer("handlers", settings, publisher, _wants, handle, WINDOW)
+        consumer = CommandConsumer("handlers", settings, publisher, _wants, handle, give_up, WINDOW)
         readiness.set()
         _log.info("handling: %s", ", ".join(called) or "no handlers are configured")
         await consumer.run(stop)

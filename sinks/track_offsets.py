@@ -12,6 +12,7 @@ class Progress:
 
     def __init__(self, committed: int, metadata: str = "") -> None:
         self._next = max(committed, 0)  # everything below is done
+        self._read = self._next  # everything below has been read since the partition was assigned
         self._open: set[int] = set()
         self._done = set(_parse(metadata))
         self._written: tuple[int, str] | None = None
@@ -21,8 +22,13 @@ class Progress:
         return offset < self._next or offset in self._done
 
     def start(self, offset: int) -> None:
-        """The command at this offset is being worked on."""
+        """The command at this offset has been read and is being worked on."""
         self._open.add(offset)
+        self._read = max(self._read, offset + 1)
+
+    def skip(self, offset: int) -> None:
+        """The command at this offset has been read again and was done before."""
+        self._read = max(self._read, offset + 1)
 
     def finish(self, offset: int) -> None:
         """The command at this offset needs no more work."""
@@ -31,9 +37,8 @@ class Progress:
 
     def to_commit(self) -> tuple[int, str] | None:
         """(offset, metadata) to commit, or None when nothing has changed since the last call."""
-        low = min(self._open, default=None)
-        high = max(self._done, default=self._next - 1) + 1
-        self._next = max(self._next, high if low is None else low)
+        # Never past what was read: right after a restart, a gap before what is known to be done is still to be read.
+        self._next = max(self._next, min(self._open, default=self._read))
         self._done = {offset for offset in self._done if offset >= self._next}
         state = (self._next, _format(sorted(self._done)))
         if state == self._written:

@@ -58,14 +58,16 @@ class RemoteServer:
 
     def __init__(self, host: str, port: int) -> None:
         self.arrived: list[Arrived] = []
-        self.plan: dict[str, list[str] | str] = {}
+        self.plan: dict[str, list[str] | str | bytes] = {}
         self.utf8 = True
         outer = self
 
         class Handler:
             async def handle_RCPT(self, server, session, envelope, address, options):  # type: ignore[no-untyped-def]
                 plan = outer.plan.get(address.lower())
-                reply = plan.pop(0) if isinstance(plan, list) and plan else plan if isinstance(plan, str) else None
+                reply = (
+                    plan.pop(0) if isinstance(plan, list) and plan else plan if isinstance(plan, str | bytes) else None
+                )
                 if reply:
                     return reply
                 envelope.rcpt_tos.append(address)

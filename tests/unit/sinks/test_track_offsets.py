@@ -42,8 +42,29 @@ def test_killed_anywhere_nothing_unfinished_is_skipped_and_nothing_committed_as_
             if state is not None:
                 committed, done_when_committed = state, set(finished)
     again = Progress(*committed)
-    for offset in range(20):
-        assert again.is_done(offset) == (offset in done_when_committed)
+    run = set()
+    for offset in range(committed[0], 20):
+        state = again.to_commit()  # the loop commits between any two reads
+        assert state is None or set(range(state[0])) <= done_when_committed | run
+        if again.is_done(offset):
+            again.skip(offset)
+        else:
+            again.start(offset)
+            again.finish(offset)
+            run.add(offset)
+    assert run == set(range(20)) - done_when_committed
+    assert again.to_commit() in (None, (20, ""))
+
+
+def test_a_gap_before_what_is_done_is_not_jumped_over_before_it_was_read() -> None:
+    progress = Progress(5, "[[6,6]]")
+    assert progress.to_commit() in (None, (5, "[[6,6]]"))
+    assert not progress.is_done(5) and progress.is_done(6)
+    progress.start(5)
+    progress.skip(6)
+    assert progress.to_commit() is None or progress.to_commit() == (5, "[[6,6]]")
+    progress.finish(5)
+    assert progress.to_commit() == (7, "")
 
 
 def test_more_than_kafka_keeps_is_cut_and_the_rest_is_repeated() -> None:
