@@ -18,6 +18,9 @@ METADATA = {
     "tag": "x-mailscope-tag",
 }
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]+@[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]+")
+_TRACE = frozenset(
+    {"received", "return-path", "delivered-to", "dkim-signature", "authentication-results", "received-spf"}
+)
 _OURS = frozenset(
     {
         "from",
@@ -78,6 +81,7 @@ class Built:
     octets: bytes
     sender: str
     recipients: tuple[str, ...]
+    authors: tuple[str, ...]  # domains of From and Sender, as the message names them
     metadata: dict[str, str]
 
 
@@ -92,7 +96,18 @@ def build_message(mail: Outgoing) -> Built:
         raise InvalidMail("to", "give at least one recipient")
     octets = _from_raw(mail, sender) if mail.raw is not None else _from_fields(mail, sender)
     octets, found = _take_metadata(octets)
-    return Built(octets, sender.spec, unique, {**found, **{k: v for k, v in mail.metadata.items() if v}})
+    return Built(
+        octets, sender.spec, unique, _authors(octets), {**found, **{k: v for k, v in mail.metadata.items() if v}}
+    )
+
+
+def _authors(octets: bytes) -> tuple[str, ...]:
+    fields = split_message(octets).fields
+    named = [entry for wanted in (b"from", b"sender") for entry in fields if entry.name == wanted]
+    domains = [address.domain for entry in named for address in parse_addresses(entry.text())]
+    if not domains or not all(domains):
+        raise InvalidMail("from", "the message's From or Sender has no mail address")
+    return tuple(dict.fromkeys(domains))
 
 
 def _one(field: str, text: str) -> Address:
@@ -123,6 +138,8 @@ def _from_fields(mail: Outgoing, sender: Address) -> bytes:
         for name, value in mail.headers.items():
             if name.lower() in _OURS:
                 raise InvalidMail("headers", f"{name} has a field of its own")
+            if name.lower() in _TRACE or name.lower().startswith("arc-"):
+                raise InvalidMail("headers", f"{name} is written by mail servers only")
             if not re.fullmatch(r"[!-9;-~]+", name):
                 raise InvalidMail("headers", f"'{name}' is no header name")
             message[name] = value

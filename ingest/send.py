@@ -63,17 +63,24 @@ class Sender:
         metrics.sends.labels("accepted").inc()
         return sent
 
-    async def _send(self, mail: Outgoing, user: str, allowed: frozenset[str] | None, mail_id: str) -> Sent:
-        built = build_message(mail)
-        domain = split_address(built.sender)[1]
+    def _check_domain(self, domain: str, allowed: frozenset[str] | None) -> None:
+        """Envelope sender, From and Sender must all be ours, and within what the token may."""
         if domain not in self._keys:
             known = ", ".join(sorted(self._keys)) or "none"
             raise InvalidMail("from", f"{domain} is not under outbound.domains (known: {known})", "configuration_error")
         if allowed is not None and domain not in allowed:
             raise InvalidMail("from", f"this token may not send from {domain}", "forbidden_domain")
-        octets = built.octets
+
+    async def _send(self, mail: Outgoing, user: str, allowed: frozenset[str] | None, mail_id: str) -> Sent:
+        built = build_message(mail)
+        domain = split_address(built.sender)[1]
+        for each in (domain, *built.authors):
+            self._check_domain(each, allowed)
+        octets = built.octets  # signed for the author's domain, which is what DMARC looks at
         octets = (
-            b"".join(sign_dkim(octets, domain, selector, key, time.time()) for selector, key in self._keys[domain])
+            b"".join(
+                sign_dkim(octets, domain, selector, key, time.time()) for selector, key in self._keys[built.authors[0]]
+            )
             + octets
         )
         if len(octets) > self._settings.smtp.max_size:
