@@ -25,7 +25,7 @@ def format_row(item: dict[str, Any], time: str) -> str:
     """Time, status, from, to, subject, and why; other people's text with control characters escaped."""
     status = click.style(f"{item['status']:<15}", fg=COLOURS.get(item["status"]))
     why = item.get("detail") or item.get("reason") or ""
-    arrow = f"{cut(item.get('from') or '<>', 30):<30} → {cut(item['recipient'], 30):<30}"
+    arrow = f"{cut(item.get('from') or item.get('envelope_from') or '<>', 30):<30} → {cut(item['recipient'], 30):<30}"
     subject = cut(item.get("subject") or "", 40)
     return f"{time[:23]}  {status} {arrow}  {subject}" + (f"  {click.style(cut(why, 90), dim=True)}" if why else "")
 

@@ -37,7 +37,9 @@ def show(mail_id: str, as_json: bool) -> None:
 
 
 def _show_recipient(item: dict[str, Any]) -> None:
-    click.echo(f"{_status(item['status'])}  {cut(item.get('from') or '<>', 60)} → {cut(item['recipient'], 60)}")
+    click.echo(
+        f"{_status(item['status'])}  {cut(item.get('from') or item.get('envelope_from') or '<>', 60)} → {cut(item['recipient'], 60)}"
+    )
     click.echo(f"  subject   {printable(item.get('subject') or '')}")
     click.echo(
         f"  received  {item['received_at']}   {item['size']} octets   Message-ID {printable(item.get('message_id') or '-')}"

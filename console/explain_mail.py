@@ -39,6 +39,8 @@ _BECAUSE: dict[str | None, str] = {
     Reason.DMARC_QUARANTINE: "DMARC failed, and the author’s domain asks to quarantine such mail",
     Reason.POLICY: "a rule of ours does not take it",
     Reason.RULE: "a rule of ours says so",
+    Reason.NO_ROUTE: "no route of ours takes it",
+    Reason.RELAY_DENIED: "we receive no mail for that address",
     Reason.LOOP: "it went round in a circle",
 }
 AUTH_TONES = {
@@ -130,6 +132,10 @@ def _trouble(item: dict[str, Any]) -> str:
             return f"Given up{_tries(item, 'after attempt')}: the time to deliver it ran out."
         if not outbound:
             return f"The forward bounced{_tries(item, 'at attempt')}."
+        if not item.get("smtp_code") and not item["host"]:
+            return (
+                f"Could not be delivered{_tries(item, 'after attempt')}: no server of the recipient’s took part in it."
+            )
         return f"Bounced: {item['host'] or 'the recipient’s side'} refused it for good{_tries(item, 'at attempt')}."
     if status == Status.FAILED:
         return "It never left: the trouble is on our side." if outbound else "We took it, but could not process it."

@@ -118,7 +118,7 @@ def _add(
         raise Problem(422, f"there is no filter '{name}'{hint}", code="unknown_filter", field=field)
     if value.startswith("!"):
         exclude, value = not exclude, value[1:]
-    parts = [value] if name == "subject" else value.split(",")
+    parts = value.split(",")
     values = tuple(_clean(name, part) for part in parts if part.strip())
     if not values:
         return  # an empty field of a form filters nothing

@@ -18,6 +18,11 @@ from contracts.settings import Settings
 from contracts.topics import Topic, all_topics
 
 
+def topic_config(topic: Topic, settings: Settings) -> dict[str, str]:
+    """Kafka's configuration of a topic. With replicas an acknowledgement means more than one broker has it."""
+    return {**topic.config, "min.insync.replicas": str(max(1, settings.kafka.replication - 1))}
+
+
 def pipeline_topics(settings: Settings) -> list[Topic]:
     """The topics that these settings ask for."""
     return all_topics(settings.delivery.retry_names, settings.delivery.expire)
@@ -44,7 +49,7 @@ def apply_topics(settings: Settings, timeout: float = 30.0) -> list[str]:
                     topic.name,
                     incremental_configs=[
                         ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-                        for name, value in topic.config.items()
+                        for name, value in topic_config(topic, settings).items()
                     ],
                 )
                 for topic in old
@@ -66,7 +71,7 @@ def _create(admin: AdminClient, topics: list[Topic], settings: Settings, timeout
                 topic.name,
                 num_partitions=settings.kafka.partitions,
                 replication_factor=settings.kafka.replication,
-                config=topic.config,
+                config=topic_config(topic, settings),
             )
             for topic in topics
         ]

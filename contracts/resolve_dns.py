@@ -189,14 +189,16 @@ class DnsBudget:
         if known is not None:
             return known
         seconds = self._deadline - time.monotonic()
-        if self._left <= 0 or seconds <= 0:
+        if self._left <= 0:
             return DnsAnswer(name, rtype, DnsStatus.BUDGET)
+        if seconds <= 0:
+            return DnsAnswer(name, rtype, DnsStatus.TIMEOUT)
         self._left -= 1
         try:
             async with asyncio.timeout(seconds):
                 answer = await self._resolver.query(name, rtype)
         except TimeoutError:
-            answer = DnsAnswer(name, rtype, DnsStatus.BUDGET)
+            answer = DnsAnswer(name, rtype, DnsStatus.TIMEOUT)
         self._asked[name, rtype] = answer
         return answer
 

@@ -1,5 +1,6 @@
 """The types that a value in mailscope.yaml may have beyond those of YAML: durations, sizes, secrets, patterns, replies."""
 
+import ipaddress
 import re
 from datetime import timedelta
 from typing import Annotated, Any
@@ -30,7 +31,10 @@ def parse_duration(value: object) -> timedelta:
     match = _DURATION.match(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError("write a number with a unit: 500ms, 10s, 5m, 2h or 3d")
-    return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+    except OverflowError:
+        raise ValueError("that is longer than anybody waits") from None
 
 
 def format_duration(value: timedelta) -> str:
@@ -81,6 +85,45 @@ def parse_pattern(value: object) -> str:
     return value.lower()
 
 
+def is_address(text: str) -> bool:
+    """Whether this is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def split_smarthost(text: str) -> tuple[str, int | None]:
+    """`host`, `host:port`, `192.0.2.1:25`, `[2001:db8::1]:25`. ValueError for anything else."""
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]+))(?::(\d{1,5}))?", text)
+    if is_address(text):
+        return text, None
+    if match is None or (match[3] and not 1 <= int(match[3]) <= 65535):
+        raise ValueError("write host, host:port or [address]:port")
+    return match[1] or match[2], int(match[3]) if match[3] else None
+
+
+def parse_smarthost(value: object) -> str:
+    """A smarthost, as `split_smarthost` reads it."""
+    if not isinstance(value, str):
+        raise ValueError("write host, host:port or [address]:port")
+    split_smarthost(value)
+    return value
+
+
+def parse_allowed(value: object) -> str:
+    """An IP address, a network, or a domain name."""
+    text = str(value)
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        if "/" in text or re.fullmatch(r"[\d.]+", text):
+            raise ValueError("write an address, a network such as 192.0.2.0/24, or a domain") from None
+        return parse_domain(text)
+    return text
+
+
 class Secret:
     """A value that is never printed: `str()` and `repr()` show stars, `.reveal()` gives it."""
 
@@ -125,6 +168,8 @@ Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str), _string("30s")
 ]
 Size = Annotated[int, BeforeValidator(parse_size), _string("10MiB")]
+Smarthost = Annotated[str, BeforeValidator(parse_smarthost), _string("relay.example.com:587")]
+Allowed = Annotated[str, BeforeValidator(parse_allowed), _string("192.0.2.0/24")]
 Reply = Annotated[str, BeforeValidator(parse_reply), _string("550 5.7.1 not wanted")]
 Domain = Annotated[str, BeforeValidator(parse_domain), _string("example.com")]
 Address = Annotated[str, BeforeValidator(parse_address), _string("team@example.com")]

@@ -9,7 +9,18 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contracts.setting_types import Address, Domain, Duration, Pattern, Reply, Secret, Size, format_duration
+from contracts.setting_types import (
+    Address,
+    Allowed,
+    Domain,
+    Duration,
+    Pattern,
+    Reply,
+    Secret,
+    Size,
+    Smarthost,
+    format_duration,
+)
 
 AuthWord = Literal["none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror"]
 RejectOn = Literal["spf-fail", "dkim-fail", "dmarc-reject", "dmarc-quarantine"]
@@ -58,14 +69,16 @@ class Store(Section):
 
 class Blobs(Section):
     url: str = Field("", description="`file:///folder` or `s3://bucket/prefix`; empty means a folder in `data_dir`.")
-    threshold: Size = Field(256 << 10, description="Messages above this size travel by claim check (octets).")
+    threshold: Size = Field(
+        256 << 10, le=900 << 10, description="Messages above this size travel by claim check (octets; at most 900 KiB)."
+    )
 
 
 class Smtp(Section):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(2525, ge=1, le=65535, description="Port to listen on.")
     processes: int = Field(2, ge=1, le=64, description="Receiver processes that share the port (SO_REUSEPORT).")
-    max_size: Size = Field(50 << 20, description="Largest message, announced by SIZE (RFC 1870).")
+    max_size: Size = Field(50 << 20, ge=10_000, description="Largest message, announced by SIZE (RFC 1870).")
     max_recipients: int = Field(100, ge=1, le=10_000, description="Recipients of one transaction; more get 452 4.5.3.")
     connections: int = Field(500, ge=1, description="Connections at a time, for each process; more get 421.")
     connections_per_peer: int = Field(
@@ -115,7 +128,7 @@ class InboundDomain(Section):
     reject_on: list[RejectOn] = Field(
         ["dmarc-reject"], description="What makes us refuse a mail in the SMTP dialogue; `[]` only logs."
     )
-    allow: list[str] = Field(
+    allow: list[Allowed] = Field(
         [], description="Exempt from `reject_on`: IP addresses, networks, or domains that pass DKIM or ARC (as sealer)."
     )
     monitor: bool = Field(False, description="Refuse nothing; log what `reject_on` would have refused.")
@@ -183,7 +196,7 @@ class Handler(Section):
 
 
 class Delivery(Section):
-    smarthost: str | None = Field(None, description="Deliver everything through this `host` or `host:port`.")
+    smarthost: Smarthost | None = Field(None, description="Deliver everything through this `host` or `host:port`.")
     port: int = Field(25, ge=1, le=65535, description="Port of the remote servers.")
     allow_private: bool = Field(False, description="Also deliver to loopback, private and link-local addresses.")
     retry: list[Duration] = Field(
@@ -199,6 +212,14 @@ class Delivery(Section):
         timedelta(seconds=60), description="How long a remote server may take to answer a command."
     )
     bind: str | None = Field(None, description="Local address to connect from.")
+
+    @model_validator(mode="after")
+    def _delays_pass(self) -> "Delivery":
+        if any(not timedelta(0) < delay <= timedelta(days=6) for delay in self.retry):
+            raise ValueError(
+                "each of retry must be longer than 0s and at most 6d: commands wait in topics that keep 7d"
+            )
+        return self
 
     @property
     def retry_names(self) -> list[str]:

@@ -82,6 +82,8 @@ class Reason(StrEnum):
     DMARC_REJECT = "dmarc_reject"  # refused as the author domain's DMARC policy asks
     DMARC_QUARANTINE = "dmarc_quarantine"  # refused: the author domain asks for quarantine, and so does our policy
     POLICY = "policy"  # a reject rule of ours
+    NO_ROUTE = "no_route"  # the recipient is known, but no route's conditions hold
+    RELAY_DENIED = "relay_denied"  # not a domain of ours, or an address that asks to be passed on
     LOOP = "loop"  # it has been here before, or has too many Received headers
     RULE = "rule"  # a drop rule of ours
     HANDLER_DECLINED = "handler_declined"  # the handler skipped it
@@ -108,6 +110,8 @@ ADVICE: dict[Reason, str] = {
     Reason.DMARC_REJECT: "The author could not be verified and its domain asks to refuse such mail (DMARC p=reject).",
     Reason.DMARC_QUARANTINE: "The author could not be verified and its domain asks to quarantine such mail.",
     Reason.POLICY: "A rule in mailscope.yaml refuses this mail.",
+    Reason.NO_ROUTE: "No route in mailscope.yaml takes this mail: add one, or loosen a condition.",
+    Reason.RELAY_DENIED: "The address is not in a domain that we receive mail for: check its spelling, or inbound.domains.",
     Reason.LOOP: "The mail went round in a circle: look for two forwards that point at each other.",
     Reason.RULE: "A rule in mailscope.yaml drops this mail on purpose.",
     Reason.HANDLER_DECLINED: "The application chose not to act on this mail; its reason is shown.",

@@ -56,7 +56,7 @@ def all_topics(retry: list[str], expire: timedelta) -> list[Topic]:
         Topic(EVENTS, "mail_id", "MailEvent", week),
         Topic(STATUS_INBOUND, "mail_id", "StatusChange", week, public=True),
         Topic(STATUS_OUTBOUND, "mail_id", "StatusChange", week, public=True),
-        Topic(SUPPRESSIONS, "address", "Suppression", None),
+        Topic(SUPPRESSIONS, "address", "not written yet", None),
         Topic(CONNECTIVITY, "channel", "Connectivity", week),
         Topic(DEADLETTER, "as the source", "untouched octets, why in the headers", 21 * DAY),
     ]

@@ -1,5 +1,6 @@
 """What to answer at RCPT: pure decisions on one address (RFC 5321 section 3.3)."""
 
+import re
 from dataclasses import dataclass
 
 from contracts.addresses import asks_for_relay, matches, split_address
@@ -8,6 +9,7 @@ from contracts.settings import Settings
 from contracts.statuses import Reason
 
 RELAY = "550 5.7.1 Relaying denied"
+_SRS = re.compile(r"SRS[01][=+-]", re.IGNORECASE)  # a rewritten sender that is not one of ours, or has expired
 UNKNOWN = "550 5.1.1 Recipient address rejected: no such user here"
 
 
@@ -28,15 +30,18 @@ class Refused:
 
 
 def accept_recipient(address: str, mail_from: str, settings: Settings, bounces: BounceAddresses) -> Recipient | Refused:
-    """Whether we take mail for this address. Never relays, in whatever spelling it is asked to."""
+    """Whether we take mail for this address. Never relays, in whatever spelling it is asked to. `postmaster` alone is that of
+    our first domain (RFC 5321 section 4.5.1)."""
+    if address.lower() == "postmaster" and settings.inbound.domains:
+        address = f"postmaster@{next(iter(settings.inbound.domains))}"
     local, domain = split_address(address)
     ours = settings.inbound.domains.get(domain)
     if ours is None:
-        return Refused(RELAY, Reason.POLICY)
+        return Refused(RELAY, Reason.RELAY_DENIED)
     if bounces.read_verp(address) is not None or bounces.read_srs(address) is not None:
         return Recipient(address, ("bounce",))
-    if asks_for_relay(address) or local.upper().startswith("SRS"):
-        return Refused(RELAY, Reason.POLICY)
+    if asks_for_relay(address) or _SRS.match(local):
+        return Refused(RELAY, Reason.RELAY_DENIED)
     for route in settings.inbound.routes:
         if route.match.to is None or matches(route.match.to, address):
             certain = route.reject is not None and _needs_only_recipient(route.match)

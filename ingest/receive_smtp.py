@@ -95,8 +95,8 @@ class Policy:
         if envelope.rcpt_tos and server.policy != decision.policy:
             return "452 4.5.3 This recipient has another policy, send it in another transaction"
         server.policy = decision.policy
-        if address not in envelope.rcpt_tos:
-            envelope.rcpt_tos.append(address)
+        if decision.address not in envelope.rcpt_tos:
+            envelope.rcpt_tos.append(decision.address)
         return "250 2.1.5 Recipient ok"
 
     async def handle_DATA(self, server: "Receiver", session: Session, envelope: Any) -> str:

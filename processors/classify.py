@@ -179,6 +179,8 @@ def _class_of(attempt: Attempt) -> tuple[C, str]:
         return C.EXPIRED, "ours.expired"
     if attempt.reason is Reason.INVALID_ADDRESS:
         return C.INVALID_DOMAIN, "ours.no-such-domain"
+    if not attempt.code and attempt.outcome is Outcome.PERMANENT and attempt.command == "EHLO":
+        return C.PROTOCOL_ERROR, "ours.no-smtputf8"
     if not attempt.code:
         nobody = {"lookup": C.DNS_FAILURE, "STARTTLS": C.TLS_FAILURE}
         return nobody.get(attempt.command, C.CONNECTION_FAILED), f"ours.{attempt.command.lower() or 'connect'}"

@@ -98,6 +98,7 @@ def process_inbound(
         if step.status is not Status.RECEIVED:
             first = step.status is Status.REJECTED
             late = first and not heard
+            told = f" (answered {out.reply or '250 before this was decided'})" if first else ""
             out.events.append(
                 _event(
                     mail,
@@ -105,7 +106,7 @@ def process_inbound(
                     step.status,
                     now,
                     headers if first else [],
-                    step.detail,
+                    step.detail + told,
                     step.reason,
                     late=late,
                     auth=first,
@@ -226,7 +227,8 @@ def _follow(
     would = f"; monitor: would have been refused ({monitored.reason}): {monitored.detail}" if monitored else ""
     arrival = decision.detail + would
     if decision.reject:
-        return _Step(recipient, summary, Status.REJECTED, decision.detail, reason=Reason.POLICY, reply=decision.reject)
+        reason = Reason.POLICY if decision.rule else Reason.NO_ROUTE
+        return _Step(recipient, summary, Status.REJECTED, decision.detail, reason=reason, reply=decision.reject)
     if decision.drop:
         return _Step(recipient, summary, Status.DROPPED, decision.drop, arrival, reason=Reason.RULE)
     if decision.handle:

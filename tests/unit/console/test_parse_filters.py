@@ -26,8 +26,8 @@ def test_a_leading_exclamation_mark_excludes_all_values() -> None:
     )
 
 
-def test_a_comma_in_a_subject_is_a_comma() -> None:
-    assert parsed(subject="Hello, world").conditions == (Condition("subject", ("Hello, world",)),)
+def test_a_comma_means_or_in_a_subject_too() -> None:
+    assert parsed(subject="Hello, world").conditions == (Condition("subject", ("Hello", "world")),)
 
 
 def test_words_without_case_lose_it_and_others_keep_it() -> None:

@@ -33,8 +33,8 @@ async def test_time_that_is_up_is_a_temporary_failure() -> None:
 
     budget = DnsBudget(Slow(), max_queries=10, max_seconds=0.05)
     answer = await budget.query("a.example", "A")
-    assert (answer.status, answer.failed) == (DnsStatus.BUDGET, True)
-    assert (await budget.query("b.example", "A")).status is DnsStatus.BUDGET
+    assert (answer.status, answer.failed) == (DnsStatus.TIMEOUT, True)
+    assert (await budget.query("b.example", "A")).status is DnsStatus.TIMEOUT
 
 
 async def test_budget_of_a_resolver_is_its_view() -> None:
