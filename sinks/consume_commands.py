@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from contracts import metrics, topics
 from contracts.clock import to_ms
@@ -76,6 +76,7 @@ class CommandConsumer:
                 "queued.max.messages.kbytes": 16_384,
                 "log_level": 2,
                 "error_cb": lambda error: None,
+                "on_commit": self._on_commit,
             }
         )
 
@@ -149,8 +150,7 @@ class CommandConsumer:
     def _is_repetition(self, command: Dispatch, place: Place, offset: int) -> bool:
         """Whether this is another record of a command that we have taken: a processor that was killed writes its last commands
         again, and nobody shall get a mail twice for that. The first record is still there until it is done."""
-        identity = (command.mail_id, command.recipient, command.attempt)
-        first = self._taken.setdefault(identity, (place, offset))
+        first = self._taken.setdefault(_identity(command), (place, offset))
         if len(self._taken) > REMEMBERED:
             self._taken.popitem(last=False)
         return first != (place, offset)
@@ -194,12 +194,19 @@ class CommandConsumer:
             except KafkaException as error:
                 _log.warning("%s could not commit, and will repeat: %s", self._name, error)
 
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        for part in partitions:
+            if (error is not None or part.error is not None) and (part.topic, part.partition) in self._progress:
+                self._progress[(part.topic, part.partition)].write_again()
+
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         committed = consumer.committed(partitions, 30.0)
         for part in committed:
             if part.offset >= 0:
                 self._progress[(part.topic, part.partition)] = Progress(part.offset, part.metadata or "")
         consumer.incremental_assign(partitions)
+        if self._full:
+            consumer.pause(partitions)
         _log.info("%s works on %d partitions more", self._name, len(partitions))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -260,6 +267,7 @@ class CommandConsumer:
                 else InvalidEvent("crashed", f"{type(error).__name__}: {error}")
             )
             await self._publish([dead_letter_of(self._stage, why, message), *self._give_up(command, why.reason)])
+            self._taken.pop(_identity(command), None)  # replayed from the dead letters, it is no repetition
 
     async def _publish(self, records: list[Record]) -> None:
         """What was done is done: its report is tried until it is acknowledged."""
@@ -270,3 +278,7 @@ class CommandConsumer:
             except Unavailable as error:
                 _log.warning("%s waits with a report: %s", self._name, error)
                 await asyncio.sleep(1.0)
+
+
+def _identity(command: Dispatch) -> tuple[str, str, int]:
+    return command.mail_id, command.recipient, command.attempt

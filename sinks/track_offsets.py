@@ -46,6 +46,10 @@ class Progress:
         self._written = state
         return state
 
+    def write_again(self) -> None:
+        """The last commit failed: the next `to_commit` gives its state once more."""
+        self._written = None
+
     @property
     def open(self) -> int:
         """How many are being worked on."""

@@ -77,3 +77,12 @@ def test_more_than_kafka_keeps_is_cut_and_the_rest_is_repeated() -> None:
     assert state is not None and len(state[1]) <= 4096
     again = Progress(*state)
     assert again.is_done(1) and not any(again.is_done(offset) for offset in range(0, 4000, 2))
+
+
+def test_a_commit_that_failed_is_written_again() -> None:
+    progress = Progress(3)
+    progress.start(3)
+    progress.finish(3)
+    assert progress.to_commit() == (4, "") and progress.to_commit() is None
+    progress.write_again()
+    assert progress.to_commit() == (4, "")
