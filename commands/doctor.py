@@ -1,6 +1,7 @@
 """`mailscope doctor`: look at everything that the pipeline needs, and say what to do about what is wrong."""
 
 import asyncio
+import json
 import shutil
 import socket
 from collections.abc import Callable
@@ -34,6 +35,7 @@ def doctor() -> None:
         _store,
         _console,
         _smtp,
+        _stages,
         _disk,
     ]
     for check in checks:
@@ -151,6 +153,18 @@ def _port(host: str, port: int, name: str) -> Finding:
                 "stop what uses it, or set MAILSCOPE_PORT_BASE",
             )
     return False, f"{name}: nothing listens on {host}:{port}", "start the pipeline (`make up`)"
+
+
+def _stages(settings: Settings) -> Finding:
+    """What the supervisor of this machine says: a stage that keeps ending may look well between two ends."""
+    try:
+        stages = json.loads((settings.data_dir / "run" / "stages.json").read_text())["stages"]
+    except (OSError, ValueError, KeyError):
+        return True, "stages: no supervisor runs here", ""
+    away = [f"{name} is {stage['state']}" for name, stage in stages.items() if stage["state"] not in ("ready", "done")]
+    again = [f"{name} {stage['restarts']} times" for name, stage in stages.items() if stage["restarts"]]
+    advice = f"restarted: {', '.join(again)}; the log of `mailscope up` says why" if again else ""
+    return not away, f"stages: {', '.join(away) or 'all run'}", advice
 
 
 def _disk(settings: Settings) -> Finding:

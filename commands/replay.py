@@ -11,18 +11,25 @@ from contracts import topics
 from contracts.dead_letter import HEADER, read_dead_letter
 from contracts.errors import InvalidEvent
 from contracts.log import printable
+from contracts.setting_types import parse_duration
 
 
 @click.command()
 @click.option("--reason", help="Only those with this reason.")
 @click.option("--stage", help="Only those of this stage.")
 @click.option("--topic", help="Only those that came from this topic.")
+@click.option("--since", help="Only those put aside in this time, such as 2h or 3d.")
 @click.option("--yes", is_flag=True, help="Publish them; without it they are only listed.")
-def replay(reason: str | None, stage: str | None, topic: str | None, yes: bool) -> None:
+def replay(reason: str | None, stage: str | None, topic: str | None, since: str | None, yes: bool) -> None:
     """List the dead letters, and with --yes publish them again to the topics that they came from.
 
-    Their events have the ids that they would have had, so nothing is logged twice.
+    Nothing is logged twice: events have the ids that they would have had. But a command that is published again is done again,
+    and each call with --yes publishes all that it lists: narrow it with --since and the other options.
     """
+    try:
+        oldest = time.time() - parse_duration(since).total_seconds() if since else 0.0
+    except ValueError as error:
+        leave(f"--since: {error}", 2)
     settings = settings_or_leave()
     found = again = 0
     producer = Producer(
@@ -30,6 +37,8 @@ def replay(reason: str | None, stage: str | None, topic: str | None, yes: bool) 
     )
     failed: list[str] = []
     for message in _dead_letters(settings.kafka_client):
+        if message.timestamp()[1] / 1000 < oldest:
+            continue
         try:
             letter = read_dead_letter(message.headers())
         except InvalidEvent as why:

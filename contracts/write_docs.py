@@ -224,6 +224,8 @@ def _default(info: Any) -> str:
     if isinstance(value, list):
         shown = [format_duration(one) if hasattr(one, "total_seconds") else str(one) for one in value]
         return f"`[{', '.join(shown)}]`"
+    if isinstance(value, int) and not isinstance(value, bool) and value and value % 1024 == 0:
+        return f"`{value >> 20}MiB`" if value % (1 << 20) == 0 else f"`{value >> 10}KiB`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from contracts.auth_results import AuthResults
 from contracts.resolve_dns import DnsResolver
+from contracts.setting_types import is_address
 from processors.authentication.authenticate import Mail, authenticate
 from processors.authentication.check_domain import check_domain
 from processors.authentication.domain_report import DomainReport
@@ -46,9 +47,15 @@ _TIMEOUT = click.option("--dns-timeout", default=5.0, show_default=True, help="S
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if value and not is_address(value):
+        raise click.BadParameter(f"{value} is no IP address")
+    return value
+
+
 @click.command("authenticate")
 @click.argument("file", type=click.File("rb"))
-@click.option("--peer", default="", metavar="IP", help="Address of the host that sent the mail.")
+@click.option("--peer", default="", metavar="IP", callback=_address, help="Address of the host that sent the mail.")
 @click.option("--helo", default="", metavar="NAME", help="What it said in HELO or EHLO.")
 @click.option("--mail-from", default="", metavar="ADDRESS", help="Envelope sender; empty or <> for the null sender.")
 @click.option("--authserv-id", default="", metavar="NAME", help="Our own name in Authentication-Results.")

@@ -71,6 +71,7 @@ class Pipeline:
                 "routes": [
                     {"match": {"to": "desk@ours.test"}, "handle": "desk"},
                     {"match": {"to": "lists@ours.test", "header": {"List-Id": "*"}}, "drop": "lists are not read here"},
+                    {"match": {"to": "postmaster@ours.test"}, "drop": "read by nobody in a test"},
                     {"match": {"to": "drop@ours.test"}, "drop": "not read here"},
                     {"match": {"to": "no@ours.test"}, "reject": "550 5.7.1 not wanted"},
                     {"match": {"to": "fwd-*@ours.test"}, "forward": ["team@partner.test"]},
@@ -99,7 +100,9 @@ class Pipeline:
                 "expire": "60s",
                 "helo": "mx.ours.test",
             },
-            "outbound": {"domains": {"ours.test": {"dkim": [{"selector": "s1", "key_file": str(key_file)}]}}},
+            "outbound": {
+                "domains": {"ours.test": {"dkim": [{"selector": "s1", "key_file": str(key_file)}]}, "second.test": {}}
+            },
             "channels": {"helpdesk": {"address": "desk@ours.test"}},
             **changes,
         }

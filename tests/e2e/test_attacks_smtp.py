@@ -149,6 +149,12 @@ def test_nobody_is_relayed_for_in_any_spelling(dialogue: Dialogue, recipient: st
     assert dialogue.say(f"RCPT TO:<{recipient}>\r\n".encode())[:2] in (b"55", b"50")
 
 
+@pytest.mark.parametrize("recipient", ["fwd-srsmith@ours.test", "postmaster", "PostMaster"])
+def test_an_ordinary_name_is_not_taken_for_a_trick(dialogue: Dialogue, recipient: str) -> None:
+    assert dialogue.say(b"MAIL FROM:<anna@good.test>\r\n").startswith(b"250")
+    assert dialogue.say(f"RCPT TO:<{recipient}>\r\n".encode()).startswith(b"250")
+
+
 def test_addresses_with_control_characters_are_refused(dialogue: Dialogue) -> None:
     assert dialogue.say(b"MAIL FROM:<an\x00na@good.test>\r\n")[:1] == b"5"
     assert dialogue.say(b"MAIL FROM:<anna@good.test>\r\n").startswith(b"250")

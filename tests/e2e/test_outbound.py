@@ -1,11 +1,13 @@
 """Outbound mail, from the send hook to the remote server, and what the log says of it."""
 
 import base64
+import subprocess
+import sys
 
 import dkim
 
 from tests.e2e.outside import wait_for
-from tests.e2e.pipeline import Pipeline
+from tests.e2e.pipeline import ROOT, Pipeline
 
 
 def test_delivered_mail_shows_the_servers_answer_and_is_signed(pipeline: Pipeline) -> None:
@@ -116,3 +118,35 @@ def test_what_cannot_be_sent_says_which_field(pipeline: Pipeline) -> None:
         answer = pipeline.post("/send", {**good, **change})
         assert answer.status_code == 422, (change, answer.text)
         assert answer.json()["error"]["field"] == field, (change, answer.text)
+
+
+def test_a_token_sends_only_as_its_domains_whatever_the_message_says(pipeline: Pipeline) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "mailscope",
+        "token",
+        "create",
+        "limited",
+        "--scope",
+        "send",
+        "--domain",
+        "ours.test",
+    ]
+    token = subprocess.run(
+        command, cwd=ROOT, env=pipeline.environ, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def answer(head: str, sender: str = "desk@ours.test") -> int:
+        raw = base64.b64encode(f"{head}Subject: x\n\nx\n".encode()).decode()
+        return pipeline.post("/send", {"from": sender, "to": ["t@partner.test"], "raw": raw}, headers).status_code
+
+    assert answer("From: desk@ours.test\n") == 202
+    assert answer("From: ceo@elsewhere.test\n") == 422
+    assert answer("From: ceo@second.test\n") == 403
+    assert answer("From: desk@ours.test\nSender: ceo@second.test\n") == 403
+    assert answer("From: desk@ours.test\n", "ceo@second.test") == 403
+    fields = {"from": "desk@ours.test", "to": ["t@partner.test"], "subject": "x", "text": "x"}
+    for name in ("DKIM-Signature", "Received", "Authentication-Results", "ARC-Seal"):
+        assert pipeline.post("/send", {**fields, "headers": {name: "x"}}, headers).status_code == 422

@@ -111,7 +111,16 @@ class Log:
             reason=reason,
             detail=detail,
             mail=mail,
-            bounce=Bounce(bounce_type=bounce[0], bounce_class=bounce[1], rule="r", rules_version="1")
+            bounce=Bounce(
+                bounce_type=bounce[0],
+                bounce_class=bounce[1],
+                rule="r",
+                rules_version="1",
+                code=550,
+                text=answer,
+                command="RCPT",
+                host="mx.partner.example",
+            )
             if bounce
             else None,
             attempts=attempts if attempt else [],
