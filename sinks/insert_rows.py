@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from contracts import metrics, topics
 from contracts.dead_letter import dead_letter_of
@@ -24,6 +24,7 @@ from sinks.to_rows import Row, Rows, dead_letter_rows, event_rows, raw_rows
 
 _log = logging.getLogger("mailscope.clickhouse")
 GROUP = "mailscope-clickhouse"
+Place = tuple[str, int]
 
 
 class Inserter:
@@ -38,6 +39,7 @@ class Inserter:
         self._age = settings.store.batch_age.total_seconds()
         self._types: dict[str, dict[str, str]] = {}
         self._closing = threading.Event()
+        self._failed_commits: dict[Place, int] = {}
         self._consumer = Consumer(
             {
                 **settings.kafka_client,
@@ -51,6 +53,7 @@ class Inserter:
                 "queued.max.messages.kbytes": 32_768,
                 "log_level": 2,
                 "error_cb": lambda error: None,
+                "on_commit": self._on_commit,
             }
         )
 
@@ -72,6 +75,7 @@ class Inserter:
             while not self._closing.is_set():
                 first = self._consumer.poll(0.2)
                 if first is None:
+                    self._commit_offsets(self._failed_commits)
                     continue
                 # After a pause a record is shown at once; in a stream, batches of `batch_age` are gathered.
                 batch = [first]
@@ -141,20 +145,34 @@ class Inserter:
         self._consumer.pause(assigned)
         if self._closing.wait(seconds):
             raise Unavailable("the log store", "told to stop while waiting for it")
-        self._consumer.poll(0)
+        stray = self._consumer.poll(0)
+        if stray is not None and stray.error() is None:  # of a partition that we got this moment: read it again later
+            self._consumer.seek(
+                TopicPartition(str(stray.topic()), int(stray.partition() or 0), int(stray.offset() or 0))
+            )
         self._consumer.resume(assigned)
 
     def _commit(self, messages: list[Message]) -> None:
-        high: dict[tuple[str, int], int] = {}
+        high: dict[Place, int] = {}
         for message in messages:
             place = (str(message.topic()), int(message.partition() or 0))
             high[place] = max(high.get(place, 0), int(message.offset() or 0) + 1)
+        self._commit_offsets({**self._failed_commits, **high})
+
+    def _commit_offsets(self, high: dict[Place, int]) -> None:
         offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in high.items()]
+        self._failed_commits = {}
         if offsets:
             try:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
             except KafkaException as error:
                 _log.warning("could not commit, and will insert again: %s", error)
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """Up to when the log is complete follows from what is committed: a commit that failed is made again."""
+        for part in partitions:
+            if error is not None or part.error is not None:
+                self._failed_commits.setdefault((part.topic, part.partition), part.offset)
 
     def _put_aside(self, message: Message, why: InvalidEvent) -> None:
         if message.topic() == topics.DEADLETTER:

@@ -1,0 +1,203 @@
+"""From a real broker into the real engine: each event once, whatever fails in between."""
+
+import asyncio
+import contextlib
+import gc
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from contracts import clock
+from contracts.apply_topics import apply_topics
+from contracts.codec import HEADERS, encode_mail_event
+from contracts.errors import Unavailable
+from contracts.events import MailEvent, Summary
+from contracts.ids import new_mail_id
+from contracts.open_store import Store
+from contracts.publish import Record
+from contracts.raw_message import Envelope, RawType, encode_headers
+from contracts.settings import Settings
+from contracts.statuses import Direction, Status, is_terminal
+from local.run_kafka import LocalKafka
+from sinks import insert_rows
+from sinks.insert_rows import Inserter
+from sinks.migrate_store import migrate_store
+from tests.integration.broker import committed, publishing, read_topic, settings_of, wait_until
+
+
+@pytest.fixture(scope="module")
+def settings(kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    made = settings_of(kafka.bootstrap, tmp_path_factory.mktemp("log"))
+    apply_topics(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def store(settings: Settings) -> Iterator[Store]:
+    opened = Store(settings)
+    migrate_store(opened, settings)
+    yield opened
+    opened.client.close()
+    opened.forget()
+    gc.collect()
+
+
+class Away:
+    """A store that does not answer until `back`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.back = False
+        self.asked = 0
+
+    @property
+    def client(self) -> Any:
+        self.asked += 1
+        if not self.back:
+            raise Unavailable("the log store", "for a test")
+        return self._store.client
+
+    def forget(self) -> None:
+        return
+
+
+def event(status: Status, mail_id: str = "", subject: str = "x", attempt: int = 0) -> MailEvent:
+    return MailEvent(
+        mail_id=mail_id or new_mail_id(),
+        recipient="a@x.test",
+        direction=Direction.OUTBOUND,
+        status=status,
+        terminal=is_terminal(status),
+        occurred_at=clock.now(),
+        attempt=attempt,
+        mail=Summary(received_at=clock.now(), subject=subject),
+    )
+
+
+def record(one: MailEvent) -> Record:
+    return Record("mail.events", one.mail_id, encode_mail_event(one, "test"), HEADERS, 0)
+
+
+@contextlib.asynccontextmanager
+async def inserting(
+    settings: Settings, store: Any, group: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Inserter]:
+    monkeypatch.setattr(insert_rows, "GROUP", group)
+    stop = asyncio.Event()
+    async with publishing(settings.kafka.bootstrap) as publisher:
+        inserter = Inserter(settings, store, publisher)
+        running = asyncio.create_task(inserter.run(stop))
+        try:
+            yield inserter
+        finally:
+            stop.set()
+            with contextlib.suppress(Unavailable, ConnectionAbortedError):
+                await running
+
+
+async def publish(settings: Settings, *records: Record) -> None:
+    async with publishing(settings.kafka.bootstrap) as publisher:
+        await publisher.publish_all(list(records))
+
+
+def ask(store: Store, query: str, *mail_ids: str) -> list[tuple[Any, ...]]:
+    return list(store.client.query(query, parameters={"ids": [uuid.UUID(one) for one in mail_ids]}).result_rows)
+
+
+MAILS = "SELECT toString(mail_id), status, subject FROM mails FINAL WHERE mail_id IN {ids:Array(UUID)} ORDER BY subject"
+EVENTS = "SELECT count() FROM events FINAL WHERE mail_id IN {ids:Array(UUID)}"
+
+
+async def test_killed_before_the_commit_the_next_one_inserts_again_and_nothing_is_double(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mails = [event(Status.SENT, subject=f"k{number}") for number in range(5)]
+    later = [event(Status.DELIVERED, mail.mail_id, mail.mail.subject, 1) for mail in mails]
+    ids = [mail.mail_id for mail in mails]
+    await publish(settings, *map(record, mails), *map(record, later))
+
+    def dies(self: Inserter, messages: object) -> None:
+        raise ConnectionAbortedError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Inserter, "_commit", dies)
+        async with inserting(settings, store, "killed-sink", patched):
+            await wait_until(lambda: ask(store, EVENTS, *ids) == [(10,)])
+    assert committed(settings.kafka.bootstrap, "killed-sink", "mail.events").offset < 0
+    async with inserting(settings, store, "killed-sink", monkeypatch):
+        await wait_until(lambda: committed(settings.kafka.bootstrap, "killed-sink", "mail.events").offset >= 10)
+    assert ask(store, EVENTS, *ids) == [(10,)]
+    assert [row[1:] for row in ask(store, MAILS, *ids)] == [("delivered", f"k{number}") for number in range(5)]
+
+
+async def test_events_that_come_in_the_wrong_order_show_the_right_status(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = event(Status.SENT, subject="order")
+    events = [
+        event(Status.DELIVERED, first.mail_id, "order", 2),
+        event(Status.DEFERRED, first.mail_id, "order", 1),
+        first,
+    ]
+    async with inserting(settings, store, "order", monkeypatch):
+        for one in events:
+            await publish(settings, record(one))
+        await wait_until(lambda: ask(store, EVENTS, first.mail_id) == [(3,)])
+    assert [row[1] for row in ask(store, MAILS, first.mail_id)] == ["delivered"]
+
+
+async def test_while_the_store_is_away_it_waits_and_then_inserts_all(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mails = [event(Status.SENT, subject=f"a{number}") for number in range(3)]
+    ids = [mail.mail_id for mail in mails]
+    away = Away(store)
+    async with inserting(settings, away, "away", monkeypatch):
+        await publish(settings, *map(record, mails[:2]))
+        await wait_until(lambda: away.asked > 2)
+        await publish(settings, record(mails[2]))
+        assert committed(settings.kafka.bootstrap, "away", "mail.events").offset < 0
+        away.back = True
+        await wait_until(lambda: len(ask(store, MAILS, *ids)) == 3)
+    assert [row[2] for row in ask(store, MAILS, *ids)] == ["a0", "a1", "a2"]
+
+
+async def test_what_cannot_be_read_is_a_row_of_the_dead_letters_and_the_next_event_is_logged(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, wrong_id = event(Status.SENT, subject="good"), event(Status.SENT, str(uuid.uuid4()))
+    junk = Record("mail.events", "junk", b"\xff\x00 nothing", [("kept", b"yes")], 0)
+    await publish(settings, junk, record(wrong_id), record(good))
+    query = "SELECT reason, value, headers, source_topic FROM dead_letters FINAL WHERE stage = 'sinks.clickhouse'"
+    async with inserting(settings, store, "junk", monkeypatch):
+        await wait_until(lambda: len(ask(store, query)) >= 2 and ask(store, MAILS, good.mail_id))
+    rows = {row[0]: row[1:] for row in ask(store, query)}
+    assert rows["not_a_cloudevent"][2] == "mail.events" and '"kept","yes"' in rows["not_a_cloudevent"][1].replace(
+        " ", ""
+    )
+    assert "wrong_mail_id" in rows
+    letters = [one.value() for one in read_topic(settings.kafka.bootstrap, "mail.deadletter")]
+    assert junk.value in letters
+
+
+async def test_a_message_can_be_downloaded_octet_for_octet(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    octets = bytes(range(256)) * 40 + b"\r\n"
+    envelope = Envelope(
+        mail_id=new_mail_id(),
+        type=RawType.ACCEPTED,
+        direction=Direction.INBOUND,
+        received_at=clock.now(),
+        mail_from="",
+        recipients=["a@x.test"],
+        size=len(octets),
+    )
+    async with inserting(settings, store, "raw", monkeypatch):
+        await publish(settings, Record("mail.raw", envelope.mail_id, octets, encode_headers(envelope, "test")))
+        query = "SELECT hex(content), size FROM raw FINAL WHERE mail_id IN {ids:Array(UUID)}"
+        await wait_until(lambda: ask(store, query, envelope.mail_id))
+    ((content, size),) = ask(store, query, envelope.mail_id)
+    assert bytes.fromhex(content) == octets and size == len(octets)
