@@ -1,0 +1,54 @@
+"""The schema of the log in the real engine: forward, back, and with another retention."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts.open_store import Store
+from contracts.settings import Settings
+from sinks.migrate_store import applied_versions, migrate_store, rollback_store
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.model_validate({"data_dir": str(tmp_path)})
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    opened = Store(settings)
+    yield opened
+    opened.client.close()
+    opened.forget()
+    gc.collect()
+
+
+def tables(store: Store) -> set[str]:
+    return {str(row[0]) for row in store.client.query("SHOW TABLES").result_rows}
+
+
+def test_forward_twice_is_once_and_back_leaves_nothing(store: Store, settings: Settings) -> None:
+    assert [line for line in migrate_store(store, settings) if "applied" in line] != []
+    assert tables(store) >= {"mails", "recipients", "events", "raw", "dead_letters", "progress"}
+    assert migrate_store(store, settings) == []
+    versions = applied_versions(store)
+    for version in sorted(versions, reverse=True):
+        assert version in applied_versions(store)
+        assert len(rollback_store(store, settings)) == 1
+        assert version not in applied_versions(store)
+    assert tables(store) == {"schema_migrations"} and rollback_store(store, settings) == []
+    assert migrate_store(store, settings) and applied_versions(store) == versions
+
+
+def test_another_retention_is_set_on_every_table_and_only_once(store: Store, settings: Settings) -> None:
+    migrate_store(store, settings)
+    longer = Settings.model_validate(
+        {"data_dir": str(settings.data_dir), "store": {"retention": "30d", "raw_retention": "7d"}}
+    )
+    done = migrate_store(store, longer)
+    assert "mails: keeps 30 days" in done and "events: keeps 30 days" in done and "raw: keeps 7 days" in done
+    created = {name: str(store.client.command(f"SHOW CREATE TABLE {name}")) for name in ("mails", "raw")}
+    assert "toIntervalSecond(2592000)" in created["mails"] and "toIntervalSecond(604800)" in created["raw"]
+    assert migrate_store(store, longer) == []
