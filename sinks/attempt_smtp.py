@@ -82,7 +82,8 @@ class _Dialogue:
         try:
             await self._talk(smtp, tls)
         except SMTPResponseException as error:
-            self._for_the_rest(error.code, error.message)
+            # A 2yz or 3yz where it has no place (250 to DATA) took nothing: only the answer after the last octet does.
+            self._for_the_rest(error.code, error.message, Outcome.TEMPORARY if error.code < 400 else None)
         except (SMTPException, OSError, asyncio.IncompleteReadError, ssl.SSLError, ValueError) as error:
             self._for_the_rest(0, f"{type(error).__name__}: {error}")
         finally:
@@ -113,7 +114,11 @@ class _Dialogue:
             options.append("SMTPUTF8")
             encoding = "utf-8"
         self.step = "MAIL"
-        await smtp.mail(letter.envelope_from, options=options, encoding=encoding)
+        try:
+            await smtp.mail(letter.envelope_from, options=options, encoding=encoding)
+        except SMTPResponseException as error:
+            if error.code // 100 != 2:
+                raise
         self.step = "RCPT"
         accepted = []
         for recipient in letter.recipients:
@@ -121,6 +126,9 @@ class _Dialogue:
                 await smtp.rcpt(recipient, encoding=encoding)
                 accepted.append(recipient)
             except SMTPResponseException as error:
+                if error.code // 100 == 2:  # 252 is a yes too (RFC 5321 section 4.3.2): the first digit decides
+                    accepted.append(recipient)
+                    continue
                 self._record(recipient, error.code, error.message)
                 if error.code == 421:
                     raise
