@@ -4,7 +4,7 @@ import mimetypes
 import re
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, make_msgid
 
 from contracts import clock
@@ -122,15 +122,27 @@ def _one(field: str, text: str) -> Address:
     return found[0]
 
 
+def _readable(text: str) -> str:
+    """The address as it was given, its domain in A-labels, which every server reads (RFC 5891)."""
+    found = parse_addresses(text)
+    if text.rpartition("<")[2].isascii() or len(found) != 1 or any(ord(c) < 32 for c in text):
+        return text
+    (address,) = found
+    quoted = address.display.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}" <{address.spec}>' if quoted else address.spec
+
+
 def _from_fields(mail: Outgoing, sender: Address) -> bytes:
-    message = EmailMessage(policy=SMTP)
+    shown = {"From": [_readable(mail.sender)], "To": [*map(_readable, mail.to)], "Cc": [*map(_readable, mail.cc)]}
+    # A local part has no other spelling (RFC 6532); encoded words are not for addresses (RFC 2047 section 5).
+    plain = all(text.rpartition("<")[2].isascii() for texts in shown.values() for text in texts)
+    message = EmailMessage(policy=SMTP if plain else SMTPUTF8)
     try:
-        message["From"] = mail.sender
-        for name, addresses in (("To", mail.to), ("Cc", mail.cc)):
-            if addresses:
-                message[name] = ", ".join(addresses)
+        for name, texts in shown.items():
+            if texts:
+                message[name] = ", ".join(texts)
         if mail.reply_to:
-            message["Reply-To"] = mail.reply_to
+            message["Reply-To"] = _readable(mail.reply_to)
         message["Subject"] = mail.subject
         message["Date"] = format_datetime(clock.now())
         if "message-id" not in {name.lower() for name in mail.headers}:
