@@ -1,4 +1,4 @@
-"""`make score-auth CORPORA=folder`: how many cases of other people's suites the authentication gets right.
+"""`make score-auth CORPORA=folder`: how many cases of other people's suites the authentication and the receiver get right.
 
 Prints right/total per corpus and every miss; exits 1 where a corpus falls below its floor."""
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.score.score_dkim import score_dkim
 from tests.score.score_dmarc import score_dmarc
+from tests.score.score_smuggling import score_smuggling
 from tests.score.score_spf import score_spf
 
 ALLOWED_MISSES = {"spf_rfc7208": 1}
@@ -20,6 +21,7 @@ async def main(corpora: Path) -> int:
         "dmarc_cases": await score_dmarc(corpora / "dmarc_cases"),
         "dkim_messages": await score_dkim(messages, "dkim"),
         "arc_messages": await score_dkim(messages, "arc"),
+        "smtp_smuggling": await asyncio.to_thread(score_smuggling, corpora / "smtp_smuggling"),
     }
     failed = False
     for corpus, (right, total, misses) in scores.items():
