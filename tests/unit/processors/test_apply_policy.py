@@ -1,0 +1,122 @@
+"""What a domain's policy refuses, what is exempt, and what the sender hears."""
+
+from typing import Any
+
+import pytest
+
+from contracts.auth_results import (
+    ArcResult,
+    ArcWord,
+    AuthResults,
+    DkimResult,
+    DkimWord,
+    DmarcResult,
+    DmarcWord,
+    Policy,
+    SpfResult,
+    SpfWord,
+)
+from contracts.settings import InboundDomain
+from processors.apply_policy import Refusal, apply_policy
+
+
+def dmarc(policy: Policy, word: DmarcWord = DmarcWord.FAIL) -> AuthResults:
+    return AuthResults(dmarc=DmarcResult(result=word, policy=policy, domain="bank.test"))
+
+
+def spf(word: SpfWord) -> AuthResults:
+    return AuthResults(spf=SpfResult(result=word, domain="bank.test", peer_ip="192.0.2.7"))
+
+
+def dkim(*words: DkimWord) -> AuthResults:
+    return AuthResults(dkim=tuple(DkimResult(result=word, domain="bank.test") for word in words))
+
+
+def decide(auth: AuthResults, *reject_on: str, **more: Any) -> Refusal | None:
+    return apply_policy(auth, InboundDomain.model_validate({"reject_on": list(reject_on), **more}))
+
+
+@pytest.mark.parametrize(
+    ("auth", "word", "reason", "code"),
+    [
+        (dmarc(Policy.REJECT), "dmarc-reject", "dmarc_reject", "550 5.7.26"),
+        (dmarc(Policy.REJECT), "dmarc-quarantine", "dmarc_reject", "550 5.7.26"),
+        (dmarc(Policy.QUARANTINE), "dmarc-quarantine", "dmarc_quarantine", "550 5.7.26"),
+        (spf(SpfWord.FAIL), "spf-fail", "spf_fail", "550 5.7.23"),
+        (dkim(DkimWord.FAIL), "dkim-fail", "dkim_fail", "550 5.7.20"),
+        (dkim(DkimWord.PERMERROR), "dkim-fail", "dkim_fail", "550 5.7.20"),
+        (dkim(DkimWord.POLICY, DkimWord.PERMERROR), "dkim-fail", "dkim_fail", "550 5.7.20"),
+    ],
+)
+def test_a_check_that_failed_is_refused_by_name(auth: AuthResults, word: str, reason: str, code: str) -> None:
+    refusal = decide(auth, word)
+    assert refusal is not None and (refusal.reason, refusal.monitored) == (reason, False)
+    assert refusal.reply.startswith(code) and word.partition("-")[0].upper() in refusal.reply
+    assert "\r" not in refusal.reply and "\n" not in refusal.reply and refusal.detail
+    assert decide(auth) is None
+
+
+@pytest.mark.parametrize(
+    ("auth", "word"),
+    [
+        (dmarc(Policy.QUARANTINE), "dmarc-reject"),
+        (dmarc(Policy.NONE), "dmarc-quarantine"),
+        (dmarc(Policy.REJECT, DmarcWord.PASS), "dmarc-reject"),
+        (dmarc(Policy.REJECT, DmarcWord.TEMPERROR), "dmarc-reject"),
+        (dmarc(Policy.REJECT, DmarcWord.NONE), "dmarc-reject"),
+        (spf(SpfWord.SOFTFAIL), "spf-fail"),
+        (spf(SpfWord.TEMPERROR), "spf-fail"),
+        (spf(SpfWord.PERMERROR), "spf-fail"),
+        (spf(SpfWord.FAIL), "dmarc-reject"),
+        (dkim(), "dkim-fail"),
+        (dkim(DkimWord.TEMPERROR), "dkim-fail"),
+        (dkim(DkimWord.NEUTRAL), "dkim-fail"),
+        (dkim(DkimWord.FAIL, DkimWord.PASS), "dkim-fail"),
+        (dkim(DkimWord.FAIL, DkimWord.TEMPERROR), "dkim-fail"),
+    ],
+)
+def test_what_is_not_certain_is_not_refused(auth: AuthResults, word: str) -> None:
+    assert decide(auth, word) is None
+
+
+def spoof(**more: Any) -> AuthResults:
+    base = {
+        "spf": SpfResult(result=SpfWord.FAIL, domain="bank.test", peer_ip="192.0.2.7"),
+        "dmarc": DmarcResult(result=DmarcWord.FAIL, policy=Policy.REJECT, domain="bank.test"),
+    }
+    return AuthResults(**{**base, **more})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("allow", "auth", "exempt"),
+    [
+        ("192.0.2.7", spoof(), True),
+        ("192.0.2.0/24", spoof(), True),
+        ("192.0.3.0/24", spoof(), False),
+        ("2001:db8::/32", spoof(), False),
+        ("2001:db8::/32", spoof(spf=SpfResult(peer_ip="2001:db8::9")), True),
+        ("192.0.2.7", spoof(spf=SpfResult(peer_ip="")), False),
+        ("list.test", spoof(dkim=(DkimResult(result=DkimWord.PASS, domain="List.test"),)), True),
+        ("LIST.test", spoof(dkim=(DkimResult(result=DkimWord.PASS, domain="list.test"),)), True),
+        ("list.test", spoof(dkim=(DkimResult(result=DkimWord.FAIL, domain="list.test"),)), False),
+        ("list.test", spoof(dkim=(DkimResult(result=DkimWord.PASS, domain="evil-list.test"),)), False),
+        ("list.test", spoof(arc=ArcResult(result=ArcWord.PASS, domain="list.test")), True),
+        ("list.test", spoof(arc=ArcResult(result=ArcWord.FAIL, domain="list.test")), False),
+        ("bank.test", spoof(), False),
+    ],
+)
+def test_who_is_allowed_is_exempt_by_address_or_by_a_valid_signature_only(
+    allow: str, auth: AuthResults, exempt: bool
+) -> None:
+    assert (decide(auth, "dmarc-reject", allow=[allow]) is None) is exempt
+
+
+def test_monitor_tells_and_does_not_refuse() -> None:
+    refusal = decide(spoof(), "dmarc-reject", monitor=True)
+    assert refusal is not None and refusal.monitored
+
+
+def test_the_first_word_that_holds_names_the_reason() -> None:
+    for words, reason in ((("spf-fail", "dmarc-reject"), "spf_fail"), (("dmarc-reject", "spf-fail"), "dmarc_reject")):
+        refusal = decide(spoof(), *words)
+        assert refusal is not None and refusal.reason == reason
