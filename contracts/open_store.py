@@ -91,7 +91,24 @@ def worth_a_retry(error: Exception) -> bool:
 
 
 def _clean_leftovers(folder: Path) -> None:
-    """A killed embedded engine leaves its temporary files: they get a folder of their own, emptied at every start."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """A killed embedded engine leaves its temporary files: each process has a folder of its own for them, and removes those of
+    processes that are gone. A process that only tries the door takes nothing from the one that has the store open."""
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ["TMPDIR"] = str(folder)
+    for entry in folder.iterdir():
+        if entry.is_file():
+            entry.unlink(missing_ok=True)
+        elif entry.name == str(os.getpid()) or not _runs(entry.name):
+            shutil.rmtree(entry, ignore_errors=True)
+    own = folder / str(os.getpid())
+    own.mkdir(exist_ok=True)
+    os.environ["TMPDIR"] = str(own)
+
+
+def _runs(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True

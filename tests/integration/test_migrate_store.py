@@ -1,6 +1,9 @@
 """The schema of the log in the real engine: forward, back, and with another retention."""
 
 import gc
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,3 +55,17 @@ def test_another_retention_is_set_on_every_table_and_only_once(store: Store, set
     created = {name: str(store.client.command(f"SHOW CREATE TABLE {name}")) for name in ("mails", "raw")}
     assert "toIntervalSecond(2592000)" in created["mails"] and "toIntervalSecond(604800)" in created["raw"]
     assert migrate_store(store, longer) == []
+
+
+def test_opening_the_store_removes_what_dead_processes_left_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "store.tmp"
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name in (str(dead.pid), str(os.getppid())):
+        (folder / name).mkdir(parents=True)
+    (folder / "left.native").touch()
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    Store(Settings.model_validate({"data_dir": str(tmp_path)}))
+    assert {path.name for path in folder.iterdir()} == {str(os.getppid()), str(os.getpid())}
