@@ -1,5 +1,6 @@
 """Fixtures that several folders of tests share."""
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,17 @@ def find_free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_temporary_folder() -> Iterator[None]:
+    """An embedded store moves its process's TMPDIR beside itself: what one module opened must not reach the next."""
+    before = os.environ.get("TMPDIR")
+    yield
+    if before is None:
+        os.environ.pop("TMPDIR", None)
+    else:
+        os.environ["TMPDIR"] = before
 
 
 @pytest.fixture(scope="session")
