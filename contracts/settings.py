@@ -79,7 +79,7 @@ class Smtp(Section):
     port: int = Field(2525, ge=1, le=65535, description="Port to listen on.")
     processes: int = Field(2, ge=1, le=64, description="Receiver processes that share the port (SO_REUSEPORT).")
     max_size: Size = Field(50 << 20, ge=10_000, description="Largest message, announced by SIZE (RFC 1870).")
-    max_recipients: int = Field(100, ge=1, le=10_000, description="Recipients of one transaction; more get 452 4.5.3.")
+    max_recipients: int = Field(100, ge=1, le=1000, description="Recipients of one transaction; more get 452 4.5.3.")
     connections: int = Field(500, ge=1, description="Connections at a time, for each process; more get 421.")
     connections_per_peer: int = Field(
         50, ge=1, description="Connections at a time from one IP address, for each process."

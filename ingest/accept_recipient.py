@@ -38,7 +38,8 @@ def accept_recipient(address: str, mail_from: str, settings: Settings, bounces: 
     ours = settings.inbound.domains.get(domain)
     if ours is None:
         return Refused(RELAY, Reason.RELAY_DENIED)
-    if bounces.read_verp(address) is not None or bounces.read_srs(address) is not None:
+    # A rewritten sender takes reports only (RFC 5321 section 4.5.5): nobody else gets mail passed on by having seen it.
+    if bounces.read_verp(address) is not None or (not mail_from and bounces.read_srs(address) is not None):
         return Recipient(address, ("bounce",))
     if asks_for_relay(address) or _SRS.match(local):
         return Refused(RELAY, Reason.RELAY_DENIED)

@@ -1,7 +1,7 @@
 """Up to when the log is known to be complete.
 
 A mark is set at a moment: it is reached when the processors have passed what `mail.raw` and `mail.attempts` held then, and after
-that the sink has passed what `mail.events` held. Every mail received before the mark is then in the log.
+that the sink has passed what `mail.events` held. Every mail whose sender heard 250 before the mark is then in the log.
 """
 
 import asyncio

@@ -41,6 +41,14 @@ def test_an_answer_to_the_forward_finds_its_first_sender(pipeline: Pipeline) -> 
     assert (back.mail_from, back.recipients) == ("<>", ["anna@good.test"])
 
 
+def test_a_rewritten_sender_takes_reports_only(pipeline: Pipeline) -> None:
+    raw, message_id = pipeline.mail("fwd-e@ours.test")
+    pipeline.send(raw, "fwd-e@ours.test")
+    pipeline.settled(message_id)
+    (arrived,) = pipeline.outside.partner.got(message_id.encode())
+    assert pipeline.send(raw, arrived.mail_from, sender="stranger@good.test")[0] == 550
+
+
 def test_a_forged_bounce_address_is_refused(pipeline: Pipeline) -> None:
     raw, _ = pipeline.mail()
     code, _ = pipeline.send(raw, "SRS0=aaaaaaaa=bb=good.test=anna@ours.test", sender="")
