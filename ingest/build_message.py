@@ -133,6 +133,16 @@ def _readable(text: str) -> str:
 
 
 def _from_fields(mail: Outgoing, sender: Address) -> bytes:
+    # Python refuses most line ends in a header, but lets a lone CR through: here the text of any header is one line.
+    for line in (
+        mail.sender,
+        mail.reply_to,
+        mail.subject,
+        *mail.headers.values(),
+        *(one.name for one in mail.attachments),
+    ):
+        if line.splitlines() not in ([], [line]):
+            raise InvalidMail("headers", "the text of a header is one line")
     shown = {"From": [_readable(mail.sender)], "To": [*map(_readable, mail.to)], "Cc": [*map(_readable, mail.cc)]}
     # A local part has no other spelling (RFC 6532); encoded words are not for addresses (RFC 2047 section 5).
     plain = all(text.rpartition("<")[2].isascii() for texts in shown.values() for text in texts)
