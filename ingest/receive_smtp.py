@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import msgspec
 from aiosmtpd.smtp import SMTP, Session
 
 from contracts import clock, metrics
@@ -121,17 +122,17 @@ class Policy:
         mail_id = new_mail_id()
         received_at = clock.now()
         waiting = self.verdicts.waiting
-        described = self._describe(session, envelope, mail_id, received_at, RawType.ACCEPTED)
-        fields = {name: getattr(described, name) for name in described.__struct_fields__} | {
-            "recipients": [normalise(address) for address in envelope.rcpt_tos],
-            "size": len(message),
-            "verdict_partition": self.verdicts.partition if self.verdicts.timeout > 0 else None,
-            "verdict_deadline": received_at + self._deadline if waiting else None,
-        }
+        described = msgspec.structs.replace(
+            self._describe(session, envelope, mail_id, received_at, RawType.ACCEPTED),
+            recipients=[normalise(address) for address in envelope.rcpt_tos],
+            size=len(message),
+            verdict_partition=self.verdicts.partition if self.verdicts.timeout > 0 else None,
+            verdict_deadline=received_at + self._deadline if waiting else None,
+        )
         expected = self.verdicts.expect(mail_id) if waiting else None
         try:
             with metrics.smtp_ack_seconds.time():
-                await self.holder.hold(Envelope(**fields), message)
+                await self.holder.hold(described, message)
         except BaseException:
             self.verdicts.forget(mail_id)
             raise
@@ -162,12 +163,12 @@ class Policy:
 
     def _log_refusal(self, session: Session, envelope: Any, address: str, refused: Refused) -> None:
         """A refused recipient is a row of the log too; the dialogue does not wait for it."""
-        described = self._describe(session, envelope, new_mail_id(), clock.now(), RawType.REFUSED)
-        fields = {name: getattr(described, name) for name in described.__struct_fields__} | {
-            "recipients": [_text(normalise(address))],
-            "refusal": Refusal(reply=refused.reply, reason=refused.reason),
-        }
-        task = asyncio.get_running_loop().create_task(self._hold_refusal(Envelope(**fields)))
+        described = msgspec.structs.replace(
+            self._describe(session, envelope, new_mail_id(), clock.now(), RawType.REFUSED),
+            recipients=[_text(normalise(address))],
+            refusal=Refusal(reply=refused.reply, reason=refused.reason),
+        )
+        task = asyncio.get_running_loop().create_task(self._hold_refusal(described))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
