@@ -31,7 +31,7 @@ check: $(INSTALLED)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m contracts.write_docs --check
+	@$(BIN)/python -m commands.write_docs --check
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m tests.benchmarks.run
@@ -44,7 +44,7 @@ bench-auth: $(INSTALLED)
 	@$(BIN)/python -m tests.benchmarks.bench_auth
 
 docs: $(INSTALLED)
-	@$(BIN)/python -m contracts.write_docs
+	@$(BIN)/python -m commands.write_docs
 
 # The lock holds names and versions only, never an address.
 lock:

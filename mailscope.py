@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from commands.authenticate import authenticate_command, check_domain_command
 from commands.check_config import check_config
 from commands.doctor import doctor
 from commands.explain import explain
@@ -17,15 +18,14 @@ from commands.send import send
 from commands.show import show
 from commands.tail import tail
 from contracts.errors import ConfigurationError, Unavailable
-from contracts.health import Readiness
-from contracts.load_settings import load_settings
 from contracts.settings import Settings
-from contracts.stage import EX_CONFIG, EX_UNAVAILABLE, run_stage
-from processors.authentication.command import authenticate_command, check_domain_command
+from runtime.health import Readiness
+from runtime.load_settings import load_settings
+from runtime.run_stage import EX_CONFIG, EX_UNAVAILABLE, run_stage
 
 if TYPE_CHECKING:
-    from contracts.open_store import Store
     from local.stage import Stage
+    from runtime.open_store import Store
 
 health_port = click.option(
     "--health-port", type=int, default=0, show_default=True, help="Offset of /metrics and /readyz from metrics.port."
@@ -71,7 +71,7 @@ def ingest() -> None:
 @health_port
 def ingest_smtp(health_port: int) -> None:
     """Receive mail over SMTP."""
-    from ingest.serve_smtp import serve_smtp
+    from ingest.smtp.serve_smtp import serve_smtp
 
     sys.exit(run_stage("smtp", serve_smtp, health_port))
 
@@ -81,9 +81,9 @@ def ingest_smtp(health_port: int) -> None:
 @health_port
 def processors(app: str, health_port: int) -> None:
     """Run a Faust app: `inbound` authenticates and routes, `outcomes` classifies what became of it."""
-    from contracts.log import set_up_logging
     from processors.inbound import run_inbound
     from processors.outcomes import run_outcomes
+    from runtime.log import set_up_logging
 
     settings = _settings()
     set_up_logging()
@@ -99,7 +99,7 @@ def sinks() -> None:
 @health_port
 def sinks_delivery(health_port: int) -> None:
     """Deliver forwards and outbound mail over SMTP."""
-    from sinks.delivery import run_delivery
+    from sinks.delivery.run_delivery import run_delivery
 
     sys.exit(run_stage("delivery", run_delivery, health_port))
 
@@ -108,7 +108,7 @@ def sinks_delivery(health_port: int) -> None:
 @health_port
 def sinks_handlers(health_port: int) -> None:
     """Give mail to webhooks and Python functions."""
-    from sinks.handlers import run_handlers
+    from sinks.handlers.run_handlers import run_handlers
 
     sys.exit(run_stage("handlers", run_handlers, health_port))
 
@@ -137,7 +137,7 @@ def topics() -> None:
 @topics.command("apply")
 def topics_apply() -> None:
     """Create the topics that are missing and set the retention of all."""
-    from contracts.apply_topics import apply_topics
+    from runtime.apply_topics import apply_topics
 
     settings = _settings()
     try:
@@ -155,8 +155,8 @@ def schema() -> None:
 @schema.command("apply")
 def schema_apply() -> None:
     """Apply the migrations that are missing."""
-    from contracts.open_store import Store
-    from sinks.migrate_store import migrate_store
+    from runtime.open_store import Store
+    from sinks.clickhouse.migrate_store import migrate_store
 
     _schema(lambda settings: migrate_store(Store(settings), settings))
 
@@ -165,8 +165,8 @@ def schema_apply() -> None:
 @click.confirmation_option(prompt="This drops what the newest migration made, with its data. Go on?")
 def schema_rollback() -> None:
     """Take the newest migration back."""
-    from contracts.open_store import Store
-    from sinks.migrate_store import rollback_store
+    from runtime.open_store import Store
+    from sinks.clickhouse.migrate_store import rollback_store
 
     _schema(lambda settings: rollback_store(Store(settings), settings))
 
@@ -199,23 +199,23 @@ for command in (doctor, search, show, tail, send, replay, explain, authenticate_
 
 
 async def _run_clickhouse(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
-    from contracts.open_store import Store
-    from sinks.clickhouse import run_clickhouse
+    from runtime.open_store import Store
+    from sinks.clickhouse.run_clickhouse import run_clickhouse
 
     await run_clickhouse(settings, Store(settings), stop, readiness)
 
 
 async def _run_console(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
-    from contracts.open_store import Store
+    from runtime.open_store import Store
 
     await _serve(settings, Store(settings), stop, lambda: "")
 
 
 async def _run_console_with_sink(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
     """One process for the embedded store's one owner: the sink, the console, and the send hook."""
-    from contracts.open_store import Store
     from local.ask_stages import StageHealth
-    from sinks.clickhouse import run_clickhouse
+    from runtime.open_store import Store
+    from sinks.clickhouse.run_clickhouse import run_clickhouse
 
     store = Store(settings)
     stages = StageHealth(settings)
@@ -233,10 +233,10 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from console.authorise import authorised
     from console.serve_console import create_app, serve_console
     from console.tokens import ensure_admin_token
-    from contracts.publish import Publisher
-    from ingest.remember_keys import KeyStore
-    from ingest.send import Sender
-    from ingest.send_http import send_router
+    from ingest.send.remember_keys import KeyStore
+    from ingest.send.send import Sender
+    from ingest.send.send_http import send_router
+    from runtime.publish import Publisher
 
     ensure_admin_token(settings)
     publisher = Publisher(settings.kafka_client, timeout=20.0)

@@ -7,8 +7,8 @@ import click
 import httpx
 
 from contracts.errors import ConfigurationError
-from contracts.load_settings import load_settings
 from contracts.settings import Settings
+from runtime.load_settings import load_settings
 
 
 def settings_or_leave() -> Settings:

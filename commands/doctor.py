@@ -13,11 +13,11 @@ from confluent_kafka.admin import AdminClient
 
 from commands.ask_api import settings_or_leave
 from commands.check_config import look_through
-from contracts.apply_topics import pipeline_topics
 from contracts.errors import ConfigurationError, Unavailable
-from contracts.open_store import Store
-from contracts.resolve_dns import DnsResolver
 from contracts.settings import Settings
+from runtime.apply_topics import pipeline_topics
+from runtime.open_store import Store
+from runtime.resolve_dns import DnsResolver
 
 Finding = tuple[bool, str, str]  # good, what was seen, what to do
 

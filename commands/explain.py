@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from commands.ask_api import ask_api
-from contracts.log import printable
+from runtime.log import printable
 
 
 @click.command()

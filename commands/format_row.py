@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from contracts.log import printable
+from runtime.log import printable
 
 COLOURS = {
     "delivered": "green",

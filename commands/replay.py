@@ -10,8 +10,8 @@ from commands.ask_api import leave, settings_or_leave
 from contracts import topics
 from contracts.dead_letter import HEADER, read_dead_letter
 from contracts.errors import InvalidEvent
-from contracts.log import printable
 from contracts.setting_types import parse_duration
+from runtime.log import printable
 
 
 @click.command()

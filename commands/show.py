@@ -7,8 +7,8 @@ import click
 
 from commands.ask_api import ask_api
 from commands.format_row import COLOURS, cut
-from contracts.log import printable
 from contracts.statuses import ADVICE, Reason
+from runtime.log import printable
 
 
 @click.command()

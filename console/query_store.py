@@ -9,7 +9,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from console.answer_errors import Problem
 from contracts import metrics
 from contracts.errors import Unavailable
-from contracts.open_store import Store, worth_a_retry
+from runtime.open_store import Store, worth_a_retry
 
 THREADS = 4
 LIMITS: dict[str, Any] = {"max_execution_time": 15, "max_memory_usage": 2 << 30}

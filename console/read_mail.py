@@ -12,11 +12,11 @@ from console.build_query import conditions_where
 from console.present_mail import ITEM_COLUMNS, present_attempts, present_event, present_item
 from console.query_store import StoreQueries
 from contracts import clock
-from contracts.blobs import BlobStore
 from contracts.errors import InvalidEvent
 from contracts.ids import received_ms
 from contracts.raw_message import Blob
 from contracts.settings import Settings
+from runtime.blobs import BlobStore
 
 _PLACE = "received_at = fromUnixTimestamp64Milli({received:Int64}, 'UTC') AND mail_id = {mail_id:UUID}"
 

@@ -24,10 +24,10 @@ from console.serve_message import message_router
 from console.serve_pages import pages_router
 from console.tokens import Tokens
 from contracts import metrics
-from contracts.blobs import BlobStore
 from contracts.errors import Unavailable
-from contracts.open_store import Store
 from contracts.settings import Settings
+from runtime.blobs import BlobStore
+from runtime.open_store import Store
 
 
 def create_app(

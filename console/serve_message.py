@@ -12,7 +12,7 @@ from console.answer_errors import Problem
 from console.authorise import authorised
 from console.protect_responses import MAIL_POLICY
 from console.read_mail import MailReader
-from contracts.read_body import Attachment, Body, read_body
+from mail.read_body import Attachment, Body, read_body
 
 _SHOWN = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _MAX_INLINE = 1 << 20  # octets of one picture inside the HTML

@@ -17,9 +17,9 @@ from console.search_mails import Cursor, Search
 from console.serve_message import attachment_name
 from console.tokens import Principal
 from contracts import clock
-from contracts.read_body import Body, read_body
 from contracts.settings import Settings
 from contracts.statuses import INBOUND_STATUSES, OUTBOUND_STATUSES, Direction, Status
+from mail.read_body import Body, read_body
 
 PAGE = 50
 MAX_PREVIEW = 10 << 20  # octets of a message that a page takes apart; larger ones can be downloaded

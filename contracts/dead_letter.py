@@ -8,7 +8,7 @@ from confluent_kafka import Message
 from contracts import metrics, topics
 from contracts.errors import InvalidEvent
 from contracts.events import DeadLetter
-from contracts.publish import Record
+from runtime.publish import Record
 
 _log = logging.getLogger("mailscope.dead_letter")
 HEADER = "mailscope-dead-letter"

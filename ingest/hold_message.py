@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import msgspec
 
 from contracts import topics
-from contracts.blobs import BlobStore
-from contracts.publish import Publisher, Record
 from contracts.raw_message import Envelope, encode_headers
+from runtime.blobs import BlobStore
+from runtime.publish import Publisher, Record
 
 SOURCE = "mailscope/ingest"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
-from contracts.log import printable
+from runtime.log import printable
 
 LONGEST = 16_384  # bytes; a longer line is split
 STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ")  # how our stages begin their lines

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from contracts.load_settings import load_settings, port_base
 from contracts.settings import Settings
 from local import run_kafka
 from local.configure_kafka import Broker
 from local.demo.config import DemoPorts, prepare
 from local.stage import Stage
+from runtime.load_settings import load_settings, port_base
 
 # Offsets of the health ports from `metrics.port`; the console serves its own.
 INBOUND, OUTCOMES, DELIVERY, HANDLERS, SMTP = 0, 1, 2, 3, 4

@@ -1,6 +1,6 @@
 """Mail that goes round in a circle (RFC 5321 section 6.3)."""
 
-from contracts.parse_headers import Message
+from mail.parse_headers import Message
 
 MAX_RECEIVED = 30
 REPLY = "554 5.4.6 Mail loop: this message has been here before"

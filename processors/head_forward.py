@@ -5,10 +5,10 @@ import time
 from contracts.auth_results import AuthResults, IprevWord
 from contracts.raw_message import Envelope
 from contracts.settings import Settings
-from contracts.sign_dkim import read_signing_key
-from processors.authentication.seal_arc import seal_arc
-from processors.authentication.strip_auth_results import auth_results_ranges, strip_auth_results
-from processors.authentication.write_headers import write_auth_results, write_received
+from mail.authentication.seal_arc import seal_arc
+from mail.authentication.sign_dkim import read_signing_key
+from mail.authentication.strip_auth_results import auth_results_ranges, strip_auth_results
+from mail.authentication.write_headers import write_auth_results, write_received
 
 
 class ForwardHead:

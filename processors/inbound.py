@@ -4,21 +4,21 @@ import logging
 
 from contracts import clock, metrics, topics
 from contracts.auth_results import AuthResults
-from contracts.blobs import BlobStore
-from contracts.bounce_address import BounceAddresses, load_secret
 from contracts.codec import HEADERS, encode_verdict
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.events import RawPointer, Verdict
-from contracts.parse_headers import split_message
-from contracts.publish import Record
 from contracts.raw_message import Envelope, RawType, decode_headers
-from contracts.resolve_dns import DnsResolver
 from contracts.settings import Settings
-from processors import authentication
+from mail import authentication
+from mail.bounce_address import BounceAddresses, load_secret
+from mail.parse_headers import split_message
 from processors.head_forward import ForwardHead
 from processors.process_mail import Mail, Outcome, process_inbound, process_outbound, process_refused, process_unusable
 from processors.publish_events import SOURCE, dispatch_record, event_records
 from processors.run_app import Handle, Source, letter_for, run_app
+from runtime.blobs import BlobStore
+from runtime.publish import Record
+from runtime.resolve_dns import DnsResolver
 
 _log = logging.getLogger("mailscope.processors.inbound")
 

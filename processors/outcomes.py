@@ -6,11 +6,11 @@ from contracts import topics
 from contracts.codec import decode
 from contracts.errors import InvalidEvent
 from contracts.events import AttemptReport
-from contracts.publish import Publisher, Record
 from contracts.settings import Settings
 from processors.publish_events import event_records
 from processors.run_app import Handle, Source, letter_for, run_app
 from processors.settle import settle, settle_unusable
+from runtime.publish import Publisher, Record
 
 _log = logging.getLogger("mailscope.processors.outcomes")
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from contracts.addresses import channel_of, split_address
 from contracts.auth_results import AuthResults
-from contracts.bounce_address import BounceAddresses
 from contracts.events import Action, Dispatch, MailEvent, RawPointer, Summary, Target
-from contracts.parse_headers import Message
 from contracts.raw_message import Envelope
 from contracts.settings import Settings
 from contracts.statuses import Direction, Reason, Status, is_terminal
+from mail.addresses import channel_of, split_address
+from mail.bounce_address import BounceAddresses
+from mail.parse_headers import Message
 from processors.apply_policy import Refusal, apply_policy
 from processors.detect_loop import REPLY as LOOP_REPLY
 from processors.detect_loop import detect_loop

@@ -3,8 +3,8 @@
 from contracts import metrics, topics
 from contracts.codec import HEADERS, encode_dispatch, encode_mail_event, encode_status_change
 from contracts.events import Dispatch, MailEvent, StatusChange, decisive_answer
-from contracts.publish import Record
 from contracts.statuses import Direction
+from runtime.publish import Record
 
 SOURCE = "mailscope/processors"
 

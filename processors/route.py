@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from contracts.addresses import matches
 from contracts.auth_results import AuthResults
 from contracts.events import Summary
-from contracts.parse_headers import Message
 from contracts.settings import Match, Route, Settings
+from mail.addresses import matches
+from mail.parse_headers import Message
 from processors.summarise import decode_words
 
 NO_ROUTE = "550 5.7.1 No route takes this mail"

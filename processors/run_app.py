@@ -22,10 +22,10 @@ from mode.supervisors import CrashingSupervisor
 from contracts import metrics
 from contracts.dead_letter import dead_letter
 from contracts.errors import InvalidEvent, Unavailable
-from contracts.health import Readiness, serve_health
-from contracts.publish import Publisher, Record
 from contracts.settings import Settings
-from contracts.stage import instance_name
+from runtime.health import Readiness, serve_health
+from runtime.publish import Publisher, Record
+from runtime.run_stage import instance_name
 
 _log = logging.getLogger("mailscope.processors")
 IN_FLIGHT = 500  # records that are worked on at a time

@@ -4,7 +4,7 @@ import msgspec
 
 from contracts.events import Action, Attempt, AttemptReport, Bounce, MailEvent, Outcome, Summary
 from contracts.statuses import Reason, Status, is_terminal
-from processors.classify import classify, reason_of
+from mail.bounces.classify import classify, reason_of
 
 _RANK = {Outcome.ACCEPTED: 0, Outcome.SKIPPED: 1, Outcome.PERMANENT: 2}
 

@@ -6,9 +6,9 @@ from email.header import decode_header
 
 from contracts.auth_results import AuthResults
 from contracts.events import Summary
-from contracts.parse_addresses import parse_addresses
-from contracts.parse_headers import Field, Message
 from contracts.raw_message import Envelope
+from mail.parse_addresses import parse_addresses
+from mail.parse_headers import Field, Message
 
 MAX_SUBJECT = 998
 MAX_HEADERS = 200

@@ -20,11 +20,11 @@ import dkim
 import spf
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from contracts.resolve_dns import DnsResolver
-from contracts.sign_dkim import SigningKey, sign_dkim
-from processors.authentication import Mail, authenticate
-from processors.authentication.write_headers import write_auth_results
-from tests.score.zone_server import ZoneServer
+from mail.authentication import Mail, authenticate
+from mail.authentication.sign_dkim import SigningKey, sign_dkim
+from mail.authentication.write_headers import write_auth_results
+from runtime.resolve_dns import DnsResolver
+from tests.fakes.zone_server import ZoneServer
 
 ROUNDS = 3
 SIZES = {"5 KB": 5_000, "50 KB": 50_000, "1 MB": 1_000_000}

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import dkim
 from standardwebhooks import Webhook
 
-from tests.e2e.outside import wait_for
 from tests.e2e.pipeline import Pipeline
+from tests.fakes.outside import wait_for
 
 
 def test_forwarded_mail_arrives_unchanged_and_still_verifies(pipeline: Pipeline) -> None:

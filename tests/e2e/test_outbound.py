@@ -6,8 +6,8 @@ import sys
 
 import dkim
 
-from tests.e2e.outside import wait_for
 from tests.e2e.pipeline import ROOT, Pipeline
+from tests.fakes.outside import wait_for
 
 
 def test_delivered_mail_shows_the_servers_answer_and_is_signed(pipeline: Pipeline) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.outside import wait_for
 from tests.e2e.pipeline import Pipeline
+from tests.fakes.outside import wait_for
 
 
 @pytest.fixture

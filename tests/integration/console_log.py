@@ -18,12 +18,12 @@ from contracts import clock
 from contracts.auth_results import AuthResults
 from contracts.codec import encode_mail_event
 from contracts.events import Attempt, Bounce, MailEvent, Outcome, Summary
-from contracts.open_store import Store
 from contracts.raw_message import Blob, Envelope, RawType, encode_headers
 from contracts.settings import Settings
 from contracts.statuses import BounceClass, BounceType, Direction, Reason, Status, is_terminal
-from sinks.migrate_store import migrate_store
-from sinks.to_rows import Row, Rows, event_rows, raw_rows
+from runtime.open_store import Store
+from sinks.clickhouse.migrate_store import migrate_store
+from sinks.clickhouse.to_rows import Row, Rows, event_rows, raw_rows
 
 
 def mail_id_at(moment: datetime) -> str:

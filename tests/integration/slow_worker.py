@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from contracts.events import Dispatch
-from contracts.publish import Publisher, Record
-from sinks.conclude import give_up
-from sinks.consume_commands import CommandConsumer
-from tests.integration.broker import settings_of
+from runtime.publish import Publisher, Record
+from sinks.dispatch.conclude import give_up
+from sinks.dispatch.consume_commands import CommandConsumer
+from tests.fakes.broker import settings_of
 
 
 async def main(bootstrap: str, name: str, folder: Path, hang: bool) -> None:

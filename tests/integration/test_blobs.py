@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from contracts import clock
-from contracts.blobs import BlobStore
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.raw_message import Envelope, RawType
 from contracts.statuses import Direction
+from runtime.blobs import BlobStore
 
 OCTETS = bytes(range(256)) * 2000
 

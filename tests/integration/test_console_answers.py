@@ -13,10 +13,10 @@ from fastapi import APIRouter
 
 from console.answer_errors import Problem
 from console.query_store import StoreQueries
-from contracts.blobs import BlobStore
 from contracts.errors import Unavailable
 from contracts.raw_message import Blob
 from contracts.statuses import Reason, Status
+from runtime.blobs import BlobStore
 from tests.integration.console_log import Log
 
 OCTETS = (

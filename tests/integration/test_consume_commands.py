@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from contracts import clock
-from contracts.apply_topics import apply_topics
 from contracts.codec import decode
 from contracts.dead_letter import read_dead_letter
 from contracts.errors import InvalidEvent
 from contracts.events import AttemptReport, Dispatch
-from contracts.publish import Record
 from local.run_kafka import LocalKafka
-from sinks.conclude import give_up
-from sinks.consume_commands import CommandConsumer
-from tests.integration.broker import command, committed, publishing, read_topic, record, settings_of, wait_until
+from runtime.apply_topics import apply_topics
+from runtime.publish import Record
+from sinks.dispatch.conclude import give_up
+from sinks.dispatch.consume_commands import CommandConsumer
+from tests.fakes.broker import command, committed, publishing, read_topic, record, settings_of, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 Work = Callable[[Dispatch], Awaitable[list[Record]]]

@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 
 from contracts import clock
-from contracts.apply_topics import apply_topics
 from contracts.codec import HEADERS, encode_mail_event
 from contracts.errors import Unavailable
 from contracts.events import MailEvent, Summary
 from contracts.ids import new_mail_id
-from contracts.open_store import Store
-from contracts.publish import Record
 from contracts.raw_message import Envelope, RawType, encode_headers
 from contracts.settings import Settings
 from contracts.statuses import Direction, Status, is_terminal
 from local.run_kafka import LocalKafka
-from sinks import insert_rows
-from sinks.insert_rows import Inserter
-from sinks.migrate_store import migrate_store
-from tests.integration.broker import committed, publishing, read_topic, settings_of, wait_until
+from runtime.apply_topics import apply_topics
+from runtime.open_store import Store
+from runtime.publish import Record
+from sinks.clickhouse import insert_rows
+from sinks.clickhouse.insert_rows import Inserter
+from sinks.clickhouse.migrate_store import migrate_store
+from tests.fakes.broker import committed, publishing, read_topic, settings_of, wait_until
 
 
 @pytest.fixture(scope="module")

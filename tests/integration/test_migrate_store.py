@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from contracts.open_store import Store
 from contracts.settings import Settings
-from sinks.migrate_store import applied_versions, migrate_store, rollback_store
+from runtime.open_store import Store
+from sinks.clickhouse.migrate_store import applied_versions, migrate_store, rollback_store
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from contracts.apply_topics import apply_topics, pipeline_topics
 from contracts.errors import InvalidEvent, Unavailable
-from contracts.publish import MAX_RECORD, Publisher, Record
 from local.run_kafka import LocalKafka
+from runtime.apply_topics import apply_topics, pipeline_topics
+from runtime.publish import MAX_RECORD, Publisher, Record
 from tests.conftest import find_free_port
-from tests.integration.broker import publishing, read_topic, settings_of
+from tests.fakes.broker import publishing, read_topic, settings_of
 
 
 @pytest.fixture(scope="module")

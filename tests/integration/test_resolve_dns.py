@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from contracts.resolve_dns import DnsResolver, DnsStatus
-from tests.score.zone_server import ZoneServer
+from runtime.resolve_dns import DnsResolver, DnsStatus
+from tests.fakes.zone_server import ZoneServer
 
 RECORDS = {
     "example.org": {

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from processors.authentication import Mail, authenticate
-from tests.score.zone import Zone
+from mail.authentication import Mail, authenticate
+from tests.fakes.zone import Zone
 
 NOW = {"dkim": 1667843664.0, "arc": 1674137914.0}  # when the corpus says that its messages are valid
 

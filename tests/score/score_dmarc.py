@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from contracts.auth_results import DkimResult, DkimWord, SpfResult, SpfWord
-from contracts.parse_addresses import parse_addresses, to_ascii_domain
-from processors.authentication.check_dmarc import check_dmarc
-from processors.authentication.dmarc_record import parse_dmarc
-from processors.authentication.walk_tree import TreeWalk
-from tests.score.zone import Zone
+from mail.authentication.check_dmarc import check_dmarc
+from mail.authentication.dmarc_record import parse_dmarc
+from mail.authentication.walk_tree import TreeWalk
+from mail.parse_addresses import parse_addresses, to_ascii_domain
+from tests.fakes.zone import Zone
 
 # Asserts about that implementation's own objects, which have no counterpart in ours: they are not counted.
 FOREIGN = ("status.comment", "alignment.dkim.underSized")

@@ -20,8 +20,8 @@ from contracts.errors import InvalidEvent
 from contracts.raw_message import decode_headers
 from local.run_kafka import LocalKafka
 from tests.conftest import find_free_port
-from tests.e2e.outside import wait_for
 from tests.e2e.pipeline import ROOT
+from tests.fakes.outside import wait_for
 
 SECOND = b"MAIL FROM:<admin@evil.test>\r\nRCPT TO:<a@ours.test>\r\nDATA\r\nSubject: smuggled\r\n\r\nx"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from processors.authentication.check_spf import check_spf
-from tests.score.zone import Zone
+from mail.authentication.check_spf import check_spf
+from tests.fakes.zone import Zone
 
 DEFAULT_EXPLANATION = "DEFAULT"
 

@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("contracts", "ingest", "processors", "sinks", "console", "commands", "local")
+ROOMS = ("contracts", "mail", "runtime", "ingest", "processors", "sinks", "console", "commands", "local")
+BASE = {"contracts", "mail", "runtime"}
 ALLOWED = {
-    "contracts": {"contracts"},
-    "ingest": {"contracts", "ingest"},
-    "processors": {"contracts", "processors"},
-    "sinks": {"contracts", "sinks"},
-    "console": {"contracts", "console"},
-    "commands": {"contracts", "commands"},
+    "contracts": {"contracts", "runtime"},
+    "mail": {"contracts", "mail", "runtime"},
+    "runtime": {"contracts", "runtime", "mail"},
+    "ingest": BASE | {"ingest"},
+    "processors": BASE | {"processors"},
+    "sinks": BASE | {"sinks"},
+    "console": BASE | {"console"},
+    "commands": set(ROOMS),
     "local": set(ROOMS),
 }
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))

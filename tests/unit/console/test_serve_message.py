@@ -1,5 +1,5 @@
 from console.serve_message import attachment_name, inline_pictures
-from contracts.read_body import Attachment, Body
+from mail.read_body import Attachment, Body
 
 
 def test_a_picture_of_the_mail_is_shown_and_no_other() -> None:

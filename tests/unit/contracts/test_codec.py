@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commands.write_docs import documents
 from contracts import clock, topics
 from contracts.codec import (
     decode,
@@ -38,7 +39,6 @@ from contracts.events import (
 from contracts.ids import event_id, new_mail_id, received_ms
 from contracts.raw_message import Blob, Envelope, RawType, Refusal, decode_headers, encode_headers
 from contracts.statuses import ADVICE, INBOUND_STATUSES, OUTBOUND_STATUSES, Direction, Reason, Status, is_terminal, rank
-from contracts.write_docs import documents
 from processors.publish_events import status_change
 
 NOW = datetime(2026, 11, 3, 12, 22, 54, 120_000, tzinfo=UTC)

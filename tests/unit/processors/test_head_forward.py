@@ -8,12 +8,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from contracts.auth_results import AuthResults
 from contracts.raw_message import Envelope, RawType
-from contracts.resolve_dns import DnsAnswer, DnsStatus
 from contracts.settings import Settings
-from contracts.sign_dkim import load_signing_key
 from contracts.statuses import Direction
-from processors.authentication import Mail, authenticate
+from mail.authentication import Mail, authenticate
+from mail.authentication.sign_dkim import load_signing_key
 from processors.head_forward import ForwardHead
+from runtime.resolve_dns import DnsAnswer, DnsStatus
 
 MESSAGE = b"From: anna@good.test\r\nTo: team@ours.test\r\nSubject: x\r\n\r\nhello\r\n"
 ENVELOPE = Envelope(

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from contracts.auth_results import AuthResults, DmarcResult, DmarcWord, Policy
-from contracts.bounce_address import BounceAddresses
 from contracts.events import RawPointer
-from contracts.parse_headers import split_message
 from contracts.raw_message import Envelope, RawType
 from contracts.settings import Settings
 from contracts.statuses import Direction
+from mail.bounce_address import BounceAddresses
+from mail.parse_headers import split_message
 from processors.process_mail import Mail, Outcome, process_inbound
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)

@@ -7,8 +7,8 @@ import pytest
 
 from contracts.auth_results import AuthResults, DkimResult, DkimWord, DmarcResult, DmarcWord, SpfResult, SpfWord
 from contracts.events import Summary
-from contracts.parse_headers import split_message
 from contracts.settings import Settings
+from mail.parse_headers import split_message
 from processors.detect_loop import MAX_RECEIVED, detect_loop
 from processors.route import Decision, route
 

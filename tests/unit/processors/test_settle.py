@@ -10,7 +10,7 @@ from contracts.events import Action, Attempt, AttemptReport, MailEvent, Outcome,
 from contracts.statuses import Direction, Reason
 from processors.publish_events import status_change
 from processors.settle import settle
-from sinks.to_rows import event_rows
+from sinks.clickhouse.to_rows import event_rows
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
 MAIL_ID = "01a206f7-6b43-7745-9bab-87fa221dd751"

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from contracts.load_settings import load_settings
 from local.demo.config import DemoPorts, prepare, read_keys, read_secret
+from runtime.load_settings import load_settings
 
 
 def test_the_pipeline_accepts_the_settings_written_for_it(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Fetch an MTA-STS policy over HTTPS from a public address only (RFC 8461 §3.3).
+
+The host comes out of DNS: it is resolved first, private addresses are refused, and the connection goes to the
+address that was checked, so that a second answer cannot lead elsewhere."""
+
+import ipaddress
+
+import httpx
+
+from mail.authentication.check_mta_sts import Fetch
+from runtime.resolve_dns import Resolver
+
+MAX_POLICY = 64 * 1024
+TIMEOUT = 10.0
+
+
+def policy_fetcher(resolver: Resolver) -> Fetch:
+    """A `Fetch` that raises OSError with the cause; redirects are not followed (RFC 8461 §3.3)."""
+
+    async def fetch(host: str) -> str:
+        answers = [await resolver.query(host, "A"), await resolver.query(host, "AAAA")]
+        addresses = [ipaddress.ip_address(value) for answer in answers for value in answer.values()]
+        public = [address for address in addresses if address.is_global]
+        if not public:
+            raise OSError(f"{host} has no public address")
+        target = f"[{public[0]}]" if public[0].version == 6 else str(public[0])
+        try:
+            async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client:
+                url = f"https://{target}/.well-known/mta-sts.txt"
+                request = client.build_request("GET", url, headers={"Host": host}, extensions={"sni_hostname": host})
+                response = await client.send(request, stream=True)
+                return await _read(response)
+        except httpx.HTTPError as error:
+            raise OSError(str(error) or type(error).__name__) from error
+
+    return fetch
+
+
+async def _read(response: httpx.Response) -> str:
+    if response.status_code != 200:
+        raise OSError(f"HTTP {response.status_code}")
+    content = b""
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > MAX_POLICY:
+            raise OSError("the policy is too large")
+    return content.decode("utf-8", "replace")

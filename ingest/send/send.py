@@ -1,0 +1,114 @@
+"""The send hook: an application hands a mail over, and from then on it is ours (Python door; send_http.py is the HTTP door)."""
+
+import time
+
+import msgspec
+
+from contracts import clock, metrics, topics
+from contracts.errors import Unavailable
+from contracts.ids import new_mail_id
+from contracts.raw_message import Envelope, RawType
+from contracts.settings import DkimKey, Settings
+from contracts.statuses import Direction, Status
+from ingest.hold_message import MessageHolder
+from ingest.send.build_message import InvalidMail, Outgoing, build_message
+from mail.addresses import split_address
+from mail.authentication.sign_dkim import SigningKey, read_signing_key, sign_dkim
+from runtime.blobs import BlobStore
+from runtime.publish import Publisher
+
+
+class RecipientState(msgspec.Struct, frozen=True):
+    """What has become of one recipient at hand-over."""
+
+    recipient: str
+    status: Status
+    reason: str | None = None
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """The answer to a hand-over: the mail's id, given once, and each recipient's state."""
+
+    mail_id: str
+    recipients: list[RecipientState]
+
+
+class Sender:
+    """Checks, signs and publishes outbound mail. A mail that `send` returned for is in Kafka."""
+
+    def __init__(self, settings: Settings, publisher: Publisher) -> None:
+        """ConfigurationError when a DKIM key cannot be used."""
+        self._settings = settings
+        self._holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
+        self._publisher = publisher
+        self._keys = {name: _load_keys(name, domain.dkim) for name, domain in settings.outbound.domains.items()}
+
+    async def start(self) -> None:
+        """Warm the producer up. Unavailable when Kafka does not answer."""
+        await self._publisher.warm_up(topics.RAW)
+
+    async def send(
+        self, mail: Outgoing, *, user: str = "", allowed: frozenset[str] | None = None, mail_id: str | None = None
+    ) -> Sent:
+        """Hand a mail over. InvalidMail when it cannot be sent as it is, Unavailable when it could not be held: then it was
+        not sent. `allowed` limits the sending domains; None allows all that are configured."""
+        try:
+            sent = await self._send(mail, user, allowed, mail_id or new_mail_id())
+        except InvalidMail:
+            metrics.sends.labels("invalid").inc()
+            raise
+        except Unavailable:
+            metrics.sends.labels("unavailable").inc()
+            raise
+        metrics.sends.labels("accepted").inc()
+        return sent
+
+    def _check_domain(self, domain: str, allowed: frozenset[str] | None) -> None:
+        """Envelope sender, From and Sender must all be ours, and within what the token may."""
+        if domain not in self._keys:
+            known = ", ".join(sorted(self._keys)) or "none"
+            raise InvalidMail("from", f"{domain} is not under outbound.domains (known: {known})", "configuration_error")
+        if allowed is not None and domain not in allowed:
+            raise InvalidMail("from", f"this token may not send from {domain}", "forbidden_domain")
+
+    async def _send(self, mail: Outgoing, user: str, allowed: frozenset[str] | None, mail_id: str) -> Sent:
+        built = build_message(mail)
+        domain = split_address(built.sender)[1]
+        for each in (domain, *built.authors):
+            self._check_domain(each, allowed)
+        octets = built.octets  # signed for the author's domain, which is what DMARC looks at
+        octets = (
+            b"".join(
+                sign_dkim(octets, domain, selector, key, time.time()) for selector, key in self._keys[built.authors[0]]
+            )
+            + octets
+        )
+        if len(octets) > self._settings.smtp.max_size:
+            raise InvalidMail(
+                "raw", f"the message is larger than {self._settings.smtp.max_size} octets", "message_too_large"
+            )
+        envelope = Envelope(
+            mail_id=mail_id,
+            type=RawType.SUBMITTED,
+            direction=Direction.OUTBOUND,
+            received_at=clock.now(),
+            mail_from=built.sender,
+            recipients=list(built.recipients),
+            size=len(octets),
+            protocol="HTTP",
+            user=user,
+            receiver=self._settings.authserv_id,
+            stream=built.metadata.get("stream", ""),
+            template=built.metadata.get("template", ""),
+            reference=built.metadata.get("reference", ""),
+            tag=built.metadata.get("tag", ""),
+        )
+        await self._holder.hold(envelope, octets)
+        return Sent(mail_id, [RecipientState(recipient, Status.SENT) for recipient in built.recipients])
+
+
+def _load_keys(domain: str, keys: list[DkimKey]) -> list[tuple[str, SigningKey]]:
+    place = f"outbound.domains.{domain}.dkim"
+    return [
+        (key.selector, read_signing_key(key.key_file, f"{place}[{number}].key_file")) for number, key in enumerate(keys)
+    ]

@@ -1,0 +1,138 @@
+"""The send hook over HTTP: `POST /api/v1/send` (design section 5)."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Annotated, Any, Protocol
+
+import msgspec
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.errors import Unavailable
+from contracts.ids import new_mail_id
+from ingest.send.build_message import METADATA, Attached, InvalidMail, Outgoing
+from ingest.send.remember_keys import KeyReused, KeyStore
+from ingest.send.send import Sender
+
+
+class Principal(Protocol):
+    """Who asks, as the console's authorisation tells."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def domains(self) -> Any: ...
+
+
+class AttachmentBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(max_length=255, description="File name.")
+    type: str = Field("", description="Media type; empty: guessed from the name.")
+    content: str = Field(description="Base64.")
+
+
+class SendBody(BaseModel):
+    """One message: from fields, or `raw`, a whole message with `from` and `to` as its envelope."""
+
+    model_config = ConfigDict(extra="forbid")
+    from_: str = Field(alias="from", description="Author; its domain must be under outbound.domains.")
+    to: list[str] = Field([], description="Recipients.")
+    cc: list[str] = []
+    bcc: list[str] = Field([], description="Recipients that the message does not name.")
+    reply_to: str | None = None
+    subject: str = ""
+    text: str | None = None
+    html: str | None = None
+    headers: dict[str, str] = Field({}, description="Further headers.")
+    attachments: list[AttachmentBody] = []
+    raw: str | None = Field(None, description="Base64 of a whole message.")
+    stream: str = Field("", max_length=200, description="Kind of mail: invitation, request-notification, or any word.")
+    template: str = Field("", max_length=200)
+    reference: str = Field("", max_length=200, description="Your key for it, such as IT-42.")
+    tag: str = Field("", max_length=200)
+
+
+class RecipientBody(BaseModel):
+    recipient: str
+    status: str
+    reason: str | None
+
+
+class SentBody(BaseModel):
+    mail_id: str
+    recipients: list[RecipientBody]
+
+
+def send_router(sender: Sender, keys: KeyStore, authorised: Callable[..., Any]) -> APIRouter:
+    """The route. `authorised` is the dependency that demands a token with scope `send`."""
+    router = APIRouter(prefix="/api/v1", tags=["send"])
+
+    @router.post("/send", status_code=202, response_model=SentBody, summary="Send one message")
+    async def send(
+        request: Request,
+        body: SendBody,
+        principal: Annotated[Any, Depends(authorised)],
+        idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+    ) -> JSONResponse:
+        mail_id, answer = new_mail_id(), None
+        if idempotency_key:
+            try:
+                mail_id, answer = await asyncio.to_thread(
+                    keys.begin, principal.name, idempotency_key, await request.body(), mail_id
+                )
+            except KeyReused:
+                return _error(422, "idempotency_key_reused", "this key was used for another request", "Idempotency-Key")
+            if answer is not None:
+                return JSONResponse(msgspec.json.decode(answer), 202)
+        try:
+            mail = _outgoing(body)
+            allowed = frozenset(principal.domains) if principal.domains else None
+            sent = await sender.send(mail, user=principal.name, allowed=allowed, mail_id=mail_id)
+        except InvalidMail as why:
+            if idempotency_key:
+                await asyncio.to_thread(keys.abandon, principal.name, idempotency_key)
+            code = {"message_too_large": 413, "forbidden_domain": 403}.get(why.code, 422)
+            return _error(code, why.code, why.message, why.field)
+        except Unavailable as error:
+            return _error(503, "unavailable", f"the mail was not taken, send it again: {error}", None)
+        built = msgspec.to_builtins(sent)
+        if idempotency_key:
+            await asyncio.to_thread(keys.finish, principal.name, idempotency_key, msgspec.json.encode(built).decode())
+        return JSONResponse(built, 202)
+
+    return router
+
+
+def _outgoing(body: SendBody) -> Outgoing:
+    return Outgoing(
+        sender=body.from_,
+        to=tuple(body.to),
+        cc=tuple(body.cc),
+        bcc=tuple(body.bcc),
+        reply_to=body.reply_to or "",
+        subject=body.subject,
+        text=body.text,
+        html=body.html,
+        headers=body.headers,
+        attachments=tuple(
+            Attached(one.name, one.type, _octets(f"attachments[{number}].content", one.content))
+            for number, one in enumerate(body.attachments)
+        ),
+        raw=_octets("raw", body.raw) if body.raw is not None else None,
+        metadata={name: getattr(body, name) for name in METADATA},
+    )
+
+
+def _octets(field: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidMail(field, "this is not base64") from error
+
+
+def _error(status: int, code: str, message: str, field: str | None) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message, "field": field}}, status)

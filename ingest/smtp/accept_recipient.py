@@ -1,0 +1,56 @@
+"""What to answer at RCPT: pure decisions on one address (RFC 5321 section 3.3)."""
+
+import re
+from dataclasses import dataclass
+
+from contracts.settings import Settings
+from contracts.statuses import Reason
+from mail.addresses import asks_for_relay, matches, split_address
+from mail.bounce_address import BounceAddresses
+
+RELAY = "550 5.7.1 Relaying denied"
+_SRS = re.compile(r"SRS[01][=+-]", re.IGNORECASE)  # a rewritten sender that is not one of ours, or has expired
+UNKNOWN = "550 5.1.1 Recipient address rejected: no such user here"
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """An address that we take. Recipients of one transaction must share `policy`: one reply is for all of them."""
+
+    address: str
+    policy: tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An address that we do not take, and what the sender hears."""
+
+    reply: str
+    reason: Reason
+
+
+def accept_recipient(address: str, mail_from: str, settings: Settings, bounces: BounceAddresses) -> Recipient | Refused:
+    """Whether we take mail for this address. Never relays, in whatever spelling it is asked to. `postmaster` alone is that of
+    our first domain (RFC 5321 section 4.5.1)."""
+    if address.lower() == "postmaster" and settings.inbound.domains:
+        address = f"postmaster@{next(iter(settings.inbound.domains))}"
+    local, domain = split_address(address)
+    ours = settings.inbound.domains.get(domain)
+    if ours is None:
+        return Refused(RELAY, Reason.RELAY_DENIED)
+    # A rewritten sender takes reports only (RFC 5321 section 4.5.5): nobody else gets mail passed on by having seen it.
+    if bounces.read_verp(address) is not None or (not mail_from and bounces.read_srs(address) is not None):
+        return Recipient(address, ("bounce",))
+    if asks_for_relay(address) or _SRS.match(local):
+        return Refused(RELAY, Reason.RELAY_DENIED)
+    for route in settings.inbound.routes:
+        if route.match.to is None or matches(route.match.to, address):
+            certain = route.reject is not None and _needs_only_recipient(route.match)
+            return Recipient(
+                address, (frozenset(ours.reject_on), ours.monitor, tuple(ours.allow), route.reject if certain else None)
+            )
+    return Refused(UNKNOWN, Reason.UNKNOWN_RECIPIENT)
+
+
+def _needs_only_recipient(match: object) -> bool:
+    return not any(getattr(match, name) for name in ("from_", "header", "auth", "max_size", "min_size"))

@@ -1,0 +1,81 @@
+"""The receiver's process: listen, receive, and on SIGTERM let open transactions end before leaving."""
+
+import asyncio
+import logging
+import re
+
+from contracts import topics
+from contracts.settings import Settings
+from ingest.hold_message import MessageHolder
+from ingest.smtp.await_verdict import VerdictWaiter
+from ingest.smtp.receive_smtp import Connections, Policy, Receiver
+from ingest.smtp.serve_tls import tls_context
+from mail.bounce_address import BounceAddresses, load_secret
+from runtime.blobs import BlobStore
+from runtime.health import Readiness
+from runtime.publish import Publisher
+from runtime.run_stage import instance_name
+
+_log = logging.getLogger("mailscope.smtp")
+ACK_TIMEOUT = 20.0  # seconds until the sender hears 451; RFC 5321 section 4.5.3.2.6 gives us 10 minutes
+
+
+async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
+    """Receive mail until told to stop. Unavailable when Kafka does not answer at the start."""
+    tls = tls_context(settings)
+    publisher = Publisher(settings.kafka_client, timeout=ACK_TIMEOUT, linger_ms=0.5)
+    await publisher.warm_up(topics.RAW)
+    partitions = await publisher.warm_up(topics.VERDICTS)
+    verdicts = VerdictWaiter(
+        settings.kafka_client,
+        _number(instance_name("smtp-1")) % partitions,
+        settings.smtp.verdict_timeout.total_seconds(),
+        settings.smtp.verdict_misses,
+    )
+    await verdicts.start()
+    holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
+    policy = Policy(settings, holder, verdicts, BounceAddresses(load_secret(settings)))
+    connections = Connections()
+    loop = asyncio.get_running_loop()
+
+    def connection() -> Receiver:
+        return Receiver(
+            policy,
+            connections,
+            hostname=settings.authserv_id,
+            ident="ESMTP Mailscope",
+            data_size_limit=settings.smtp.max_size,
+            enable_SMTPUTF8=True,
+            tls_context=tls,
+            timeout=settings.smtp.idle_timeout.total_seconds(),
+            loop=loop,
+        )
+
+    server = await loop.create_server(connection, settings.smtp.host, settings.smtp.port, reuse_port=True, backlog=512)
+    _log.info("receiving on %s:%d", settings.smtp.host, settings.smtp.port)
+    readiness.set()
+    await stop.wait()
+    readiness.set("stopping")
+    connections.draining = True
+    server.close()
+    await _drain(connections, settings.smtp.drain_timeout.total_seconds())
+    await policy.drain()
+    verdicts.close()
+    await publisher.close(2)
+
+
+async def _drain(connections: Connections, at_most: float) -> None:
+    for receiver in list(connections.open):
+        receiver.say_goodbye()
+    deadline = asyncio.get_running_loop().time() + at_most
+    while any(receiver.in_data for receiver in connections.open):
+        if asyncio.get_running_loop().time() > deadline:
+            _log.warning("left %d transactions unfinished: their senders try again", len(connections.open))
+            return
+        await asyncio.sleep(0.02)
+
+
+def _number(instance: str) -> int:
+    """The trailing number of an instance's name, so that receivers of one machine read partitions of their own."""
+    digits = re.search(r"(\d+)$", instance)
+    return int(digits[1]) if digits else sum(instance.encode())

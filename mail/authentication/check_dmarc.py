@@ -1,0 +1,179 @@
+"""Evaluate DMARC for one author domain (RFC 9989 §4 and §5.3), with the answer of RFC 7489 beside it.
+
+Always returns a result; DNS trouble is temperror where the outcome depends on it. ARC never changes it."""
+
+import msgspec
+
+from contracts.auth_results import (
+    Alignment,
+    DkimResult,
+    DkimWord,
+    DmarcResult,
+    DmarcWord,
+    Policy,
+    Reason,
+    SpfResult,
+    SpfWord,
+    cut,
+)
+from mail.authentication.dmarc_record import DmarcRecord, lower
+from mail.authentication.evidence import to_evidence
+from mail.authentication.rfc7489 import answer_rfc7489
+from mail.authentication.walk_tree import TreeWalk, WalkFailed
+from runtime.resolve_dns import Resolver
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """The result, and how each identifier aligns (in the order of the DKIM results)."""
+
+    result: DmarcResult
+    spf: Alignment
+    dkim: list[Alignment]
+
+
+async def check_dmarc(author: str, spf: SpfResult, dkim: list[DkimResult], resolver: Resolver) -> Evaluation:
+    """`author` is the domain of From in A-labels."""
+    walk = TreeWalk(resolver)
+    domains = [spf.domain, *(signature.domain for signature in dkim)]
+    alignments = [Alignment.UNKNOWN] * len(domains)
+    try:
+        found = await _discover(author, walk)
+        alignments = [await _align(author, domain, walk) for domain in domains]
+        result = await _conclude(author, found, alignments, spf, dkim, walk)
+    except WalkFailed as failed:
+        result = DmarcResult(DmarcWord.TEMPERROR, failed.reason, author, detail=str(failed))
+    result = msgspec.structs.replace(result, dns=to_evidence(walk.answers))
+    return Evaluation(result, alignments[0], alignments[1:])
+
+
+async def _discover(author: str, walk: TreeWalk) -> tuple[str, DmarcRecord] | None:
+    """The record that applies: the author domain's own, else its organizational domain's, else the one of the
+    public suffix domain above (§4.10.1)."""
+    own = await walk.record_at(author)
+    if own is not None:
+        return author, own
+    records = await walk.records_above(author)
+    organizational = await walk.organizational(author)
+    for name, record in records:
+        if name == organizational:
+            return name, record
+    return next(((name, record) for name, record in records if record.psd == "y"), None)
+
+
+async def _align(author: str, other: str, walk: TreeWalk) -> Alignment:
+    """Strict where equal, relaxed where the organizational domains are equal (§4.4). UNKNOWN where DNS failed."""
+    if not other:
+        return Alignment.NONE
+    if other == author:
+        return Alignment.STRICT
+    if other.rpartition(".")[2] != author.rpartition(".")[2]:
+        return Alignment.NONE  # nothing in common: no walk can find one organizational domain for both
+    try:
+        organizational = await walk.organizational(author)
+        if other != organizational and not other.endswith("." + organizational):
+            return Alignment.NONE
+        same = await walk.organizational(other) == organizational
+    except WalkFailed:
+        return Alignment.UNKNOWN
+    return Alignment.RELAXED if same else Alignment.NONE
+
+
+async def _conclude(
+    author: str,
+    found: tuple[str, DmarcRecord] | None,
+    alignments: list[Alignment],
+    spf: SpfResult,
+    dkim: list[DkimResult],
+    walk: TreeWalk,
+) -> DmarcResult:
+    if found is None:
+        reason = Reason.DMARC_MULTIPLE_RECORDS if walk.multiple else Reason.DMARC_NO_RECORD
+        detail = ", ".join(f"_dmarc.{name}" for name in walk.multiple)
+        result = DmarcResult(DmarcWord.NONE, reason, author, detail=cut(detail, 256))
+        return await _beside(result, author, spf, dkim, walk)
+    record_domain, record = found
+    base = DmarcResult(
+        domain=author,
+        organizational_domain=await _organizational(author, walk),
+        record_domain=record_domain,
+        record=cut(record.text),
+        strict_spf=record.strict_spf,
+        strict_dkim=record.strict_dkim,
+    )
+    if not record.usable:
+        result = msgspec.structs.replace(base, result=DmarcWord.NONE, reason=Reason.DMARC_NO_POLICY)
+        return await _beside(result, author, spf, dkim, walk)
+    policy, tag = await _select_policy(author, record_domain, record, walk)
+    spf_best = alignments[0] if spf.result is SpfWord.PASS else Alignment.NONE
+    passed = [alignment for one, alignment in zip(dkim, alignments[1:], strict=True) if one.result is DkimWord.PASS]
+    dkim_best = _best(passed)
+    word, reason = _judge(record, alignments, spf, dkim)
+    result = msgspec.structs.replace(
+        base,
+        result=word,
+        reason=reason,
+        policy=lower(policy) if record.testing else policy,
+        published_policy=f"{tag}={policy.value}",
+        testing=record.testing,
+        spf_alignment=spf_best,
+        dkim_alignment=dkim_best,
+    )
+    return await _beside(result, author, spf, dkim, walk)
+
+
+def _judge(
+    record: DmarcRecord, alignments: list[Alignment], spf: SpfResult, dkim: list[DkimResult]
+) -> tuple[DmarcWord, Reason]:
+    """`pass` needs one aligned pass. A temporary error of what could have passed forbids `fail` (§5.3.2)."""
+    outcomes = [(spf.result.value, alignments[0], record.strict_spf)]
+    outcomes += [
+        (one.result.value, alignment, record.strict_dkim) for one, alignment in zip(dkim, alignments[1:], strict=True)
+    ]
+    if any(word == "pass" and _aligned(alignment, strict) for word, alignment, strict in outcomes):
+        return DmarcWord.PASS, Reason.OK
+    for word, alignment, strict in outcomes:
+        unknown = alignment is Alignment.UNKNOWN and not strict
+        if (word == "temperror" and (unknown or _aligned(alignment, strict))) or (word == "pass" and unknown):
+            return DmarcWord.TEMPERROR, Reason.DNS_TEMPERROR
+    if any(word == "pass" for word, _, _ in outcomes):
+        return DmarcWord.FAIL, Reason.NOT_ALIGNED
+    return DmarcWord.FAIL, Reason.NOT_AUTHENTICATED
+
+
+def _aligned(alignment: Alignment, strict: bool) -> bool:
+    return alignment is Alignment.STRICT or (alignment is Alignment.RELAXED and not strict)
+
+
+def _best(alignments: list[Alignment]) -> Alignment:
+    for word in (Alignment.STRICT, Alignment.RELAXED, Alignment.UNKNOWN):
+        if word in alignments:
+            return word
+    return Alignment.NONE
+
+
+async def _select_policy(author: str, record_domain: str, record: DmarcRecord, walk: TreeWalk) -> tuple[Policy, str]:
+    """p for the record's own domain; else np for a name that does not exist, sp for one that does (§4.10.1)."""
+    if author == record_domain:
+        return record.p, "p"
+    if record.np is not None and not await walk.exists(author):
+        return record.np, "np"
+    return (record.sp, "sp") if record.sp is not None else (record.p, "p")
+
+
+async def _organizational(author: str, walk: TreeWalk) -> str:
+    try:
+        return await walk.organizational(author)
+    except WalkFailed:
+        return ""
+
+
+async def _beside(
+    result: DmarcResult, author: str, spf: SpfResult, dkim: list[DkimResult], walk: TreeWalk
+) -> DmarcResult:
+    """Add what RFC 7489 would have said, where it says something else."""
+    try:
+        other = await answer_rfc7489(author, spf, dkim, walk)
+    except WalkFailed:
+        return result
+    same = other.result is result.result and other.policy is result.policy and other.pct == 100
+    return result if same else msgspec.structs.replace(result, rfc7489=other)

@@ -1,0 +1,73 @@
+"""Evaluate SPF for one connection (RFC 7208).
+
+Always returns a result; DNS trouble is temperror, never an exception. pyspf evaluates the record; it stops at
+the first answer it lacks, the answer is fetched asynchronously, and it runs again (under 0.3 ms a run). Every
+run is a query object of its own, so that any number of mails may be evaluated at once.
+"""
+
+import ipaddress
+
+from contracts.auth_results import Reason, SpfResult, SpfWord, cut
+from mail.authentication.evidence import to_evidence
+from mail.authentication.run_spf import NeedsLookup, Outcome, run_spf
+from mail.parse_addresses import to_ascii_domain
+from runtime.resolve_dns import DnsAnswer, Recall, Resolver
+
+MAX_RUNS = 130  # ten terms with at most eleven look-ups each, one new answer a run
+
+
+async def check_spf(
+    peer_ip: str, helo: str, mail_from: str, resolver: Resolver, *, receiver: str = "", now: float = 0.0
+) -> SpfResult:
+    """`mail_from` is the envelope sender, empty for the null sender: then HELO is asked (RFC 7208 §2.4)."""
+    mail_from = "" if mail_from == "<>" else mail_from
+    local, _, domain = mail_from.rpartition("@")
+    identity = "mailfrom" if mail_from else "helo"
+    asked = to_ascii_domain(domain if mail_from else helo)
+    sender = f"{local or 'postmaster'}@{asked}"
+    base = SpfResult(domain=asked, identity=identity, sender=cut(sender, 320), peer_ip=cut(peer_ip, 64))
+    try:
+        ipaddress.ip_address(peer_ip)
+    except ValueError:
+        return _with(base, Outcome(SpfWord.NONE, Reason.NO_PEER), {})
+    if "." not in asked:
+        return _with(base, Outcome(SpfWord.NONE, Reason.NO_DOMAIN), {})  # RFC 7208 §4.3
+    known: dict[tuple[str, str], DnsAnswer] = {}
+    outcome = await evaluate_spf(peer_ip, sender, to_ascii_domain(helo) or helo, resolver, receiver, now, known)
+    return _with(base, outcome, known)
+
+
+async def evaluate_spf(
+    peer_ip: str,
+    sender: str,
+    helo: str,
+    resolver: Resolver,
+    receiver: str,
+    now: float,
+    known: dict[tuple[str, str], DnsAnswer],
+) -> Outcome:
+    """Run, fetch what was missing into `known`, run again. Answers that are at hand interrupt no run."""
+    at_hand: Recall | None = getattr(resolver, "cached", None)
+    for _ in range(MAX_RUNS):
+        try:
+            return run_spf(peer_ip, sender, helo, receiver, now, known, at_hand)
+        except NeedsLookup as needs:
+            for name, rtype in needs.questions:
+                known[name, rtype] = await resolver.query(name, rtype)
+    return Outcome(SpfWord.TEMPERROR, Reason.DNS_BUDGET)
+
+
+def _with(base: SpfResult, outcome: Outcome, known: dict[tuple[str, str], DnsAnswer]) -> SpfResult:
+    return SpfResult(
+        result=outcome.word,
+        reason=outcome.reason,
+        domain=base.domain,
+        identity=base.identity,
+        sender=base.sender,
+        peer_ip=base.peer_ip,
+        record=cut(outcome.record),
+        mechanism=cut(outcome.mechanism, 256),
+        explanation=cut(outcome.explanation, 512),
+        detail=cut(outcome.detail, 256),
+        dns=to_evidence(known.values()),
+    )

@@ -1,0 +1,113 @@
+"""Sign outbound mail with DKIM (RFC 6376 §5, RFC 8463), relaxed/relaxed.
+
+From is signed once more than it stands in the message, so that nobody can add a second one; List-Unsubscribe
+and List-Unsubscribe-Post are covered, as the large receivers ask of bulk mail (RFC 8058 §4)."""
+
+import base64
+import hashlib
+import textwrap
+from functools import lru_cache
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from contracts.errors import ConfigurationError
+from mail.authentication.canonicalize import hash_body, hash_fields, relaxed_body, select_fields
+from mail.parse_headers import Field, Message, split_message
+
+MIN_RSA_BITS = 1024  # RFC 8301 §3.2
+SIGNED = frozenset(
+    b"from sender reply-to to cc subject date message-id in-reply-to references mime-version content-type"
+    b" content-transfer-encoding content-id content-description resent-date resent-from resent-sender resent-to"
+    b" resent-cc resent-message-id list-id list-help list-unsubscribe list-unsubscribe-post list-subscribe list-post"
+    b" list-owner list-archive auto-submitted feedback-id".split()
+)
+
+
+class SigningKey:
+    """A private key, ready to sign digests; never shown."""
+
+    def __init__(self, key: RSAPrivateKey | Ed25519PrivateKey) -> None:
+        self._key = key
+        self.algorithm = "rsa-sha256" if isinstance(key, RSAPrivateKey) else "ed25519-sha256"
+
+    def __repr__(self) -> str:
+        return f"SigningKey({self.algorithm})"
+
+    def sign(self, digest: bytes) -> bytes:
+        """Sign a SHA-256 digest (RFC 6376 §3.3.2, RFC 8463 §3)."""
+        if isinstance(self._key, RSAPrivateKey):
+            return self._key.sign(digest, PKCS1v15(), Prehashed(SHA256()))
+        return self._key.sign(digest)
+
+    def key_record(self) -> str:
+        """The TXT record that belongs at selector._domainkey.domain."""
+        public = self._key.public_key()
+        if isinstance(self._key, RSAPrivateKey):
+            data, kind = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), "rsa"
+        else:
+            data, kind = public.public_bytes(Encoding.Raw, PublicFormat.Raw), "ed25519"
+        return f"v=DKIM1; k={kind}; p={base64.b64encode(data).decode('ascii')}"
+
+
+@lru_cache(maxsize=256)
+def load_signing_key(pem: bytes) -> SigningKey:
+    """Read an RSA or Ed25519 private key from PEM (PKCS#1 or PKCS#8). Raises ValueError that says what is wrong,
+    never with the key in it."""
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError("the DKIM key is not an unencrypted PEM private key") from error
+    if isinstance(key, RSAPrivateKey) and key.key_size < MIN_RSA_BITS:
+        raise ValueError(f"the DKIM key has {key.key_size} bits: receivers refuse less than {MIN_RSA_BITS}")
+    if not isinstance(key, RSAPrivateKey | Ed25519PrivateKey):
+        raise ValueError("the DKIM key is neither RSA nor Ed25519")
+    return SigningKey(key)
+
+
+def read_signing_key(path: Path, setting: str) -> SigningKey:
+    """The key of a setting. ConfigurationError names the setting and what is wrong with its file."""
+    try:
+        return load_signing_key(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{setting}: {path} cannot be used: {error}") from error
+
+
+def sign_dkim(raw: bytes, domain: str, selector: str, key: SigningKey, now: float) -> bytes:
+    """The DKIM-Signature field, CRLF included, to put before `raw`; `now` in seconds since 1970.
+
+    Raises ValueError for a message without From, which must not be signed (RFC 6376 §5.4)."""
+    message = split_message(raw)
+    names = signed_names(message)
+    if b"from" not in names:
+        raise ValueError("a message without From cannot be signed")
+    tags = f"v=1; a={key.algorithm}; c=relaxed/relaxed; d={domain}; s={selector}; t={int(now)}"
+    return sign_fields(b"DKIM-Signature", tags, message, names, key)
+
+
+def signed_names(message: Message) -> list[bytes]:
+    """One entry for each field that is signed, and one more for From."""
+    names = [field.name for field in message.fields if field.name in SIGNED]
+    return [*names, b"from"] if b"from" in names else names
+
+
+def sign_fields(name: bytes, tags: str, message: Message, names: list[bytes], key: SigningKey) -> bytes:
+    """Sign `names` and the body under the field `name` that begins with `tags`; shared with ARC."""
+    body_hash = base64.b64encode(hash_body(relaxed_body(message.body), None)).decode("ascii")
+    joined = ": ".join(item.decode("ascii") for item in names)
+    listed = textwrap.wrap(joined, 70, break_long_words=False, break_on_hyphens=False)
+    value = f" {tags};\r\n\th=" + "\r\n\t ".join(listed) + f";\r\n\tbh={body_hash};\r\n\tb="
+    own = Field(name.lower(), name + b":" + value.encode("ascii"), len(name))
+    digest = hash_fields(hashlib.sha256(), select_fields(message.fields, names), own, relaxed=True)
+    return own.raw + fold_base64(key.sign(digest)) + b"\r\n"
+
+
+def fold_base64(data: bytes) -> bytes:
+    text = base64.b64encode(data)
+    return b"\r\n\t ".join(text[start : start + 70] for start in range(0, len(text), 70))

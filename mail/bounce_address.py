@@ -1,0 +1,121 @@
+"""Envelope senders that come back to us, with an HMAC so that nobody can make one up.
+
+VERP for outbound mail: `b+<mail_id>.<recipient>.<mac>@our.domain` finds the mail without state.
+SRS for forwards (Sender Rewriting Scheme, Wong 2004): `SRS0=<mac>=<day>=<domain>=<local>@our.domain` finds the first
+sender. Both expire after `VALID_DAYS`.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.settings import Settings
+from mail.addresses import split_address
+
+VALID_DAYS = 30
+_BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_VERP = re.compile(r"b\+([a-z2-7]{26})\.([a-z2-7]{6})\.([a-z2-7]{10})")
+_SRS = re.compile(r"SRS0=([a-z2-7]{8})=([a-z2-7]{2})=([^=]*)=(.+)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class BounceOf:
+    """What a VERP address says: the mail and a digest of the recipient that it was sent to."""
+
+    mail_id: str
+    recipient_digest: str
+
+
+class BounceAddresses:
+    """Makes and reads bounce addresses with one key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def verp(self, mail_id: str, recipient: str, domain: str) -> str:
+        """The envelope sender of one outbound mail to one recipient."""
+        packed = base64.b32encode(uuid.UUID(mail_id).bytes).decode().rstrip("=").lower()
+        digest = recipient_digest(recipient)
+        return f"b+{packed}.{digest}.{self._mac(f'verp {packed} {digest}', 10)}@{domain}"
+
+    def read_verp(self, address: str) -> BounceOf | None:
+        """The mail that a bounce is about; None when the address is not ours or is forged."""
+        match = _VERP.fullmatch(split_address(address)[0].lower())
+        if match is None:
+            return None
+        packed, digest, mac = match.groups()
+        if not hmac.compare_digest(mac, self._mac(f"verp {packed} {digest}", 10)):
+            return None
+        return BounceOf(str(uuid.UUID(bytes=base64.b32decode(packed.upper() + "======"))), digest)
+
+    def srs(self, sender: str, domain: str, day: int | None = None) -> str:
+        """The envelope sender of a forward; "" (the null sender) stays null."""
+        local, from_domain = split_address(sender)
+        if not from_domain:
+            return ""
+        stamp = _stamp(_today() if day is None else day)
+        return (
+            f"SRS0={self._mac(f'srs {stamp} {from_domain} {local}'.lower(), 8)}={stamp}={from_domain}={local}@{domain}"
+        )
+
+    def read_srs(self, address: str, day: int | None = None) -> str | None:
+        """The first sender of a forward; None when the address is no SRS address of ours, forged, or expired."""
+        match = _SRS.fullmatch(split_address(address)[0])
+        if match is None:
+            return None
+        mac, stamp, from_domain, local = match.groups()
+        if not hmac.compare_digest(mac.lower(), self._mac(f"srs {stamp} {from_domain} {local}".lower(), 8)):
+            return None
+        today = _today() if day is None else day
+        if not any(_stamp(today - age) == stamp.lower() for age in range(VALID_DAYS + 1)):
+            return None
+        return f"{local}@{from_domain}"
+
+    def _mac(self, text: str, length: int) -> str:
+        digest = hmac.new(self._key, text.encode("utf-8", "surrogateescape"), hashlib.sha256).digest()
+        return base64.b32encode(digest).decode()[:length].lower()
+
+
+def recipient_digest(recipient: str) -> str:
+    """Six characters that tell the recipients of one mail apart."""
+    return (
+        base64.b32encode(hashlib.sha256(recipient.lower().encode("utf-8", "surrogateescape")).digest())
+        .decode()[:6]
+        .lower()
+    )
+
+
+def load_secret(settings: Settings) -> bytes:
+    """The key of this pipeline; made on first use when it is kept in `data_dir`. OSError when it cannot be read."""
+    path = settings.secret_file or settings.data_dir / "secret"
+    if not path.exists() and settings.secret_file is None:
+        _create(path)
+    return path.read_bytes().strip()
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    fresh.touch(mode=0o600)
+    fresh.write_text(secrets.token_hex(32) + "\n")
+    try:
+        os.link(fresh, path)  # the first of several processes wins
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
+
+
+def _today() -> int:
+    return int(time.time() // 86400)
+
+
+def _stamp(day: int) -> str:
+    return (_BASE32[day // 32 % 32] + _BASE32[day % 32]).lower()

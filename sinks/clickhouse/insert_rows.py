@@ -1,0 +1,197 @@
+"""From Kafka into the log store: batches by rows, octets and age; the offset is committed after the insert.
+
+Rows fold by keys that follow from the event (sinks/clickhouse/to_rows.py), so a batch that is inserted twice changes nothing.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import defaultdict
+from typing import Any
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from contracts import metrics, topics
+from contracts.dead_letter import dead_letter_of
+from contracts.errors import InvalidEvent, Unavailable
+from contracts.settings import Settings
+from runtime.open_store import Store, worth_a_retry
+from runtime.publish import Publisher
+from runtime.run_stage import instance_name
+from sinks.clickhouse.to_rows import Row, Rows, dead_letter_rows, event_rows, raw_rows
+
+_log = logging.getLogger("mailscope.clickhouse")
+GROUP = "mailscope-clickhouse"
+Place = tuple[str, int]
+
+
+class Inserter:
+    """One consumer and one thread. `run` returns when told to stop; a bug in it ends the process."""
+
+    def __init__(self, settings: Settings, store: Store, publisher: Publisher) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._loop = asyncio.get_running_loop()
+        self._max_rows = settings.store.batch_rows
+        self._max_octets = settings.store.batch_size
+        self._age = settings.store.batch_age.total_seconds()
+        self._types: dict[str, dict[str, str]] = {}
+        self._closing = threading.Event()
+        self._failed_commits: dict[Place, int] = {}
+        self._consumer = Consumer(
+            {
+                **settings.kafka_client,
+                "group.id": GROUP,
+                "group.instance.id": instance_name("clickhouse"),
+                "session.timeout.ms": 10_000,
+                "heartbeat.interval.ms": 2_000,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "fetch.queue.backoff.ms": 10,
+                "queued.max.messages.kbytes": 32_768,
+                "log_level": 2,
+                "error_cb": lambda error: None,
+                "on_commit": self._on_commit,
+            }
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Insert until told to stop."""
+        work = asyncio.ensure_future(asyncio.to_thread(self._work))
+        waiter = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._closing.set()  # also when cancelled: a thread that goes on would keep the process from ending
+            waiter.cancel()
+        await work
+
+    def _work(self) -> None:
+        self._consumer.subscribe([topics.EVENTS, topics.RAW, topics.DEADLETTER])
+        try:
+            last = 0.0
+            while not self._closing.is_set():
+                first = self._consumer.poll(0.2)
+                if first is None:
+                    self._commit_offsets(self._failed_commits)
+                    continue
+                # After a pause a record is shown at once; in a stream, batches of `batch_age` are gathered.
+                batch = [first]
+                octets = _size(first)
+                until = max(time.monotonic(), last + self._age)
+                while len(batch) * 3 < self._max_rows and octets < self._max_octets:
+                    wait = until - time.monotonic()
+                    more = self._consumer.consume(200, max(wait, 0))
+                    batch += more
+                    octets += sum(_size(message) for message in more)
+                    if time.monotonic() >= until:
+                        break
+                self._insert([message for message in batch if message.error() is None])
+                last = time.monotonic()
+        finally:
+            self._consumer.close()
+
+    def _insert(self, messages: list[Message]) -> None:
+        tables: dict[str, list[Row]] = defaultdict(list)
+        for message in messages:
+            try:
+                rows = _rows(message)
+            except InvalidEvent as why:
+                self._put_aside(message, why)
+                continue
+            for table, row in rows:
+                tables[table].append(row)
+        for table, rows_of_table in tables.items():
+            self._insert_until_done(table, rows_of_table)
+        self._commit(messages)
+
+    def _insert_until_done(self, table: str, rows: list[Row]) -> None:
+        pause = 0.2
+        while True:
+            try:
+                with metrics.store_insert_seconds.time():
+                    self._insert_once(table, rows)
+                metrics.store_rows.labels(table).inc(len(rows))
+                return
+            except (ClickHouseError, OSError, Unavailable) as error:
+                if not worth_a_retry(error):
+                    raise
+                metrics.store_retries.inc()
+                _log.warning("the log store does not take %d rows, trying again: %s", len(rows), str(error)[:300])
+                self._store.forget()
+            self._rest(pause)
+            pause = min(2 * pause, 10.0)
+
+    def _insert_once(self, table: str, rows: list[Row]) -> None:
+        client = self._store.client
+        names = list(rows[0])
+        if table not in self._types:
+            described = client.query(f"DESCRIBE TABLE {table}").result_rows
+            self._types[table] = {str(line[0]): str(line[1]) for line in described}
+        columns: list[list[Any]] = [[row[name] for row in rows] for name in names]
+        client.insert(
+            table,
+            columns,
+            column_names=names,
+            column_type_names=[self._types[table][name] for name in names],
+            column_oriented=True,
+        )
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, and stay a member of the group meanwhile (max.poll.interval.ms)."""
+        assigned = self._consumer.assignment()
+        self._consumer.pause(assigned)
+        if self._closing.wait(seconds):
+            raise Unavailable("the log store", "told to stop while waiting for it")
+        stray = self._consumer.poll(0)
+        if stray is not None and stray.error() is None:  # of a partition that we got this moment: read it again later
+            self._consumer.seek(
+                TopicPartition(str(stray.topic()), int(stray.partition() or 0), int(stray.offset() or 0))
+            )
+        self._consumer.resume(assigned)
+
+    def _commit(self, messages: list[Message]) -> None:
+        high: dict[Place, int] = {}
+        for message in messages:
+            place = (str(message.topic()), int(message.partition() or 0))
+            high[place] = max(high.get(place, 0), int(message.offset() or 0) + 1)
+        self._commit_offsets({**self._failed_commits, **high})
+
+    def _commit_offsets(self, high: dict[Place, int]) -> None:
+        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in high.items()]
+        self._failed_commits = {}
+        if offsets:
+            try:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+            except KafkaException as error:
+                _log.warning("could not commit, and will insert again: %s", error)
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """Up to when the log is complete follows from what is committed: a commit that failed is made again."""
+        for part in partitions:
+            if error is not None or part.error is not None:
+                self._failed_commits.setdefault((part.topic, part.partition), part.offset)
+
+    def _put_aside(self, message: Message, why: InvalidEvent) -> None:
+        if message.topic() == topics.DEADLETTER:
+            _log.error("a dead letter cannot be read and stays in Kafka only: %s", why)
+            return
+        record = dead_letter_of("sinks.clickhouse", why, message)
+        # A dead letter that cannot be written stops the sink: nothing is committed past it.
+        asyncio.run_coroutine_threadsafe(self._publisher.publish_all([record]), self._loop).result(150)
+
+
+def _rows(message: Message) -> Rows:
+    topic, partition, offset = str(message.topic()), int(message.partition() or 0), int(message.offset() or 0)
+    if topic == topics.EVENTS:
+        return event_rows(message.value(), topic, partition, offset)
+    if topic == topics.RAW:
+        return raw_rows(message.value(), message.headers(), topic, partition, offset)
+    written = int(message.timestamp()[1])
+    return dead_letter_rows(message.key(), message.value(), message.headers(), written, topic, partition, offset)
+
+
+def _size(message: Message) -> int:
+    return len(message.value() or b"")

@@ -1,0 +1,37 @@
+"""The sink `clickhouse`: events, raw messages and dead letters into the log store."""
+
+import asyncio
+import logging
+
+from contracts import topics
+from contracts.settings import Settings
+from runtime.health import Readiness
+from runtime.open_store import Store
+from runtime.publish import Publisher
+from sinks.clickhouse.expire_blobs import expire_blobs
+from sinks.clickhouse.insert_rows import Inserter
+from sinks.clickhouse.migrate_store import migrate_store
+from sinks.clickhouse.track_completeness import track_completeness
+
+_log = logging.getLogger("mailscope.clickhouse")
+
+
+async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event, readiness: Readiness) -> None:
+    """Apply the schema, then insert until told to stop. Unavailable when the store does not answer at the start."""
+    for line in await asyncio.to_thread(migrate_store, store, settings):
+        _log.info("%s", line)
+    publisher = Publisher(settings.kafka_client)
+    await publisher.warm_up(topics.EVENTS)
+    inserter = Inserter(settings, store, publisher)
+    readiness.set()
+    _log.info("inserting")
+    beside = [
+        asyncio.create_task(track_completeness(settings, store, stop)),
+        asyncio.create_task(expire_blobs(settings, stop)),
+    ]
+    try:
+        await inserter.run(stop)
+    finally:
+        stop.set()
+        await asyncio.gather(*beside)
+        await publisher.close(1)

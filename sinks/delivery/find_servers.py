@@ -1,0 +1,85 @@
+"""Which servers take mail for a domain (RFC 5321 section 5.1, RFC 7505), and which of their addresses we may connect to."""
+
+import ipaddress
+import random
+from dataclasses import dataclass
+
+from runtime.resolve_dns import DnsStatus, Resolver
+
+MAX_SERVERS = 5
+# What `is_global` of some Python versions lets through: IPv4 inside IPv6 as of old (RFC 4291 section 2.5.5.1), local NAT64
+# (RFC 8215), site-local (RFC 3879) and IETF protocol assignments (RFC 6890).
+_INNER = tuple(map(ipaddress.ip_network, ("::/96", "64:ff9b:1::/48", "fec0::/10", "192.0.0.0/24")))
+
+
+@dataclass(frozen=True)
+class Server:
+    """One host to try: its name, for the log and for TLS, and its addresses."""
+
+    host: str
+    addresses: tuple[str, ...]
+    port: int
+
+
+class NoServer(Exception):
+    """There is no server to try: for good (`permanent`), or only now."""
+
+    def __init__(self, text: str, *, permanent: bool, private: bool = False) -> None:
+        super().__init__(text)
+        self.text = text
+        self.permanent = permanent
+        self.private = private
+
+
+async def find_servers(domain: str, resolver: Resolver, port: int, *, allow_private: bool) -> list[Server]:
+    """The domain's servers, best first. NoServer says why there are none."""
+    answer = await resolver.query(domain, "MX")
+    if answer.failed:
+        raise NoServer(f"the MX records of {domain} could not be read ({answer.status.value})", permanent=False)
+    if answer.status is DnsStatus.NXDOMAIN:
+        raise NoServer(f"the domain {domain} does not exist", permanent=True)
+    hosts = _in_order(answer.exchanges()) if answer.status is DnsStatus.OK else [domain]
+    if hosts == [""] or hosts == ["."]:
+        raise NoServer(f"{domain} does not accept mail (null MX)", permanent=True)
+    return await find_addresses(hosts[:MAX_SERVERS], resolver, port, allow_private=allow_private)
+
+
+async def find_addresses(hosts: list[str], resolver: Resolver, port: int, *, allow_private: bool) -> list[Server]:
+    """The hosts with those of their addresses that we may use. The address that was checked is the one that is used, so that
+    a name cannot point elsewhere a moment later."""
+    servers, failed, private = [], False, False
+    for host in hosts:
+        found: list[str] = []
+        for kind in ("A", "AAAA"):
+            answer = await resolver.query(host, kind)
+            failed |= answer.failed
+            found += answer.values()
+        usable = [address for address in found if allow_private or is_public(address)]
+        private |= len(usable) < len(found)
+        if usable:
+            servers.append(Server(host, tuple(usable), port))
+    if servers:
+        return servers
+    names = ", ".join(hosts)
+    if private:
+        raise NoServer(f"{names} is at a private address, where no mail is sent", permanent=True, private=True)
+    if failed:
+        raise NoServer(f"the address of {names} could not be read", permanent=False)
+    raise NoServer(f"no address for {names}", permanent=True)
+
+
+def is_public(address: str) -> bool:
+    """Whether an address belongs to the public internet; also inside IPv4-mapped, 6to4 and NAT64 addresses."""
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        embedded = parsed.ipv4_mapped or parsed.sixtofour
+        if embedded is None and parsed in ipaddress.ip_network("64:ff9b::/96"):
+            embedded = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+        if embedded is not None:
+            return is_public(str(embedded))
+    return parsed.is_global and not parsed.is_multicast and not any(parsed in network for network in _INNER)
+
+
+def _in_order(exchanges: list[tuple[int, str]]) -> list[str]:
+    """By preference; equals in random order, to spread the load."""
+    return [host for _, _, host in sorted((preference, random.random(), host) for preference, host in exchanges)]

@@ -1,0 +1,82 @@
+"""After an attempt: the report, and the command of the next attempt where something is left to try."""
+
+from datetime import timedelta
+
+import msgspec
+
+from contracts import clock, topics
+from contracts.codec import HEADERS, encode_attempt_report, encode_dispatch
+from contracts.events import Attempt, AttemptReport, Dispatch, Outcome, Target
+from contracts.setting_types import format_duration
+from contracts.statuses import Reason
+from runtime.publish import Record
+
+SOURCE = "mailscope/sinks"
+
+
+def conclude(command: Dispatch, attempts: list[Attempt], delays: list[timedelta], names: list[str]) -> list[Record]:
+    """The report of one attempt and, where a target is left, the command of the next one. Where the next attempt would come
+    after the mail's time limit, the last answer stands and the target has expired."""
+    now = clock.now()
+    step = min(command.attempt, len(delays)) - 1
+    due = now + delays[step]
+    retry = any(attempt.outcome is Outcome.TEMPORARY for attempt in attempts) and due <= command.expires_at
+    final = [attempt if retry else _expired(attempt, command) for attempt in attempts]
+    if retry:
+        final = [
+            msgspec.structs.replace(attempt, next_attempt_at=due) if attempt.outcome is Outcome.TEMPORARY else attempt
+            for attempt in final
+        ]
+    results = {attempt.target: attempt for attempt in final if attempt.outcome is not Outcome.TEMPORARY}
+    targets = [
+        Target(address=target.address, settled=target.settled or results.get(target.address))
+        for target in command.targets
+    ]
+    report = AttemptReport(
+        mail_id=command.mail_id,
+        recipient=command.recipient,
+        direction=command.direction,
+        action=command.action,
+        attempt=command.attempt,
+        occurred_at=now,
+        mail=command.mail,
+        raw=command.raw,
+        attempts=final,
+        targets=targets,
+        next_attempt_at=due if retry else None,
+    )
+    records = [Record(topics.ATTEMPTS, command.mail_id, encode_attempt_report(report, SOURCE), HEADERS)]
+    if retry:
+        again = msgspec.structs.replace(command, attempt=command.attempt + 1, not_before=due, targets=targets)
+        records.append(
+            Record(topics.retry_topic(names[step]), command.mail_id, encode_dispatch(again, SOURCE), HEADERS)
+        )
+    return records
+
+
+def give_up(command: Dispatch, why: str) -> list[Record]:
+    """The report of a command that crashed a sink: what is not settled has failed on our side."""
+    text = f"the command is kept in mail.deadletter ({why}); replay it after the cause is mended"
+    attempts = [
+        Attempt(
+            number=command.attempt,
+            target=target.address,
+            outcome=Outcome.PERMANENT,
+            started_at=clock.now(),
+            reason=Reason.INTERNAL_ERROR,
+            text=text,
+        )
+        for target in command.targets
+        if target.settled is None
+    ]
+    return conclude(command, attempts, [timedelta(0)], [""])
+
+
+def _expired(attempt: Attempt, command: Dispatch) -> Attempt:
+    if attempt.outcome is not Outcome.TEMPORARY:
+        return attempt
+    age = format_duration(timedelta(seconds=round((command.expires_at - command.mail.received_at).total_seconds())))
+    text = attempt.text or "no answer"
+    return msgspec.structs.replace(
+        attempt, outcome=Outcome.PERMANENT, reason=Reason.EXPIRED, text=f"{text} (not accepted within {age})"
+    )

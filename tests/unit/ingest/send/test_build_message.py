@@ -1,0 +1,152 @@
+"""What an application asks to be sent, as the message that leaves: complete, and with nothing smuggled in."""
+
+import email
+import email.policy
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.send.build_message import Attached, Built, InvalidMail, Outgoing, build_message
+
+
+def build(**fields: Any) -> Built:
+    base: dict[str, Any] = {"sender": "Desk <desk@ours.test>", "to": ("a@x.test",), "subject": "Hi", "text": "Hello\n"}
+    if "raw" in fields:
+        base.pop("text")
+    return build_message(Outgoing(**{**base, **fields}))
+
+
+def read(built: Built) -> EmailMessage:
+    message = email.message_from_bytes(built.octets, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def test_fields_become_a_whole_message() -> None:
+    built = build(
+        cc=("b@x.test",),
+        bcc=("c@x.test",),
+        reply_to="help@ours.test",
+        subject="Grüße 🎉",
+        html="<p>Hello</p>",
+        headers={"List-Unsubscribe": "<https://ours.test/u>"},
+        attachments=(Attached("Küche.pdf", "application/pdf", b"%PDF"),),
+    )
+    message = read(built)
+    assert (message["From"], message["To"], message["Cc"]) == ("Desk <desk@ours.test>", "a@x.test", "b@x.test")
+    assert (message["Subject"], message["Reply-To"]) == ("Grüße 🎉", "help@ours.test")
+    assert message["Date"] and message["Message-ID"].endswith("@ours.test>") and message["List-Unsubscribe"]
+    plain, html = message.get_body(("plain",)), message.get_body(("html",))
+    assert (
+        plain is not None
+        and plain.get_content().rstrip() == "Hello"
+        and html is not None
+        and "<p>" in html.get_content()
+    )
+    (attached,) = message.iter_attachments()
+    assert (attached.get_filename(), attached.get_content()) == ("Küche.pdf", b"%PDF")
+    assert built.octets.count(b"\n") == built.octets.count(b"\r\n") and built.octets.isascii()
+
+
+def test_blind_copies_are_recipients_and_nowhere_named() -> None:
+    built = build(bcc=("secret@x.test", "a@x.test"))
+    assert built.recipients == ("a@x.test", "secret@x.test")
+    assert b"secret" not in built.octets
+    raw = b"From: desk@ours.test\r\nBcc: secret@x.test,\r\n more@x.test\r\nSubject: x\r\n\r\nbcc: body stays\r\n"
+    built = build(raw=raw)
+    assert b"secret" not in built.octets and b"more@" not in built.octets and b"bcc: body stays" in built.octets
+
+
+def test_our_headers_are_read_and_taken_out() -> None:
+    raw = (
+        b"From: desk@ours.test\r\nX-Mailscope-Reference: IT-9\r\nx-mailscope-TAG : a\r\n b\r\nX-Mailscope-Other: y\r\n"
+        b"Subject: x\r\n\r\nX-Mailscope-Stream: in the body\r\n"
+    )
+    built = build(raw=raw, metadata={"stream": "invitation", "tag": ""})
+    assert built.metadata == {"reference": "IT-9", "tag": "a b", "stream": "invitation"}
+    head, _, body = built.octets.partition(b"\r\n\r\n")
+    assert b"mailscope" not in head.lower() and body == b"X-Mailscope-Stream: in the body\r\n"
+
+
+def test_a_whole_message_keeps_its_octets_and_gets_what_is_missing() -> None:
+    raw = b"From: desk@ours.test\nSubject: x\n\n.dot\n\xff\n"
+    built = build(raw=raw)
+    assert built.octets.endswith(b"From: desk@ours.test\r\nSubject: x\r\n\r\n.dot\r\n\xff\r\n")
+    assert read(built)["Date"] and read(built)["Message-ID"]
+    complete = b"Date: Tue, 03 Nov 2026 12:22:54 +0000\r\nMessage-ID: <1@x>\r\nFrom: desk@ours.test\r\n\r\nx\r\n"
+    assert build(raw=complete).octets == complete
+
+
+def test_a_domain_in_letters_of_its_own_is_written_as_every_server_reads_it() -> None:
+    built = build(sender="Jö <desk@bücher.test>", to=("Jürgen Müller <a@grün.test>",), reply_to="x@bücher.test")
+    assert (built.sender, built.recipients) == ("desk@xn--bcher-kva.test", ("a@xn--grn-ioa.test",))
+    assert b"<desk@xn--bcher-kva.test>" in built.octets and b"<a@xn--grn-ioa.test>" in built.octets
+    assert b"x@xn--bcher-kva.test" in built.octets and read(built)["From"] == "Jö <desk@xn--bcher-kva.test>"
+
+
+def test_a_mailbox_name_in_letters_of_its_own_is_written_as_it_is() -> None:
+    built = build(to=("jürgen@x.test",))
+    assert "To: jürgen@x.test\r\n".encode() in built.octets
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"to": ()}, "to"),
+        ({"to": ("a@x.test, b@x.test",)}, "to"),
+        ({"to": ("a",)}, "to"),
+        ({"to": ("a@x.test\r\nBcc: b@x.test",)}, "to"),
+        ({"cc": ("a@x.test\n",)}, "cc"),
+        ({"sender": ""}, "from"),
+        ({"sender": "Desk\r\nBcc: b@x.test <desk@ours.test>"}, "from"),
+        ({"sender": "ceo@bank.test <desk@ours.test>"}, "from"),
+        ({"subject": "x\r\nBcc: b@x.test"}, "headers"),
+        ({"reply_to": "x@y.test\nBcc: b@x.test"}, "headers"),
+        ({"headers": {"X-A": "1\r\nBcc: b@x.test"}}, "headers"),
+        ({"headers": {"X-A: 1\r\nBcc": "b@x.test"}}, "headers"),
+        ({"headers": {"bcc": "b@x.test"}}, "headers"),
+        ({"headers": {"FROM": "ceo@bank.test"}}, "headers"),
+        ({"headers": {"Received": "from nowhere"}}, "headers"),
+        ({"headers": {"": "x"}}, "headers"),
+        ({"text": None}, "text"),
+        ({"raw": b""}, "raw"),
+        ({"raw": b"Subject: x\r\n\r\nno author\r\n"}, "raw"),
+        ({"raw": b"From: a@ours.test\r\nFrom: b@ours.test\r\n\r\nx\r\n"}, "raw"),
+        ({"raw": b"From: a@ours.test\r\n\r\nx\ry\r\n"}, "raw"),
+        ({"raw": b"From: a@ours.test\r\n\r\nx\x00\r\n"}, "raw"),
+        ({"raw": b"From: a@ours.test\r\n\r\nx\r\n.\ny\r\n"}, "raw"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_sent_names_the_field(fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidMail) as caught:
+        build(**fields)
+    assert caught.value.field == field and caught.value.message
+
+
+def test_the_domains_of_all_authors_are_told() -> None:
+    raw = b"From: ceo@bank.test\r\nSender: desk@ours.test\r\n\r\nx\r\n"
+    assert build(raw=raw).authors == ("bank.test", "ours.test")
+
+
+@given(
+    subject=st.text(max_size=60),
+    text=st.text(max_size=200),
+    name=st.text(max_size=30),
+    header=st.text(max_size=60),
+)
+def test_no_text_adds_a_header_or_a_recipient(subject: str, text: str, name: str, header: str) -> None:
+    try:
+        built = build(subject=subject, text=text, headers={"X-A": header}, attachments=(Attached(name, "", b"x"),))
+    except InvalidMail:
+        return
+    message = email.message_from_bytes(built.octets)
+    assert sorted({key.lower() for key in message}) == sorted(
+        {"from", "to", "subject", "date", "message-id", "x-a", "content-type", "mime-version"}
+        | ({"content-transfer-encoding"} if "content-transfer-encoding" in message else set())
+    )
+    assert built.recipients == ("a@x.test",)
+    assert built.octets.count(b"\n") == built.octets.count(b"\r\n") == built.octets.count(b"\r")

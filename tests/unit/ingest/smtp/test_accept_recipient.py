@@ -1,0 +1,97 @@
+"""What is answered at RCPT: our mail is taken, and nothing is ever passed on for strangers."""
+
+import pytest
+
+from contracts.settings import Settings
+from contracts.statuses import Reason
+from ingest.smtp.accept_recipient import Recipient, Refused, accept_recipient
+from mail.bounce_address import VALID_DAYS, BounceAddresses
+
+BOUNCES = BounceAddresses(b"key")
+SETTINGS = Settings.model_validate(
+    {
+        "inbound": {
+            "domains": {"ours.test": {}, "other.test": {"reject_on": ["spf-fail"]}, "bare.test": {}},
+            "routes": [
+                {"match": {"to": "no@ours.test"}, "reject": "550 5.7.1 not wanted"},
+                {"match": {"to": "maybe@ours.test", "auth": {"dmarc": "fail"}}, "reject": "550 5.7.1 not wanted"},
+                {"match": {"to": "team-*@ours.test"}, "forward": ["a@x.test"]},
+                {"match": {"to": "*@other.test"}, "drop": "x"},
+                {"match": {"to": "desk@ours.test"}, "drop": "x"},
+                {"match": {"to": "postmaster@*"}, "drop": "x"},
+            ],
+        }
+    }
+)
+
+
+def decide(address: str, mail_from: str = "a@b.test") -> Recipient | Refused:
+    return accept_recipient(address, mail_from, SETTINGS, BOUNCES)
+
+
+@pytest.mark.parametrize("address", ["desk@ours.test", "DESK@OURS.test", "team-a@ours.test", "any@other.test"])
+def test_an_address_that_a_route_matches_is_taken(address: str) -> None:
+    assert isinstance(decide(address), Recipient)
+
+
+def test_an_address_that_no_route_matches_is_unknown() -> None:
+    for address in ("nobody@ours.test", "x@bare.test", "team@ours.test"):
+        refused = decide(address)
+        assert isinstance(refused, Refused) and refused.reply.startswith("550 5.1.1")
+        assert refused.reason is Reason.UNKNOWN_RECIPIENT
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "x@elsewhere.test",
+        "x@sub.ours.test",
+        "x%elsewhere.test@ours.test",
+        "team-x%elsewhere.test@ours.test",
+        '"x@elsewhere.test"@other.test',
+        "elsewhere.test!x@other.test",
+        "@other.test:x@elsewhere.test",
+        "a:b@other.test",
+        "SRS0=abcdefgh=aa=elsewhere.test=x@other.test",
+        "srs1=abcdefgh=elsewhere.test==aa=x@other.test",
+        "",
+        "nobody",
+        "@",
+        "@ours.test",
+    ],
+)
+def test_nothing_is_relayed_in_whatever_spelling(address: str) -> None:
+    refused = decide(address)
+    assert isinstance(refused, Refused) and refused.reply.startswith("550 5.")
+
+
+def test_a_name_that_only_begins_like_a_rewritten_sender_is_a_name() -> None:
+    assert isinstance(decide("srs-team@other.test"), Recipient)
+    assert isinstance(decide("srsmith@other.test"), Recipient)
+
+
+def test_postmaster_alone_is_ours() -> None:
+    taken = decide("Postmaster")
+    assert isinstance(taken, Recipient) and taken.address == "postmaster@ours.test"
+
+
+def test_our_bounce_addresses_are_taken_without_a_route_while_they_are_valid() -> None:
+    verp = BOUNCES.verp("01a206f7-6b43-7745-9bab-87fa221dd751", "a@x.test", "bare.test")
+    rewritten = BOUNCES.srs("a@x.test", "bare.test")
+    for address in (verp, verp.upper(), rewritten):
+        assert isinstance(decide(address, mail_from=""), Recipient)
+    assert isinstance(decide(rewritten), Refused)  # reports only
+    expired = BOUNCES.srs("a@x.test", "bare.test", day=20_000 - VALID_DAYS)
+    forged = BounceAddresses(b"other").verp("01a206f7-6b43-7745-9bab-87fa221dd751", "a@x.test", "bare.test")
+    for address in (expired, forged):
+        assert isinstance(decide(address, mail_from=""), Refused)
+
+
+def test_recipients_whose_mail_may_get_different_answers_do_not_share_a_transaction() -> None:
+    def policy(address: str) -> object:
+        decision = decide(address)
+        assert isinstance(decision, Recipient)
+        return decision.policy
+
+    assert policy("desk@ours.test") == policy("team-a@ours.test") == policy("maybe@ours.test")
+    assert len({policy("desk@ours.test"), policy("any@other.test"), policy("no@ours.test")}) == 3  # type: ignore[arg-type]

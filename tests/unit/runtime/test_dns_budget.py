@@ -1,0 +1,63 @@
+"""One mail's budget of look-ups, and the lists of name servers."""
+
+import asyncio
+
+import pytest
+
+from runtime.nameservers import parse_nameservers
+from runtime.resolve_dns import DnsAnswer, DnsBudget, DnsResolver, DnsStatus
+from tests.fakes.zone import Zone
+
+
+async def test_questions_beyond_the_budget_are_not_asked() -> None:
+    zone = Zone({})
+    budget = DnsBudget(zone, max_queries=3, max_seconds=5)
+    statuses = [(await budget.query(f"h{index}.example", "A")).status for index in range(5)]
+    assert statuses == ["nxdomain"] * 3 + ["budget"] * 2
+    assert len(zone.asked) == 3
+
+
+async def test_question_asked_twice_counts_once() -> None:
+    zone = Zone({})
+    budget = DnsBudget(zone, max_queries=1, max_seconds=5)
+    for _ in range(4):
+        assert (await budget.query("a.example", "A")).status is DnsStatus.NXDOMAIN
+    assert len(zone.asked) == 1
+
+
+async def test_time_that_is_up_is_a_temporary_failure() -> None:
+    class Slow:
+        async def query(self, name: str, rtype: str) -> DnsAnswer:
+            await asyncio.sleep(30)
+            return DnsAnswer(name, rtype, DnsStatus.OK)
+
+    budget = DnsBudget(Slow(), max_queries=10, max_seconds=0.05)
+    answer = await budget.query("a.example", "A")
+    assert (answer.status, answer.failed) == (DnsStatus.TIMEOUT, True)
+    assert (await budget.query("b.example", "A")).status is DnsStatus.TIMEOUT
+
+
+async def test_budget_of_a_resolver_is_its_view() -> None:
+    assert isinstance(DnsResolver(["127.0.0.1:9"]).budget(), DnsBudget)
+
+
+@pytest.mark.parametrize(
+    ("entry", "server"),
+    [
+        ("127.0.0.1:5353", ("127.0.0.1", 5353)),
+        ("192.0.2.1", ("192.0.2.1", 53)),
+        ("[::1]:5353", ("::1", 5353)),
+        ("[::1]", ("::1", 53)),
+        ("2001:db8::1", ("2001:db8::1", 53)),
+        ("localhost:5353", ("127.0.0.1", 5353)),
+    ],
+)
+def test_name_servers_are_read(entry: str, server: tuple[str, int]) -> None:
+    found = parse_nameservers([entry])
+    assert found == [server] or (entry.startswith("localhost") and found == [("::1", 5353)])
+
+
+@pytest.mark.parametrize("entry", ["127.0.0.1:", "127.0.0.1:dns", "127.0.0.1:70000", "no host", "", "[::1]:x"])
+def test_bad_name_servers_are_named(entry: str) -> None:
+    with pytest.raises(ValueError, match="name server"):
+        parse_nameservers([entry])

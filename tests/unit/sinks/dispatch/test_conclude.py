@@ -1,0 +1,66 @@
+"""What follows an attempt: a report, and the next command in the topic of its delay."""
+
+from datetime import timedelta
+
+from contracts import clock
+from contracts.codec import decode
+from contracts.events import Action, Attempt, AttemptReport, Dispatch, Outcome, RawPointer, Summary, Target
+from contracts.statuses import Direction, Reason
+from runtime.publish import Record
+from sinks.dispatch.conclude import conclude
+
+DELAYS, NAMES = [timedelta(minutes=1), timedelta(minutes=5)], ["1m", "5m"]
+
+
+def command(attempt: int = 1, *, lives: float = 3600, targets: tuple[str, ...] = ("a@x.test",)) -> Dispatch:
+    now = clock.now()
+    return Dispatch(
+        mail_id="01a206f7-6b43-7745-9bab-87fa221dd751",
+        recipient="r@ours.test",
+        direction=Direction.INBOUND,
+        action=Action.FORWARD,
+        attempt=attempt,
+        expires_at=now + timedelta(seconds=lives),
+        raw=RawPointer(topic="mail.raw", partition=0, offset=1),
+        mail=Summary(received_at=now),
+        targets=[Target(address=address) for address in targets],
+    )
+
+
+def tried(target: str, outcome: Outcome, text: str = "said") -> Attempt:
+    return Attempt(
+        number=1, target=target, outcome=outcome, started_at=clock.now(), code=451, text=text, command="RCPT"
+    )
+
+
+def report_of(records: list[Record]) -> AttemptReport:
+    return decode(records[0].value, AttemptReport)
+
+
+def test_success_is_reported_and_nothing_more() -> None:
+    records = conclude(command(), [tried("a@x.test", Outcome.ACCEPTED)], DELAYS, NAMES)
+    assert [record.topic for record in records] == ["mail.attempts"]
+    assert report_of(records).next_attempt_at is None
+
+
+def test_each_attempt_waits_in_the_topic_of_its_delay_and_the_last_delay_repeats() -> None:
+    for attempt, topic in ((1, "1m"), (2, "5m"), (3, "5m"), (9, "5m")):
+        records = conclude(command(attempt), [tried("a@x.test", Outcome.TEMPORARY)], DELAYS, NAMES)
+        assert records[1].topic == f"mail.dispatch.retry.{topic}"
+        again = decode(records[1].value, Dispatch)
+        assert again.attempt == attempt + 1 and again.not_before == report_of(records).next_attempt_at
+
+
+def test_where_time_runs_out_the_last_answer_stands() -> None:
+    records = conclude(command(lives=30), [tried("a@x.test", Outcome.TEMPORARY, "451 busy")], DELAYS, NAMES)
+    assert len(records) == 1
+    (attempt,) = report_of(records).attempts
+    assert (attempt.outcome, attempt.reason) == (Outcome.PERMANENT, Reason.EXPIRED)
+    assert attempt.text.startswith("451 busy (not accepted within")
+
+
+def test_only_targets_that_are_left_are_tried_again() -> None:
+    both = command(targets=("a@x.test", "b@y.test"))
+    records = conclude(both, [tried("a@x.test", Outcome.ACCEPTED), tried("b@y.test", Outcome.TEMPORARY)], DELAYS, NAMES)
+    again = decode(records[1].value, Dispatch)
+    assert [target.settled is None for target in again.targets] == [False, True]
