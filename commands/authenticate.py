@@ -11,7 +11,7 @@ import msgspec
 from commands.fetch_policy import policy_fetcher
 from contracts.auth_results import AuthResults
 from contracts.setting_types import is_address
-from mail.authentication.authenticate import Mail, authenticate
+from mail.authentication.authenticate import ReceivedMail, authenticate
 from mail.authentication.check_domain import check_domain
 from mail.authentication.domain_report import DomainReport
 from runtime.resolve_dns import DnsResolver
@@ -57,7 +57,13 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
 @click.argument("file", type=click.File("rb"))
 @click.option("--peer", default="", metavar="IP", callback=_address, help="Address of the host that sent the mail.")
 @click.option("--helo", default="", metavar="NAME", help="What it said in HELO or EHLO.")
-@click.option("--mail-from", default="", metavar="ADDRESS", help="Envelope sender; empty or <> for the null sender.")
+@click.option(
+    "--envelope-from",
+    "--mail-from",
+    default="",
+    metavar="ADDRESS",
+    help="Envelope sender; empty or <> for the null sender.",
+)
 @click.option("--authserv-id", default="", metavar="NAME", help="Our own name in Authentication-Results.")
 @click.option("--now", type=Moment(), default=None, help="Judge as of this time: Unix seconds or RFC 3339.")
 @_NAMESERVER
@@ -67,7 +73,7 @@ def authenticate_command(
     file: BinaryIO,
     peer: str,
     helo: str,
-    mail_from: str,
+    envelope_from: str,
     authserv_id: str,
     now: float | None,
     nameservers: tuple[str, ...],
@@ -77,9 +83,9 @@ def authenticate_command(
     """Authenticate the message in FILE (- for standard input): SPF, DKIM, DMARC, ARC, iprev.
 
     Exits 0 whatever the result, 2 where it could not run."""
-    sender = mail_from.strip().removeprefix("<").removesuffix(">")
+    sender = envelope_from.strip().removeprefix("<").removesuffix(">")
     try:
-        mail = Mail(file.read(), peer.strip("[]"), helo, sender, authserv_id, now)
+        mail = ReceivedMail(file.read(), peer.strip("[]"), helo, sender, authserv_id, now)
     except OSError as error:
         raise click.UsageError(f"the message cannot be read: {error.strerror}") from error
     results = asyncio.run(authenticate(mail, _resolver(nameservers, dns_timeout)))

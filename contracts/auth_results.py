@@ -10,11 +10,11 @@ import msgspec
 from contracts.auth_words import (
     Alignment,
     ArcWord,
+    AuthReason,
     DkimWord,
+    DmarcPolicy,
     DmarcWord,
     IprevWord,
-    Policy,
-    Reason,
     SpfWord,
 )
 
@@ -24,17 +24,17 @@ __all__ = [
     "Alignment",
     "ArcResult",
     "ArcWord",
+    "AuthReason",
     "AuthResults",
     "DkimResult",
     "DkimWord",
     "DmarcAnswer",
+    "DmarcPolicy",
     "DmarcResult",
     "DmarcWord",
     "DnsEvidence",
     "IprevResult",
     "IprevWord",
-    "Policy",
-    "Reason",
     "SpfResult",
     "SpfWord",
     "cut",
@@ -57,7 +57,7 @@ class SpfResult(msgspec.Struct, frozen=True):
     """SPF for one connection (RFC 7208)."""
 
     result: SpfWord = SpfWord.NONE
-    reason: Reason = Reason.OK
+    reason: AuthReason = AuthReason.OK
     domain: str = ""  # the domain that was asked
     identity: str = "mailfrom"  # mailfrom, or helo when the envelope sender is empty
     sender: str = ""  # the envelope sender (or postmaster@helo)
@@ -76,7 +76,7 @@ class DkimResult(msgspec.Struct, frozen=True):
     """One DKIM signature (RFC 6376, RFC 8301, RFC 8463)."""
 
     result: DkimWord = DkimWord.NONE
-    reason: Reason = Reason.OK
+    reason: AuthReason = AuthReason.OK
     domain: str = ""  # d=
     selector: str = ""  # s=
     identity: str = ""  # i=
@@ -98,7 +98,7 @@ class DmarcAnswer(msgspec.Struct, frozen=True):
     """What RFC 7489 (public suffix list, pct) would have said, kept where it differs."""
 
     result: DmarcWord = DmarcWord.NONE
-    policy: Policy = Policy.NONE
+    policy: DmarcPolicy = DmarcPolicy.NONE
     record_domain: str = ""
     organizational_domain: str = ""
     pct: int = 100
@@ -108,12 +108,12 @@ class DmarcResult(msgspec.Struct, frozen=True):
     """DMARC for the From domain (RFC 9989)."""
 
     result: DmarcWord = DmarcWord.NONE
-    reason: Reason = Reason.OK
+    reason: AuthReason = AuthReason.OK
     domain: str = ""  # the author domain: the one in From
     organizational_domain: str = ""
     record_domain: str = ""  # where the record that applies was found
     record: str = ""
-    policy: Policy = Policy.NONE  # the policy that applies to this mail, test mode included
+    policy: DmarcPolicy = DmarcPolicy.NONE  # the policy that applies to this mail, test mode included
     published_policy: str = ""  # the tag that was used, as published: p, sp or np
     testing: bool = False  # t=y lowered the policy
     spf_alignment: Alignment = Alignment.NONE
@@ -131,7 +131,7 @@ class ArcResult(msgspec.Struct, frozen=True):
     """The ARC chain (RFC 8617): verified and logged, it never overrides DMARC by itself."""
 
     result: ArcWord = ArcWord.NONE
-    reason: Reason = Reason.OK
+    reason: AuthReason = AuthReason.OK
     instances: int = 0
     domain: str = ""  # d= of the newest seal
     selector: str = ""  # s= of the newest seal
@@ -151,7 +151,7 @@ class IprevResult(msgspec.Struct, frozen=True):
     """The peer's reverse name, confirmed forward (RFC 8601 §3)."""
 
     result: IprevWord = IprevWord.PERMERROR
-    reason: Reason = Reason.OK
+    reason: AuthReason = AuthReason.OK
     peer_ip: str = ""
     domain: str = ""  # the confirmed name, or else the first name claimed
     cause: str = ""

@@ -56,7 +56,7 @@ class IprevWord(StrEnum):
     PERMERROR = "permerror"  # the address has no name, or is no address
 
 
-class Policy(StrEnum):
+class DmarcPolicy(StrEnum):
     """What a domain asks for mail that fails DMARC (RFC 9989 §4.7)."""
 
     NONE = "none"  # nothing: deliver as usual
@@ -73,7 +73,7 @@ class Alignment(StrEnum):
     UNKNOWN = "unknown"  # not evaluated: no From domain, or DNS failed on the way
 
 
-class Reason(StrEnum):
+class AuthReason(StrEnum):
     """Why a check ended as it did: the closed list of machine-readable reasons."""
 
     OK = ""  # passed

@@ -45,7 +45,7 @@ class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     type: RawType
     direction: Direction
     received_at: datetime
-    mail_from: str  # "" is the null sender
+    envelope_from: str  # "" is the null sender
     recipients: list[str]
     size: Annotated[int, Meta(ge=0)] = 0  # octets of the message
     peer_ip: str = ""

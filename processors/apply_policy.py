@@ -3,7 +3,7 @@
 import ipaddress
 from dataclasses import dataclass
 
-from contracts.auth_results import ArcWord, AuthResults, DkimWord, DmarcWord, Policy, SpfWord
+from contracts.auth_results import ArcWord, AuthResults, DkimWord, DmarcPolicy, DmarcWord, SpfWord
 from contracts.settings import InboundDomain
 from contracts.statuses import Reason
 
@@ -32,8 +32,8 @@ def _check(word: str, auth: AuthResults) -> Refusal | None:
     dmarc = auth.dmarc
     author = dmarc.domain or auth.from_domain
     if word in ("dmarc-reject", "dmarc-quarantine") and dmarc.result is DmarcWord.FAIL:
-        strict = dmarc.policy is Policy.REJECT
-        if strict or (word == "dmarc-quarantine" and dmarc.policy is Policy.QUARANTINE):
+        strict = dmarc.policy is DmarcPolicy.REJECT
+        if strict or (word == "dmarc-quarantine" and dmarc.policy is DmarcPolicy.QUARANTINE):
             return Refusal(
                 f"550 5.7.26 DMARC check failed: mail from {author} is not authenticated and its policy is {dmarc.policy.value}",
                 Reason.DMARC_REJECT if strict else Reason.DMARC_QUARANTINE,

@@ -59,11 +59,11 @@ def _start(settings: Settings, bounces: BounceAddresses) -> Handle:
             return process_outbound(Mail(envelope, split_message(octets), None, raw), settings, bounces)
         with metrics.authentication_seconds.time():
             auth = await authentication.authenticate(
-                authentication.Mail(
+                authentication.ReceivedMail(
                     raw=octets,
                     peer_ip=envelope.peer_ip,
                     helo=envelope.helo,
-                    mail_from=envelope.mail_from,
+                    envelope_from=envelope.envelope_from,
                     authserv_id=settings.authserv_id,
                     now=envelope.received_at.timestamp(),
                 ),

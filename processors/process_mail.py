@@ -138,7 +138,7 @@ def process_outbound(mail: Mail, settings: Settings, bounces: BounceAddresses) -
     out = Outcome()
     headers = readable_headers(mail.message)
     summary = summarise(envelope, mail.message, None, "")
-    domain = split_address(envelope.mail_from)[1] or split_address(summary.from_)[1]
+    domain = split_address(envelope.envelope_from)[1] or split_address(summary.from_)[1]
     for recipient in envelope.recipients:
         out.events.append(
             MailEvent(

@@ -49,7 +49,7 @@ class Source:
 Handle = Callable[[Source], Awaitable[list[list[Record]]]]  # what to publish, group after group
 
 
-class InOrder:
+class OrderedAcks:
     """Works on many records at once and acknowledges them in the order in which they came (per process)."""
 
     def __init__(self, name: str, handle: Handle, publisher: Publisher) -> None:
@@ -166,14 +166,14 @@ def run_app(name: str, topic: str, settings: Settings, health_port: int, start: 
         reply_create_topic=False,
     )
     source = app.topic(topic, value_type=bytes, key_type=bytes)
-    state: dict[str, InOrder] = {}
+    state: dict[str, OrderedAcks] = {}
 
     @app.agent(source, name=f"{name}.work", concurrency=1, supervisor_strategy=CrashingSupervisor)  # type: ignore[untyped-decorator]
     async def work(stream: Any) -> None:
         # IN_FLIGHT bounds what is in work; `within` (seconds) is the price of a batch in latency.
         publisher = Publisher(settings.kafka_client, linger_ms=0.5)
         await publisher.warm_up(topic)
-        records = state["records"] = InOrder(name, start(publisher), publisher)
+        records = state["records"] = OrderedAcks(name, start(publisher), publisher)
         readiness.set()
         _log.info("%s reads %s", name, topic)
         async for batch in stream.noack_take(500, within=0.005):

@@ -60,7 +60,7 @@ def summarise(
     return Summary(
         from_=author.spec[:320] if author else "",
         from_name=decode_words(author.display)[:200] if author else "",
-        envelope_from=envelope.mail_from[:320],
+        envelope_from=envelope.envelope_from[:320],
         subject=first_text(message, b"subject", MAX_SUBJECT),
         message_id=ids[0].text()[:998].strip().strip("<>") if ids else "",
         reference=envelope.reference or reference,

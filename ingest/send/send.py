@@ -92,7 +92,7 @@ class Sender:
             type=RawType.SUBMITTED,
             direction=Direction.OUTBOUND,
             received_at=clock.now(),
-            mail_from=built.sender,
+            envelope_from=built.sender,
             recipients=list(built.recipients),
             size=len(octets),
             protocol="HTTP",

@@ -29,7 +29,9 @@ class Refused:
     reason: Reason
 
 
-def accept_recipient(address: str, mail_from: str, settings: Settings, bounces: BounceAddresses) -> Recipient | Refused:
+def accept_recipient(
+    address: str, envelope_from: str, settings: Settings, bounces: BounceAddresses
+) -> Recipient | Refused:
     """Whether we take mail for this address. Never relays, in whatever spelling it is asked to. `postmaster` alone is that of
     our first domain (RFC 5321 section 4.5.1)."""
     if address.lower() == "postmaster" and settings.inbound.domains:
@@ -39,7 +41,7 @@ def accept_recipient(address: str, mail_from: str, settings: Settings, bounces: 
     if ours is None:
         return Refused(RELAY, Reason.RELAY_DENIED)
     # A rewritten sender takes reports only (RFC 5321 section 4.5.5): nobody else gets mail passed on by having seen it.
-    if bounces.read_verp(address) is not None or (not mail_from and bounces.read_srs(address) is not None):
+    if bounces.read_verp(address) is not None or (not envelope_from and bounces.read_srs(address) is not None):
         return Recipient(address, ("bounce",))
     if asks_for_relay(address) or _SRS.match(local):
         return Refused(RELAY, Reason.RELAY_DENIED)

@@ -151,7 +151,7 @@ class Policy:
             type=type,
             direction=Direction.INBOUND,
             received_at=received_at,
-            mail_from=_text(_sender(envelope)),
+            envelope_from=_text(_sender(envelope)),
             recipients=[],
             peer_ip=str(session.peer[0]) if session.peer else "",
             helo=_text(session.host_name or ""),

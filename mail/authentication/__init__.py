@@ -2,6 +2,6 @@
 
 The public function is `await authenticate(mail, resolver) -> AuthResults`."""
 
-from mail.authentication.authenticate import Mail, authenticate
+from mail.authentication.authenticate import ReceivedMail, authenticate
 
-__all__ = ["Mail", "authenticate"]
+__all__ = ["ReceivedMail", "authenticate"]

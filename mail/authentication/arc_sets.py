@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from contracts.auth_results import DkimWord, Reason
+from contracts.auth_results import AuthReason, DkimWord
 from mail.authentication.gate_dkim import Refused, Signature, describe, judge, judge_times
 from mail.authentication.parse_tags import TagError, decode_base64, decode_number, parse_tags
 from mail.parse_addresses import to_ascii_domain
@@ -18,7 +18,7 @@ _INSTANCE = re.compile(rb"[ \t\r\n]*i[ \t\r\n]*=[ \t\r\n]*([0-9]{1,3})[ \t\r\n]*
 class ArcBroken(Exception):
     """The chain is broken; `word` tells a temporary failure apart."""
 
-    def __init__(self, reason: Reason, detail: str, temporary: bool = False) -> None:
+    def __init__(self, reason: AuthReason, detail: str, temporary: bool = False) -> None:
         super().__init__(detail)
         self.reason, self.detail, self.temporary = reason, detail, temporary
 
@@ -57,15 +57,15 @@ def collect_sets(message: Message) -> list[ArcSet]:
             continue
         instance = _instance(field)
         if instance is None or not 1 <= instance <= MAX_SETS:
-            raise ArcBroken(Reason.ARC_STRUCTURE, f"{field.name.decode()} without a valid i=")
+            raise ArcBroken(AuthReason.ARC_STRUCTURE, f"{field.name.decode()} without a valid i=")
         if field.name in found.setdefault(instance, {}):
-            raise ArcBroken(Reason.ARC_STRUCTURE, f"{field.name.decode()} i={instance} stands twice")
+            raise ArcBroken(AuthReason.ARC_STRUCTURE, f"{field.name.decode()} i={instance} stands twice")
         found[instance][field.name] = position
     sets = []
     for instance in range(1, len(found) + 1):
         positions = tuple(found.get(instance, {}).get(name, -1) for name in _NAMES)
         if -1 in positions:
-            raise ArcBroken(Reason.ARC_STRUCTURE, f"set i={instance} is not complete")
+            raise ArcBroken(AuthReason.ARC_STRUCTURE, f"set i={instance} is not complete")
         results, signature, seal = positions
         fields = message.fields
         sets.append(ArcSet(instance, (fields[results], fields[signature], fields[seal]), (results, signature, seal)))
@@ -77,12 +77,12 @@ def read_seal(field: Field, now: float) -> Seal:
     try:
         tags = parse_tags(field.value)
         if "h" in tags or "bh" in tags:
-            raise ArcBroken(Reason.ARC_STRUCTURE, "an ARC-Seal must not have h= or bh=")
+            raise ArcBroken(AuthReason.ARC_STRUCTURE, "an ARC-Seal must not have h= or bh=")
         judge_times({name: value for name, value in tags.items() if name == "t"}, now)
     except TagError as error:
-        raise ArcBroken(Reason.ARC_STRUCTURE, f"ARC-Seal: {error}") from error
+        raise ArcBroken(AuthReason.ARC_STRUCTURE, f"ARC-Seal: {error}") from error
     except Refused as refused:
-        raise ArcBroken(Reason.ARC_SEAL_INVALID, f"ARC-Seal: {refused.detail}") from refused
+        raise ArcBroken(AuthReason.ARC_SEAL_INVALID, f"ARC-Seal: {refused.detail}") from refused
     value = decode_base64(tags.get("b", b""))
     seal = Seal(
         cv=tags.get("cv", b"").decode("ascii", "replace").lower(),
@@ -92,11 +92,11 @@ def read_seal(field: Field, now: float) -> Seal:
         signature=value or b"",
     )
     if not seal.domain or not seal.selector or value is None:
-        raise ArcBroken(Reason.ARC_STRUCTURE, "ARC-Seal: d=, s= or b= is missing or malformed")
+        raise ArcBroken(AuthReason.ARC_STRUCTURE, "ARC-Seal: d=, s= or b= is missing or malformed")
     if seal.cv not in ("none", "pass", "fail"):
-        raise ArcBroken(Reason.ARC_STRUCTURE, "ARC-Seal: cv= is missing or unknown")
+        raise ArcBroken(AuthReason.ARC_STRUCTURE, "ARC-Seal: cv= is missing or unknown")
     if seal.algorithm not in ("rsa-sha256", "ed25519-sha256"):
-        raise ArcBroken(Reason.ARC_SEAL_INVALID, f"ARC-Seal: a={seal.algorithm[:20]} is not accepted")
+        raise ArcBroken(AuthReason.ARC_SEAL_INVALID, f"ARC-Seal: a={seal.algorithm[:20]} is not accepted")
     return seal
 
 
@@ -107,15 +107,15 @@ def read_message_signature(field: Field, now: float) -> Signature:
     try:
         tags = parse_tags(field.value)
         if "v" in tags:
-            raise ArcBroken(Reason.ARC_MESSAGE_INVALID, "an ARC-Message-Signature must not have v=")
+            raise ArcBroken(AuthReason.ARC_MESSAGE_INVALID, "an ARC-Message-Signature must not have v=")
         signature = judge(describe(tags), tags, ("a", "b", "bh", "d", "h", "s"))
         judge_times(tags, now)
     except TagError as error:
-        raise ArcBroken(Reason.ARC_MESSAGE_INVALID, str(error)) from error
+        raise ArcBroken(AuthReason.ARC_MESSAGE_INVALID, str(error)) from error
     except Refused as refused:
-        raise ArcBroken(Reason.ARC_MESSAGE_INVALID, refused.detail) from refused
+        raise ArcBroken(AuthReason.ARC_MESSAGE_INVALID, refused.detail) from refused
     if b"arc-seal" in signature.headers:
-        raise ArcBroken(Reason.ARC_MESSAGE_INVALID, "h= must not name ARC-Seal")
+        raise ArcBroken(AuthReason.ARC_MESSAGE_INVALID, "h= must not name ARC-Seal")
     return msgspec.structs.replace(signature, word=DkimWord.PASS, identity="")
 
 
@@ -126,4 +126,4 @@ def _instance(field: Field) -> int | None:
     try:
         return decode_number(parse_tags(field.value).get("i", b""))
     except TagError as error:
-        raise ArcBroken(Reason.ARC_STRUCTURE, f"{field.name.decode()}: {error}") from error
+        raise ArcBroken(AuthReason.ARC_STRUCTURE, f"{field.name.decode()}: {error}") from error

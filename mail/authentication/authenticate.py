@@ -13,15 +13,15 @@ from contracts.auth_results import (
     Alignment,
     ArcResult,
     ArcWord,
+    AuthReason,
     AuthResults,
     DkimResult,
     DkimWord,
+    DmarcPolicy,
     DmarcResult,
     DmarcWord,
     IprevResult,
     IprevWord,
-    Policy,
-    Reason,
     SpfResult,
     SpfWord,
     cut,
@@ -45,18 +45,18 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Mail(msgspec.Struct, frozen=True):
+class ReceivedMail(msgspec.Struct, frozen=True):
     """One mail as it came in: the bytes and the envelope."""
 
     raw: bytes
     peer_ip: str = ""
     helo: str = ""
-    mail_from: str = ""  # the envelope sender; empty = the null sender
+    envelope_from: str = ""  # the envelope sender; empty = the null sender
     authserv_id: str = ""  # our own name in Authentication-Results
     now: float | None = None  # seconds since 1970; None = the clock
 
 
-async def authenticate(mail: Mail, resolver: Resolver) -> AuthResults:
+async def authenticate(mail: ReceivedMail, resolver: Resolver) -> AuthResults:
     """Evaluate SPF, DKIM, DMARC, ARC and iprev. Always returns results, never raises: DNS trouble is temperror,
     and a check that fails on an input says `internal_error` while the others stand."""
     now = time.time() if mail.now is None else mail.now
@@ -66,20 +66,20 @@ async def authenticate(mail: Mail, resolver: Resolver) -> AuthResults:
     spf, dkim, arc, iprev = await _together(
         _is_warm(mail, budget),
         _guard(
-            check_spf(mail.peer_ip, mail.helo, mail.mail_from, budget, receiver=mail.authserv_id, now=now),
-            SpfResult(SpfWord.PERMERROR, Reason.INTERNAL_ERROR),
+            check_spf(mail.peer_ip, mail.helo, mail.envelope_from, budget, receiver=mail.authserv_id, now=now),
+            SpfResult(SpfWord.PERMERROR, AuthReason.INTERNAL_ERROR),
         ),
         _guard(
             check_dkim(message, budget, now),
-            [DkimResult(DkimWord.PERMERROR, Reason.INTERNAL_ERROR)],
+            [DkimResult(DkimWord.PERMERROR, AuthReason.INTERNAL_ERROR)],
         ),
-        _guard(check_arc(message, budget, now), ArcResult(ArcWord.FAIL, Reason.INTERNAL_ERROR)),
-        _guard(check_iprev(mail.peer_ip, budget), IprevResult(IprevWord.PERMERROR, Reason.INTERNAL_ERROR)),
+        _guard(check_arc(message, budget, now), ArcResult(ArcWord.FAIL, AuthReason.INTERNAL_ERROR)),
+        _guard(check_iprev(mail.peer_ip, budget), IprevResult(IprevWord.PERMERROR, AuthReason.INTERNAL_ERROR)),
     )
     author = find_author(message)
     evaluation = await _guard(
         _evaluate(author, message, spf, dkim, budget),
-        Evaluation(DmarcResult(DmarcWord.PERMERROR, Reason.INTERNAL_ERROR), Alignment.UNKNOWN, []),
+        Evaluation(DmarcResult(DmarcWord.PERMERROR, AuthReason.INTERNAL_ERROR), Alignment.UNKNOWN, []),
     )
     results = AuthResults(
         spf=msgspec.structs.replace(spf, alignment=evaluation.spf),
@@ -100,18 +100,18 @@ async def authenticate(mail: Mail, resolver: Resolver) -> AuthResults:
     return explain(results)
 
 
-def _encodable(mail: Mail) -> Mail:
+def _encodable(mail: ReceivedMail) -> ReceivedMail:
     """SMTP servers keep undecodable bytes as lone surrogates, which JSON cannot carry: write them as `?`."""
-    texts = {name: getattr(mail, name) for name in ("peer_ip", "helo", "mail_from", "authserv_id")}
+    texts = {name: getattr(mail, name) for name in ("peer_ip", "helo", "envelope_from", "authserv_id")}
     changed = {
         name: text.encode("utf-8", "replace").decode("utf-8") for name, text in texts.items() if not text.isascii()
     }
     return msgspec.structs.replace(mail, **changed) if changed else mail
 
 
-def _is_warm(mail: Mail, budget: DnsBudget) -> bool:
+def _is_warm(mail: ReceivedMail, budget: DnsBudget) -> bool:
     """True where the first answers are at hand: then tasks for each check would cost more than they save."""
-    domain = to_ascii_domain(mail.mail_from.rpartition("@")[2] or mail.helo)
+    domain = to_ascii_domain(mail.envelope_from.rpartition("@")[2] or mail.helo)
     return budget.cached(domain, "TXT") is not None
 
 
@@ -128,7 +128,7 @@ async def _guard(check: Awaitable[T], otherwise: T) -> T:
         return otherwise
 
 
-_STRICTNESS = {Policy.NONE: 0, Policy.QUARANTINE: 1, Policy.REJECT: 2}
+_STRICTNESS = {DmarcPolicy.NONE: 0, DmarcPolicy.QUARANTINE: 1, DmarcPolicy.REJECT: 2}
 
 
 async def _evaluate(
@@ -137,18 +137,18 @@ async def _evaluate(
     """DMARC for the author domain. Where From is ambiguous nothing passes: one field with several domains is
     exempt (RFC 9989 §5.3.1); several fields are evaluated one by one and the strictest policy stands."""
     if not author.domains:
-        reason = Reason.NO_FROM
+        reason = AuthReason.NO_FROM
         return Evaluation(DmarcResult(DmarcWord.NONE, reason), Alignment.UNKNOWN, [Alignment.UNKNOWN] * len(dkim))
     evaluations = [await check_dmarc(domain, spf, dkim, resolver) for domain in author.domains]
     first = evaluations[0]
     if author.several_in_one:
-        result = DmarcResult(DmarcWord.NONE, Reason.FROM_SEVERAL_DOMAINS, author.domains[0])
+        result = DmarcResult(DmarcWord.NONE, AuthReason.FROM_SEVERAL_DOMAINS, author.domains[0])
         return Evaluation(msgspec.structs.replace(result, detail=", ".join(author.domains)), first.spf, first.dkim)
     if not author.doubtful:
         return first
     worst = max(evaluations, key=lambda one: _STRICTNESS[one.result.policy])
     if worst.result.result is DmarcWord.PASS:
-        changed = msgspec.structs.replace(worst.result, result=DmarcWord.FAIL, reason=Reason.MULTIPLE_FROM)
+        changed = msgspec.structs.replace(worst.result, result=DmarcWord.FAIL, reason=AuthReason.MULTIPLE_FROM)
         return Evaluation(changed, worst.spf, worst.dkim)
     return worst
 

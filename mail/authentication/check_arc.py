@@ -8,7 +8,7 @@ import hashlib
 import dkim
 import msgspec
 
-from contracts.auth_results import ArcResult, ArcWord, Reason, cut
+from contracts.auth_results import ArcResult, ArcWord, AuthReason, cut
 from mail.authentication.arc_sets import (
     ArcBroken,
     ArcSet,
@@ -56,28 +56,28 @@ async def check_arc(message: Message, resolver: Resolver, now: float) -> ArcResu
 def _judge_statuses(seals: list[Seal]) -> None:
     """The first seal states none, every later one pass (§5.2 steps 2 and 3)."""
     if seals[-1].cv == "fail":
-        raise ArcBroken(Reason.ARC_CV_FAIL, f"seal {len(seals)} states cv=fail")
+        raise ArcBroken(AuthReason.ARC_CV_FAIL, f"seal {len(seals)} states cv=fail")
     for instance, seal in enumerate(seals, 1):
         if seal.cv != ("none" if instance == 1 else "pass"):
-            raise ArcBroken(Reason.ARC_STRUCTURE, f"seal {instance} states cv={seal.cv}")
+            raise ArcBroken(AuthReason.ARC_STRUCTURE, f"seal {instance} states cv={seal.cv}")
 
 
 async def _verify_message(
     verifier: AcceleratedDkim, one: ArcSet, resolver: Resolver, now: float, answers: list[DnsAnswer]
 ) -> None:
     signature = read_message_signature(one.fields[1], now)
-    keys = await _keys(signature, resolver, answers, Reason.ARC_MESSAGE_INVALID)
+    keys = await _keys(signature, resolver, answers, AuthReason.ARC_MESSAGE_INVALID)
     if len(verifier.message.body) > LARGE_BODY:
         await asyncio.to_thread(verifier.body_hash, signature)
     if signature.length is not None and signature.length != verifier.body_hash(signature)[1]:
-        raise ArcBroken(Reason.ARC_MESSAGE_INVALID, "l= does not cover the whole body")
+        raise ArcBroken(AuthReason.ARC_MESSAGE_INVALID, "l= does not cover the whole body")
     for key in keys:
         try:
             if verifier.with_key(key.key).verify_sig_process(signature, signature.headers, one.positions[1]):
                 return
         except dkim.ValidationError as error:
-            raise ArcBroken(Reason.ARC_MESSAGE_INVALID, f"message signature {one.instance}: {error}") from error
-    raise ArcBroken(Reason.ARC_MESSAGE_INVALID, f"message signature {one.instance} does not match")
+            raise ArcBroken(AuthReason.ARC_MESSAGE_INVALID, f"message signature {one.instance}: {error}") from error
+    raise ArcBroken(AuthReason.ARC_MESSAGE_INVALID, f"message signature {one.instance} does not match")
 
 
 async def _verify_seals(
@@ -91,9 +91,9 @@ async def _verify_seals(
         hashed.update(relaxed_field(results) + b"\r\n" + relaxed_field(signature) + b"\r\n")
         mine = hashed.copy()
         mine.update(relaxed_field(without_signature(own)))
-        keys = await _keys(seal, resolver, answers, Reason.ARC_SEAL_INVALID)
+        keys = await _keys(seal, resolver, answers, AuthReason.ARC_SEAL_INVALID)
         if not any(verify_digest(key.key, seal.signature, mine.digest()) for key in keys):
-            raise ArcBroken(Reason.ARC_SEAL_INVALID, f"seal {one.instance} does not match")
+            raise ArcBroken(AuthReason.ARC_SEAL_INVALID, f"seal {one.instance} does not match")
         hashed.update(relaxed_field(own) + b"\r\n")
         newest = (keys[0].bits, to_text(answers[-1].texts()[0]))
     return newest
@@ -112,12 +112,12 @@ async def _oldest_pass(
 
 
 async def _keys(
-    signed: Signature | Seal, resolver: Resolver, answers: list[DnsAnswer], invalid: Reason
+    signed: Signature | Seal, resolver: Resolver, answers: list[DnsAnswer], invalid: AuthReason
 ) -> list[KeyRecord]:
     answer = await resolver.query(signed.key_name, "TXT")
     answers.append(answer)
     if answer.failed:
-        raise ArcBroken(Reason.DNS_TEMPERROR, f"{answer.status.value} for {signed.key_name}", temporary=True)
+        raise ArcBroken(AuthReason.DNS_TEMPERROR, f"{answer.status.value} for {signed.key_name}", temporary=True)
     keys = [parse_key(record) for record in answer.texts()[:4]]
     usable = [key for key in keys if key.key is not None and key.kind == signed.kind and _allows(key)]
     if not usable:

@@ -8,7 +8,7 @@ import asyncio
 import dkim
 import msgspec
 
-from contracts.auth_results import DkimResult, DkimWord, Reason, cut
+from contracts.auth_results import AuthReason, DkimResult, DkimWord, cut
 from mail.authentication.evidence import to_evidence, to_text
 from mail.authentication.gate_dkim import Signature, read_signature
 from mail.authentication.parse_key import KeyRecord, parse_key
@@ -20,8 +20,8 @@ MAX_SIGNATURES = 10
 MAX_KEYS = 4  # records at one selector that are tried (RFC 6376 §6.1.2 step 4)
 
 _KEY_WORDS = {
-    Reason.KEY_TOO_SHORT: DkimWord.POLICY,
-    Reason.KEY_TOO_LONG: DkimWord.POLICY,
+    AuthReason.KEY_TOO_SHORT: DkimWord.POLICY,
+    AuthReason.KEY_TOO_LONG: DkimWord.POLICY,
 }
 
 
@@ -38,7 +38,7 @@ async def check_dkim(message: Message, resolver: Resolver, now: float) -> list[D
 async def _check_one(verifier: AcceleratedDkim, position: int, resolver: Resolver, now: float) -> DkimResult:
     signature = read_signature(verifier.message.fields[position], now)
     result = _describe(signature)
-    if signature.reason is not Reason.OK:
+    if signature.reason is not AuthReason.OK:
         return result
     answer = await resolver.query(signature.key_name, "TXT")
     result = msgspec.structs.replace(result, dns=to_evidence([answer]))
@@ -50,12 +50,12 @@ async def _check_one(verifier: AcceleratedDkim, position: int, resolver: Resolve
     return _try_keys(verifier, position, signature, answer, result)
 
 
-def _judge_answer(answer: DnsAnswer) -> tuple[DkimWord, Reason, str] | None:
+def _judge_answer(answer: DnsAnswer) -> tuple[DkimWord, AuthReason, str] | None:
     if answer.failed:
-        reason = Reason.DNS_BUDGET if answer.status is DnsStatus.BUDGET else Reason.DNS_TEMPERROR
+        reason = AuthReason.DNS_BUDGET if answer.status is DnsStatus.BUDGET else AuthReason.DNS_TEMPERROR
         return DkimWord.TEMPERROR, reason, answer.status.value
     if not answer.texts():
-        return DkimWord.PERMERROR, Reason.KEY_NOT_FOUND, answer.status.value
+        return DkimWord.PERMERROR, AuthReason.KEY_NOT_FOUND, answer.status.value
     return None
 
 
@@ -75,7 +75,7 @@ def _try_key(
 ) -> DkimResult:
     key = parse_key(record)
     result = msgspec.structs.replace(result, record=cut(to_text(record)), key_bits=key.bits, testing=key.testing)
-    if key.reason is not Reason.OK:
+    if key.reason is not AuthReason.OK:
         return _refuse(result, _KEY_WORDS.get(key.reason, DkimWord.PERMERROR), key.reason, key.detail)
     mismatch = _judge_key(signature, key)
     if mismatch:
@@ -86,37 +86,37 @@ def _try_key(
     return msgspec.structs.replace(result, result=word, reason=reason, detail=detail)
 
 
-def _judge_key(signature: Signature, key: KeyRecord) -> tuple[Reason, str] | None:
+def _judge_key(signature: Signature, key: KeyRecord) -> tuple[AuthReason, str] | None:
     """Does the key record allow this signature (RFC 6376 §3.6.1, §6.1.2)?"""
     if key.kind != signature.kind:
-        return Reason.KEY_MISMATCH, f"a={signature.algorithm} with a key of type {key.kind[:20]}"
+        return AuthReason.KEY_MISMATCH, f"a={signature.algorithm} with a key of type {key.kind[:20]}"
     if key.hashes and "sha256" not in key.hashes:
-        return Reason.KEY_MISMATCH, "the key's h= does not allow sha256"
+        return AuthReason.KEY_MISMATCH, "the key's h= does not allow sha256"
     if key.services and not {"*", "email"} & set(key.services):
-        return Reason.KEY_MISMATCH, "the key's s= does not allow mail"
+        return AuthReason.KEY_MISMATCH, "the key's s= does not allow mail"
     if key.strict and "@" in signature.identity:
         domain = signature.identity.rpartition("@")[2].lower().rstrip(".")
         if domain != signature.domain:
-            return Reason.IDENTITY_MISMATCH, "the key's t=s demands that i= names d= itself"
+            return AuthReason.IDENTITY_MISMATCH, "the key's t=s demands that i= names d= itself"
     return None
 
 
 def _verify(
     verifier: AcceleratedDkim, position: int, signature: Signature, key: KeyRecord
-) -> tuple[DkimWord, Reason, str]:
+) -> tuple[DkimWord, AuthReason, str]:
     try:
         total = verifier.body_hash(signature)[1]
         if signature.length is not None and signature.length > total:
             detail = f"l={signature.length}, the body has {total} bytes"
-            return DkimWord.PERMERROR, Reason.BODY_LENGTH_TOO_LONG, detail
+            return DkimWord.PERMERROR, AuthReason.BODY_LENGTH_TOO_LONG, detail
         valid = verifier.with_key(key.key).verify_sig_process(signature, signature.headers, position)
     except dkim.ValidationError:
-        return DkimWord.FAIL, Reason.BODY_CHANGED, "the body hash does not match"
+        return DkimWord.FAIL, AuthReason.BODY_CHANGED, "the body hash does not match"
     if not valid:
-        return DkimWord.FAIL, Reason.SIGNATURE_INVALID, "the signature does not match the signed header fields"
+        return DkimWord.FAIL, AuthReason.SIGNATURE_INVALID, "the signature does not match the signed header fields"
     if signature.length is not None and signature.length < total:
-        return DkimWord.POLICY, Reason.BODY_LENGTH_PARTIAL, f"{total - signature.length} bytes are not signed"
-    return DkimWord.PASS, Reason.OK, ""
+        return DkimWord.POLICY, AuthReason.BODY_LENGTH_PARTIAL, f"{total - signature.length} bytes are not signed"
+    return DkimWord.PASS, AuthReason.OK, ""
 
 
 def _describe(signature: Signature) -> DkimResult:
@@ -134,5 +134,5 @@ def _describe(signature: Signature) -> DkimResult:
     )
 
 
-def _refuse(result: DkimResult, word: DkimWord, reason: Reason, detail: str) -> DkimResult:
+def _refuse(result: DkimResult, word: DkimWord, reason: AuthReason, detail: str) -> DkimResult:
     return msgspec.structs.replace(result, result=word, reason=reason, detail=cut(detail, 256))

@@ -6,12 +6,12 @@ import msgspec
 
 from contracts.auth_results import (
     Alignment,
+    AuthReason,
     DkimResult,
     DkimWord,
+    DmarcPolicy,
     DmarcResult,
     DmarcWord,
-    Policy,
-    Reason,
     SpfResult,
     SpfWord,
     cut,
@@ -87,7 +87,7 @@ async def _conclude(
     walk: TreeWalk,
 ) -> DmarcResult:
     if found is None:
-        reason = Reason.DMARC_MULTIPLE_RECORDS if walk.multiple else Reason.DMARC_NO_RECORD
+        reason = AuthReason.DMARC_MULTIPLE_RECORDS if walk.multiple else AuthReason.DMARC_NO_RECORD
         detail = ", ".join(f"_dmarc.{name}" for name in walk.multiple)
         result = DmarcResult(DmarcWord.NONE, reason, author, detail=cut(detail, 256))
         return await _beside(result, author, spf, dkim, walk)
@@ -101,7 +101,7 @@ async def _conclude(
         strict_dkim=record.strict_dkim,
     )
     if not record.usable:
-        result = msgspec.structs.replace(base, result=DmarcWord.NONE, reason=Reason.DMARC_NO_POLICY)
+        result = msgspec.structs.replace(base, result=DmarcWord.NONE, reason=AuthReason.DMARC_NO_POLICY)
         return await _beside(result, author, spf, dkim, walk)
     policy, tag = await _select_policy(author, record_domain, record, walk)
     spf_best = alignments[0] if spf.result is SpfWord.PASS else Alignment.NONE
@@ -123,21 +123,21 @@ async def _conclude(
 
 def _judge(
     record: DmarcRecord, alignments: list[Alignment], spf: SpfResult, dkim: list[DkimResult]
-) -> tuple[DmarcWord, Reason]:
+) -> tuple[DmarcWord, AuthReason]:
     """`pass` needs one aligned pass. A temporary error of what could have passed forbids `fail` (§5.3.2)."""
     outcomes = [(spf.result.value, alignments[0], record.strict_spf)]
     outcomes += [
         (one.result.value, alignment, record.strict_dkim) for one, alignment in zip(dkim, alignments[1:], strict=True)
     ]
     if any(word == "pass" and _aligned(alignment, strict) for word, alignment, strict in outcomes):
-        return DmarcWord.PASS, Reason.OK
+        return DmarcWord.PASS, AuthReason.OK
     for word, alignment, strict in outcomes:
         unknown = alignment is Alignment.UNKNOWN and not strict
         if (word == "temperror" and (unknown or _aligned(alignment, strict))) or (word == "pass" and unknown):
-            return DmarcWord.TEMPERROR, Reason.DNS_TEMPERROR
+            return DmarcWord.TEMPERROR, AuthReason.DNS_TEMPERROR
     if any(word == "pass" for word, _, _ in outcomes):
-        return DmarcWord.FAIL, Reason.NOT_ALIGNED
-    return DmarcWord.FAIL, Reason.NOT_AUTHENTICATED
+        return DmarcWord.FAIL, AuthReason.NOT_ALIGNED
+    return DmarcWord.FAIL, AuthReason.NOT_AUTHENTICATED
 
 
 def _aligned(alignment: Alignment, strict: bool) -> bool:
@@ -151,7 +151,9 @@ def _best(alignments: list[Alignment]) -> Alignment:
     return Alignment.NONE
 
 
-async def _select_policy(author: str, record_domain: str, record: DmarcRecord, walk: TreeWalk) -> tuple[Policy, str]:
+async def _select_policy(
+    author: str, record_domain: str, record: DmarcRecord, walk: TreeWalk
+) -> tuple[DmarcPolicy, str]:
     """p for the record's own domain; else np for a name that does not exist, sp for one that does (§4.10.1)."""
     if author == record_domain:
         return record.p, "p"

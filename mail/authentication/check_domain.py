@@ -4,7 +4,7 @@ Always returns a report; DNS trouble is a finding."""
 
 import ipaddress
 
-from contracts.auth_results import Policy, Reason, SpfWord, cut
+from contracts.auth_results import AuthReason, DmarcPolicy, SpfWord, cut
 from mail.authentication.check_mta_sts import Fetch, check_mta_sts
 from mail.authentication.check_spf import evaluate_spf
 from mail.authentication.domain_report import DomainReport, Finding, Level
@@ -72,7 +72,7 @@ async def _check_spf(domain: str, resolver: Resolver) -> list[Finding]:
     known: dict[tuple[str, str], DnsAnswer] = {}
     outcome = await evaluate_spf(NOBODY, f"postmaster@{domain}", domain, resolver, "", 0.0, known)
     record = outcome.record
-    if outcome.reason is Reason.SPF_NO_RECORD:
+    if outcome.reason is AuthReason.SPF_NO_RECORD:
         cure = f"Publish `v=spf1 … -all` at {domain}; `v=spf1 -all` if it sends no mail."
         return [Finding("spf", Level.ERROR, f"{domain} publishes no SPF record.", cure)]
     if outcome.word is SpfWord.TEMPERROR:
@@ -115,7 +115,7 @@ async def _check_dkim(domain: str, resolver: Resolver, selectors: tuple[str, ...
 def _judge_key(name: str, published: bytes) -> Finding:
     key = parse_key(published)
     record = cut(published.decode("ascii", "replace"), 256)
-    if key.reason is not Reason.OK:
+    if key.reason is not AuthReason.OK:
         return Finding(
             "dkim", Level.ERROR, f"The key at {name} is unusable: {key.detail}.", "Publish it again.", record
         )
@@ -148,7 +148,7 @@ async def _check_dmarc(domain: str, resolver: Resolver) -> list[Finding]:
         return [Finding("dmarc", Level.ERROR, "The record has no valid p=.", "Add p=none|quarantine|reject.", text)]
     policy = record.p if place == domain or record.sp is None else record.sp
     findings = [Finding("dmarc", Level.OK, f"Policy {policy} from _dmarc.{place}.", record=text)]
-    if policy is Policy.NONE:
+    if policy is DmarcPolicy.NONE:
         cure = "Raise it to quarantine or reject once the reports are clean."
         findings.append(Finding("dmarc", Level.WARNING, "p=none: forged mail is delivered.", cure))
     if record.testing:

@@ -7,9 +7,9 @@ run is a query object of its own, so that any number of mails may be evaluated a
 
 import ipaddress
 
-from contracts.auth_results import Reason, SpfResult, SpfWord, cut
+from contracts.auth_results import AuthReason, SpfResult, SpfWord, cut
 from mail.authentication.evidence import to_evidence
-from mail.authentication.run_spf import NeedsLookup, Outcome, run_spf
+from mail.authentication.run_spf import NeedsLookup, SpfEvaluation, run_spf
 from mail.parse_addresses import to_ascii_domain
 from runtime.resolve_dns import DnsAnswer, Recall, Resolver
 
@@ -17,21 +17,21 @@ MAX_RUNS = 130  # ten terms with at most eleven look-ups each, one new answer a 
 
 
 async def check_spf(
-    peer_ip: str, helo: str, mail_from: str, resolver: Resolver, *, receiver: str = "", now: float = 0.0
+    peer_ip: str, helo: str, envelope_from: str, resolver: Resolver, *, receiver: str = "", now: float = 0.0
 ) -> SpfResult:
-    """`mail_from` is the envelope sender, empty for the null sender: then HELO is asked (RFC 7208 §2.4)."""
-    mail_from = "" if mail_from == "<>" else mail_from
-    local, _, domain = mail_from.rpartition("@")
-    identity = "mailfrom" if mail_from else "helo"
-    asked = to_ascii_domain(domain if mail_from else helo)
+    """`envelope_from` is the envelope sender, empty for the null sender: then HELO is asked (RFC 7208 §2.4)."""
+    envelope_from = "" if envelope_from == "<>" else envelope_from
+    local, _, domain = envelope_from.rpartition("@")
+    identity = "mailfrom" if envelope_from else "helo"
+    asked = to_ascii_domain(domain if envelope_from else helo)
     sender = f"{local or 'postmaster'}@{asked}"
     base = SpfResult(domain=asked, identity=identity, sender=cut(sender, 320), peer_ip=cut(peer_ip, 64))
     try:
         ipaddress.ip_address(peer_ip)
     except ValueError:
-        return _with(base, Outcome(SpfWord.NONE, Reason.NO_PEER), {})
+        return _with(base, SpfEvaluation(SpfWord.NONE, AuthReason.NO_PEER), {})
     if "." not in asked:
-        return _with(base, Outcome(SpfWord.NONE, Reason.NO_DOMAIN), {})  # RFC 7208 §4.3
+        return _with(base, SpfEvaluation(SpfWord.NONE, AuthReason.NO_DOMAIN), {})  # RFC 7208 §4.3
     known: dict[tuple[str, str], DnsAnswer] = {}
     outcome = await evaluate_spf(peer_ip, sender, to_ascii_domain(helo) or helo, resolver, receiver, now, known)
     return _with(base, outcome, known)
@@ -45,7 +45,7 @@ async def evaluate_spf(
     receiver: str,
     now: float,
     known: dict[tuple[str, str], DnsAnswer],
-) -> Outcome:
+) -> SpfEvaluation:
     """Run, fetch what was missing into `known`, run again. Answers that are at hand interrupt no run."""
     at_hand: Recall | None = getattr(resolver, "cached", None)
     for _ in range(MAX_RUNS):
@@ -54,10 +54,10 @@ async def evaluate_spf(
         except NeedsLookup as needs:
             for name, rtype in needs.questions:
                 known[name, rtype] = await resolver.query(name, rtype)
-    return Outcome(SpfWord.TEMPERROR, Reason.DNS_BUDGET)
+    return SpfEvaluation(SpfWord.TEMPERROR, AuthReason.DNS_BUDGET)
 
 
-def _with(base: SpfResult, outcome: Outcome, known: dict[tuple[str, str], DnsAnswer]) -> SpfResult:
+def _with(base: SpfResult, outcome: SpfEvaluation, known: dict[tuple[str, str], DnsAnswer]) -> SpfResult:
     return SpfResult(
         result=outcome.word,
         reason=outcome.reason,

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import msgspec
 
-from contracts.auth_results import Policy
+from contracts.auth_results import DmarcPolicy
 
 _TAG_NAME = re.compile(r"[A-Za-z]+")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s!,;]+(?:![0-9]+[kmgtKMGT]?)?")
@@ -15,9 +15,9 @@ class DmarcRecord(msgspec.Struct, frozen=True):
     """Tags of one record, defaults filled in. `usable` is False where no DMARC processing may follow."""
 
     text: str
-    p: Policy = Policy.NONE
-    sp: Policy | None = None
-    np: Policy | None = None
+    p: DmarcPolicy = DmarcPolicy.NONE
+    sp: DmarcPolicy | None = None
+    np: DmarcPolicy | None = None
     psd: str = "u"
     testing: bool = False
     strict_dkim: bool = False
@@ -49,7 +49,7 @@ def parse_dmarc(text: str) -> DmarcRecord | None:
     psd = tags.get("psd", "u").lower()
     return DmarcRecord(
         text=text,
-        p=(policies.get("p") if valid else None) or Policy.NONE,
+        p=(policies.get("p") if valid else None) or DmarcPolicy.NONE,
         sp=policies.get("sp") if valid else None,
         np=policies.get("np") if valid else None,
         psd=psd if psd in ("y", "n") else "u",
@@ -62,14 +62,14 @@ def parse_dmarc(text: str) -> DmarcRecord | None:
     )
 
 
-def lower(policy: Policy) -> Policy:
+def lower(policy: DmarcPolicy) -> DmarcPolicy:
     """One step down, what t=y asks for (§4.7 t)."""
-    return Policy.QUARANTINE if policy is Policy.REJECT else Policy.NONE
+    return DmarcPolicy.QUARANTINE if policy is DmarcPolicy.REJECT else DmarcPolicy.NONE
 
 
-def _policy(value: str) -> Policy | None:
+def _policy(value: str) -> DmarcPolicy | None:
     try:
-        return Policy(value.lower())
+        return DmarcPolicy(value.lower())
     except ValueError:
         return None
 

@@ -9,6 +9,7 @@ import msgspec
 from contracts.auth_results import (
     ArcResult,
     ArcWord,
+    AuthReason,
     AuthResults,
     DkimResult,
     DkimWord,
@@ -16,7 +17,6 @@ from contracts.auth_results import (
     DmarcWord,
     IprevResult,
     IprevWord,
-    Reason,
     SpfResult,
     SpfWord,
     cut,
@@ -48,48 +48,48 @@ def explain_spf(spf: SpfResult) -> tuple[str, str]:
     record = f"`{cut(spf.record, _RECORD_SHOWN)}`" if spf.record else "its SPF record"
     allow = f"Add {peer} to the SPF record of {domain} if it may send for it, or send through an allowed host."
     match spf.reason:
-        case Reason.SPF_NOT_AUTHORIZED:
+        case AuthReason.SPF_NOT_AUTHORIZED:
             return f"{peer} is not in {domain}'s SPF record {record}.", allow
-        case Reason.SPF_SOFT_NOT_AUTHORIZED:
+        case AuthReason.SPF_SOFT_NOT_AUTHORIZED:
             return f"{peer} is not in {domain}'s SPF record {record}, which ends in ~all.", allow
-        case Reason.SPF_NEUTRAL:
+        case AuthReason.SPF_NEUTRAL:
             return (
                 f"{domain}'s SPF record {record} says nothing about {peer}.",
                 f"Name every host that sends for {domain} in the record and end it with ~all or -all.",
             )
-        case Reason.SPF_NO_RECORD:
+        case AuthReason.SPF_NO_RECORD:
             return (
                 f"{domain} publishes no SPF record.",
                 f"Publish a TXT record at {domain} that starts with v=spf1 and names the hosts that send for it.",
             )
-        case Reason.SPF_SYNTAX:
+        case AuthReason.SPF_SYNTAX:
             return (
                 f"The SPF record of {domain} cannot be interpreted: {_tidy(spf.detail)}.",
                 f"Correct the record at {domain}; until then every receiver treats it as broken.",
             )
-        case Reason.SPF_MULTIPLE_RECORDS:
+        case AuthReason.SPF_MULTIPLE_RECORDS:
             return f"{domain}, or a domain that it includes, has more than one SPF record.", "Merge them into one."
-        case Reason.SPF_TOO_MANY_LOOKUPS:
+        case AuthReason.SPF_TOO_MANY_LOOKUPS:
             return (
                 f"The SPF record of {domain} needs more than ten DNS look-ups ({_tidy(spf.detail)}).",
                 "Remove includes that are no longer used, or replace a, mx and include by ip4 and ip6.",
             )
-        case Reason.SPF_TOO_MANY_VOID:
+        case AuthReason.SPF_TOO_MANY_VOID:
             return (
                 f"The SPF record of {domain} names more than two hosts that do not exist.",
                 "Remove the terms whose names have no records.",
             )
-        case Reason.SPF_INCLUDE_MISSING:
+        case AuthReason.SPF_INCLUDE_MISSING:
             return (
                 f"The SPF record of {domain} points to a domain without an SPF record ({_tidy(spf.detail)}).",
                 "Remove that include or redirect, or ask its owner to publish a record.",
             )
-        case Reason.NO_DOMAIN:
+        case AuthReason.NO_DOMAIN:
             return (
                 "Neither the envelope sender nor HELO holds a domain that could be asked.",
                 "Let the sending server introduce itself with its full host name.",
             )
-        case Reason.NO_PEER:
+        case AuthReason.NO_PEER:
             return "The address of the sending host is not known.", ""
         case _:
             return _common(spf.reason, domain)
@@ -100,36 +100,36 @@ def explain_dmarc(results: AuthResults) -> tuple[str, str]:
     dmarc = results.dmarc
     domain = dmarc.domain
     match dmarc.reason:
-        case Reason.DMARC_NO_RECORD:
+        case AuthReason.DMARC_NO_RECORD:
             return (
                 f"{domain} publishes no DMARC record.",
                 f"Publish a TXT record at _dmarc.{domain}, to begin with `v=DMARC1; p=none; rua=mailto:…`.",
             )
-        case Reason.DMARC_MULTIPLE_RECORDS:
+        case AuthReason.DMARC_MULTIPLE_RECORDS:
             return (
                 f"More than one DMARC record at {dmarc.detail}: receivers ignore all of them.",
                 "Keep exactly one record there.",
             )
-        case Reason.DMARC_NO_POLICY:
+        case AuthReason.DMARC_NO_POLICY:
             return (
                 f"The DMARC record `{cut(dmarc.record, _RECORD_SHOWN)}` has no valid p= and no rua=.",
                 f"Give the record at _dmarc.{dmarc.record_domain} a p= of none, quarantine or reject.",
             )
-        case Reason.NOT_ALIGNED:
+        case AuthReason.NOT_ALIGNED:
             return _not_aligned(results)
-        case Reason.NOT_AUTHENTICATED:
+        case AuthReason.NOT_AUTHENTICATED:
             return (
                 f"Neither SPF ({results.spf_word}) nor DKIM ({results.dkim_word}) passed for {domain}.",
                 f"Sign the mail with d={domain}, or send it from a host in the SPF record of {domain}.",
             )
-        case Reason.NO_FROM:
+        case AuthReason.NO_FROM:
             return "The message has no From field with a domain.", "Write exactly one From field with an address."
-        case Reason.MULTIPLE_FROM:
+        case AuthReason.MULTIPLE_FROM:
             return (
                 f"From is ambiguous ({', '.join(results.flags)}): programs may show different authors.",
                 "Write exactly one well-formed From field; this is how forged mail looks.",
             )
-        case Reason.FROM_SEVERAL_DOMAINS:
+        case AuthReason.FROM_SEVERAL_DOMAINS:
             return (
                 f"From names addresses of several domains ({cut(dmarc.detail, 200)}), which DMARC cannot judge.",
                 "Put one author into From, and the others into Cc or Reply-To.",
@@ -157,16 +157,16 @@ def _not_aligned(results: AuthResults) -> tuple[str, str]:
 def explain_arc(arc: ArcResult) -> tuple[str, str]:
     """Cause and cure of a broken chain (RFC 8617)."""
     match arc.reason:
-        case Reason.OK:
+        case AuthReason.OK:
             return "", ""
-        case Reason.ARC_CV_FAIL:
+        case AuthReason.ARC_CV_FAIL:
             return f"{arc.domain} found the ARC chain broken when it forwarded the mail.", "Look at the hop before it."
-        case Reason.ARC_MESSAGE_INVALID:
+        case AuthReason.ARC_MESSAGE_INVALID:
             return (
                 f"The newest ARC-Message-Signature does not verify: {_tidy(arc.detail)}.",
                 f"A host behind {arc.domain or 'the last forwarder'} changed the mail; let it seal after its changes.",
             )
-        case Reason.ARC_SEAL_INVALID | Reason.ARC_STRUCTURE:
+        case AuthReason.ARC_SEAL_INVALID | AuthReason.ARC_STRUCTURE:
             return f"The ARC chain is broken: {_tidy(arc.detail)}.", "Forwarders must not change or drop ARC fields."
         case _:
             return _common(arc.reason, arc.domain)
@@ -176,26 +176,26 @@ def explain_iprev(iprev: IprevResult) -> tuple[str, str]:
     """Cause and cure of a reverse name that does not hold (RFC 8601 §3)."""
     peer = iprev.peer_ip
     match iprev.reason:
-        case Reason.IPREV_NO_NAME:
+        case AuthReason.IPREV_NO_NAME:
             return f"{peer} has no reverse name.", f"Have the network's operator publish a PTR record for {peer}."
-        case Reason.IPREV_NO_MATCH:
+        case AuthReason.IPREV_NO_MATCH:
             return (
                 f"{peer} is called {iprev.domain}, but {iprev.domain} does not lead back to {peer}.",
                 f"Publish an address record for {iprev.domain} with {peer}, or correct the PTR record.",
             )
-        case Reason.NO_PEER:
+        case AuthReason.NO_PEER:
             return "The address of the sending host is not known.", ""
         case _:
             return _common(iprev.reason, peer)
 
 
-def _common(reason: Reason, domain: str) -> tuple[str, str]:
+def _common(reason: AuthReason, domain: str) -> tuple[str, str]:
     match reason:
-        case Reason.DNS_TEMPERROR:
+        case AuthReason.DNS_TEMPERROR:
             return f"DNS did not answer about {domain or 'the sender'}.", _TEMPORARY
-        case Reason.DNS_BUDGET:
+        case AuthReason.DNS_BUDGET:
             return f"The records of {domain or 'the sender'} need too many DNS look-ups.", _BUDGET
-        case Reason.INTERNAL_ERROR:
+        case AuthReason.INTERNAL_ERROR:
             return "The check failed on this message.", "Report the message: the log holds the error."
         case _:
             return "", ""

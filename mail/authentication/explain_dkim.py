@@ -1,6 +1,6 @@
 """Cause and cure of a DKIM signature that did not pass (RFC 6376, RFC 8301)."""
 
-from contracts.auth_results import DkimResult, Reason
+from contracts.auth_results import AuthReason, DkimResult
 
 
 def explain_dkim(one: DkimResult) -> tuple[str, str]:
@@ -10,57 +10,57 @@ def explain_dkim(one: DkimResult) -> tuple[str, str]:
     detail = one.detail.rstrip(".")
     correct = f"Let {domain} correct its signing software."
     match one.reason:
-        case Reason.BODY_CHANGED:
+        case AuthReason.BODY_CHANGED:
             return (
                 f"The body was changed after {domain} signed it.",
                 "Look for a mailing list, a virus scanner or a forwarder that adds text; sign after it.",
             )
-        case Reason.SIGNATURE_INVALID:
+        case AuthReason.SIGNATURE_INVALID:
             return (
                 f"The signature of {domain} does not match: a signed header field was changed, or another key signed.",
                 f"Compare the key at {key} with the one that signs, and look for hosts that rewrite header fields.",
             )
-        case Reason.KEY_NOT_FOUND:
+        case AuthReason.KEY_NOT_FOUND:
             return f"There is no DKIM key at {key}.", f"Publish the public key as a TXT record at {key}."
-        case Reason.KEY_REVOKED:
+        case AuthReason.KEY_REVOKED:
             return f"The key at {key} is revoked (p= is empty).", "Sign with a selector whose key is published."
-        case Reason.KEY_SYNTAX:
+        case AuthReason.KEY_SYNTAX:
             return f"The key record at {key} cannot be read: {detail}.", "Publish it again, in one piece and unchanged."
-        case Reason.KEY_MISMATCH:
+        case AuthReason.KEY_MISMATCH:
             return (
                 f"The key at {key} does not allow this signature: {detail}.",
                 "Publish a key of the type that signs, without an h= or s= that excludes it.",
             )
-        case Reason.KEY_TOO_SHORT:
+        case AuthReason.KEY_TOO_SHORT:
             return f"The RSA key at {key} is too short ({detail}).", "Make a key of 2048 bits and a new selector."
-        case Reason.KEY_TOO_LONG:
+        case AuthReason.KEY_TOO_LONG:
             return f"The key at {key} is larger than any receiver computes with ({detail}).", "Use 2048 bits."
-        case Reason.WEAK_ALGORITHM:
+        case AuthReason.WEAK_ALGORITHM:
             return f"{domain} signs with rsa-sha1, which is broken.", "Sign with rsa-sha256."
-        case Reason.UNSUPPORTED_ALGORITHM:
+        case AuthReason.UNSUPPORTED_ALGORITHM:
             return f"The signature of {domain} cannot be processed: {detail}.", "Sign with rsa-sha256, relaxed/relaxed."
-        case Reason.FROM_NOT_SIGNED:
+        case AuthReason.FROM_NOT_SIGNED:
             return f"The signature of {domain} does not cover From, so anyone could have written it.", correct
-        case Reason.IDENTITY_MISMATCH:
+        case AuthReason.IDENTITY_MISMATCH:
             return f"The signature of {domain} contradicts itself: {detail}.", correct
-        case Reason.SIGNATURE_SYNTAX | Reason.SIGNATURE_VERSION:
+        case AuthReason.SIGNATURE_SYNTAX | AuthReason.SIGNATURE_VERSION:
             return f"The DKIM-Signature of {domain} is malformed: {detail}.", correct
-        case Reason.SIGNATURE_EXPIRED:
+        case AuthReason.SIGNATURE_EXPIRED:
             return f"The signature of {domain} has expired ({detail}).", "Deliver sooner, or sign with a later x=."
-        case Reason.SIGNATURE_FUTURE:
+        case AuthReason.SIGNATURE_FUTURE:
             return f"The signature of {domain} is dated in the future ({detail}).", "Set the signing host's clock."
-        case Reason.BODY_LENGTH_PARTIAL:
+        case AuthReason.BODY_LENGTH_PARTIAL:
             return f"{detail[:1].upper()}{detail[1:]}: l= lets anyone append text.", f"Let {domain} sign without l=."
-        case Reason.BODY_LENGTH_TOO_LONG:
+        case AuthReason.BODY_LENGTH_TOO_LONG:
             return f"The body was cut after {domain} signed it ({detail}).", f"Let {domain} sign without l=."
-        case Reason.DNS_TEMPERROR:
+        case AuthReason.DNS_TEMPERROR:
             return (
                 f"DNS did not answer for the key at {key}.",
                 f"If it happens again, check the name servers of {domain}.",
             )
-        case Reason.DNS_BUDGET:
+        case AuthReason.DNS_BUDGET:
             return "The message caused too many DNS look-ups to fetch this key.", "Send fewer signatures."
-        case Reason.INTERNAL_ERROR:
+        case AuthReason.INTERNAL_ERROR:
             return "The check failed on this message.", "Report the message: the log holds the error."
         case _:
             return "", ""

@@ -8,7 +8,7 @@ import re
 
 import msgspec
 
-from contracts.auth_results import DkimWord, Reason
+from contracts.auth_results import AuthReason, DkimWord
 from mail.authentication.parse_tags import TagError, decode_base64, decode_number, parse_tags, split_list
 from mail.parse_addresses import to_ascii_domain
 from mail.parse_headers import Field
@@ -24,7 +24,7 @@ class Signature(msgspec.Struct, frozen=True):
     """One DKIM-Signature or ARC-Message-Signature, read; verify it only where `reason` is OK."""
 
     word: DkimWord = DkimWord.PASS
-    reason: Reason = Reason.OK
+    reason: AuthReason = AuthReason.OK
     detail: str = ""
     domain: str = ""
     selector: str = ""
@@ -55,7 +55,7 @@ class Signature(msgspec.Struct, frozen=True):
 class Refused(Exception):
     """A signature that the gate stops."""
 
-    def __init__(self, reason: Reason, detail: str, word: DkimWord = DkimWord.PERMERROR) -> None:
+    def __init__(self, reason: AuthReason, detail: str, word: DkimWord = DkimWord.PERMERROR) -> None:
         super().__init__(detail)
         self.reason, self.detail, self.word = reason, detail, word
 
@@ -65,11 +65,11 @@ def read_signature(field: Field, now: float) -> Signature:
     try:
         tags = parse_tags(field.value)
     except TagError as error:
-        return Signature(DkimWord.PERMERROR, Reason.SIGNATURE_SYNTAX, str(error))
+        return Signature(DkimWord.PERMERROR, AuthReason.SIGNATURE_SYNTAX, str(error))
     signature = describe(tags)
     try:
         if tags.get("v", b"") != b"1":
-            raise Refused(Reason.SIGNATURE_VERSION, "v= is not 1")
+            raise Refused(AuthReason.SIGNATURE_VERSION, "v= is not 1")
         signature = judge(signature, tags, ("a", "b", "bh", "d", "h", "s"))
         identity_domain(signature, tags)
         query_methods(tags)
@@ -96,29 +96,29 @@ def judge(signature: Signature, tags: dict[str, bytes], required: tuple[str, ...
     """The checks that DKIM and ARC message signatures share. Raises Refused."""
     for name in required:
         if not tags.get(name):
-            raise Refused(Reason.SIGNATURE_SYNTAX, f"{name}= is missing or empty")
+            raise Refused(AuthReason.SIGNATURE_SYNTAX, f"{name}= is missing or empty")
     if "." not in signature.domain:
-        raise Refused(Reason.SIGNATURE_SYNTAX, "d= is not a domain name")
+        raise Refused(AuthReason.SIGNATURE_SYNTAX, "d= is not a domain name")
     if not to_ascii_domain(signature.selector):
-        raise Refused(Reason.SIGNATURE_SYNTAX, "s= is not a selector")
+        raise Refused(AuthReason.SIGNATURE_SYNTAX, "s= is not a selector")
     if signature.algorithm not in _ALGORITHMS:
-        raise Refused(Reason.UNSUPPORTED_ALGORITHM, f"a={signature.algorithm} is unknown", DkimWord.NEUTRAL)
+        raise Refused(AuthReason.UNSUPPORTED_ALGORITHM, f"a={signature.algorithm} is unknown", DkimWord.NEUTRAL)
     names = signature.headers
     if len(names) > MAX_SIGNED_NAMES or any(_FIELD_NAME.fullmatch(name) is None for name in names):
-        raise Refused(Reason.SIGNATURE_SYNTAX, "h= is not a list of field names")
+        raise Refused(AuthReason.SIGNATURE_SYNTAX, "h= is not a list of field names")
     if b"from" not in names:
-        raise Refused(Reason.FROM_NOT_SIGNED, "h= does not name From")
+        raise Refused(AuthReason.FROM_NOT_SIGNED, "h= does not name From")
     value, body_hash = decode_base64(tags["b"]), decode_base64(tags["bh"])
     if value is None:
-        raise Refused(Reason.SIGNATURE_SYNTAX, "b= is not base64")
+        raise Refused(AuthReason.SIGNATURE_SYNTAX, "b= is not base64")
     if body_hash is None:
-        raise Refused(Reason.SIGNATURE_SYNTAX, "bh= is not base64")
+        raise Refused(AuthReason.SIGNATURE_SYNTAX, "bh= is not base64")
     relaxed_header, relaxed_body = _canonicalization(tags.get("c", b"simple/simple"))
     length = decode_number(tags["l"]) if "l" in tags and len(tags["l"]) <= 15 else None
     if "l" in tags and length is None:
-        raise Refused(Reason.SIGNATURE_SYNTAX, "l= is not a number")
+        raise Refused(AuthReason.SIGNATURE_SYNTAX, "l= is not a number")
     if signature.algorithm == "rsa-sha1":
-        raise Refused(Reason.WEAK_ALGORITHM, "rsa-sha1 is no longer accepted (RFC 8301)", DkimWord.POLICY)
+        raise Refused(AuthReason.WEAK_ALGORITHM, "rsa-sha1 is no longer accepted (RFC 8301)", DkimWord.POLICY)
     return msgspec.structs.replace(
         signature,
         body_hash=body_hash,
@@ -135,16 +135,16 @@ def identity_domain(signature: Signature, tags: dict[str, bytes]) -> None:
         return
     _, at, domain = signature.identity.rpartition("@")
     if not at:
-        raise Refused(Reason.SIGNATURE_SYNTAX, "i= holds no @")
+        raise Refused(AuthReason.SIGNATURE_SYNTAX, "i= holds no @")
     name = to_ascii_domain(domain)
     if name != signature.domain and not name.endswith("." + signature.domain):
-        raise Refused(Reason.IDENTITY_MISMATCH, f"i= ({domain[:100]}) is not within d= ({signature.domain[:100]})")
+        raise Refused(AuthReason.IDENTITY_MISMATCH, f"i= ({domain[:100]}) is not within d= ({signature.domain[:100]})")
 
 
 def query_methods(tags: dict[str, bytes]) -> None:
     """q= must offer dns/txt, whatever else it offers (RFC 6376 §3.5). Raises Refused."""
     if "q" in tags and "dns/txt" not in split_list(tags["q"]):
-        raise Refused(Reason.UNSUPPORTED_ALGORITHM, "q= does not offer dns/txt", DkimWord.NEUTRAL)
+        raise Refused(AuthReason.UNSUPPORTED_ALGORITHM, "q= does not offer dns/txt", DkimWord.NEUTRAL)
 
 
 def judge_times(tags: dict[str, bytes], now: float) -> None:
@@ -152,11 +152,11 @@ def judge_times(tags: dict[str, bytes], now: float) -> None:
     signed = _time(tags, "t")
     expires = _time(tags, "x")
     if signed is not None and signed > now + CLOCK_SKEW:
-        raise Refused(Reason.SIGNATURE_FUTURE, f"t={signed} lies in the future")
+        raise Refused(AuthReason.SIGNATURE_FUTURE, f"t={signed} lies in the future")
     if expires is not None and signed is not None and expires < signed:
-        raise Refused(Reason.SIGNATURE_SYNTAX, "x= lies before t=")
+        raise Refused(AuthReason.SIGNATURE_SYNTAX, "x= lies before t=")
     if expires is not None and expires < now:
-        raise Refused(Reason.SIGNATURE_EXPIRED, f"x={expires} is past")
+        raise Refused(AuthReason.SIGNATURE_EXPIRED, f"x={expires} is past")
 
 
 def _time(tags: dict[str, bytes], name: str) -> int | None:
@@ -164,14 +164,14 @@ def _time(tags: dict[str, bytes], name: str) -> int | None:
         return None
     value = decode_number(tags[name])
     if value is None:
-        raise Refused(Reason.SIGNATURE_SYNTAX, f"{name}= is not a time")
+        raise Refused(AuthReason.SIGNATURE_SYNTAX, f"{name}= is not a time")
     return value
 
 
 def _canonicalization(value: bytes) -> tuple[bool, bool]:
     header, slash, body = value.lower().partition(b"/")
     if header not in (b"simple", b"relaxed") or (slash and body not in (b"simple", b"relaxed")):
-        raise Refused(Reason.UNSUPPORTED_ALGORITHM, "c= names an unknown canonicalization", DkimWord.NEUTRAL)
+        raise Refused(AuthReason.UNSUPPORTED_ALGORITHM, "c= names an unknown canonicalization", DkimWord.NEUTRAL)
     return header == b"relaxed", body == b"relaxed"
 
 

@@ -11,7 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 
-from contracts.auth_results import Reason
+from contracts.auth_results import AuthReason
 from mail.authentication.parse_tags import TagError, decode_base64, parse_tags, split_list
 
 MIN_RSA_BITS = 1024  # RFC 8301 §3.2
@@ -24,7 +24,7 @@ _RSA_OID = bytes.fromhex("2a864886f70d010101")
 class KeyRecord(msgspec.Struct, frozen=True):
     """A key record: usable where `reason` is OK."""
 
-    reason: Reason = Reason.OK
+    reason: AuthReason = AuthReason.OK
     detail: str = ""
     kind: str = "rsa"  # k=
     bits: int = 0
@@ -39,15 +39,15 @@ class KeyRecord(msgspec.Struct, frozen=True):
 def parse_key(record: bytes) -> KeyRecord:
     """Never raises. Unknown tags are ignored, as the RFC demands."""
     if len(record) > MAX_RECORD:
-        return KeyRecord(Reason.KEY_TOO_LONG, "the key record is too long")
+        return KeyRecord(AuthReason.KEY_TOO_LONG, "the key record is too long")
     try:
         tags = parse_tags(record)
     except TagError as error:
-        return KeyRecord(Reason.KEY_SYNTAX, str(error))
+        return KeyRecord(AuthReason.KEY_SYNTAX, str(error))
     if "v" in tags and (tags["v"] != b"DKIM1" or next(iter(tags)) != "v"):
-        return KeyRecord(Reason.KEY_SYNTAX, "v= is not DKIM1 or does not come first")
+        return KeyRecord(AuthReason.KEY_SYNTAX, "v= is not DKIM1 or does not come first")
     if "p" not in tags:
-        return KeyRecord(Reason.KEY_SYNTAX, "p= is missing")
+        return KeyRecord(AuthReason.KEY_SYNTAX, "p= is missing")
     flags = split_list(tags.get("t", b""))
     base = KeyRecord(
         kind=tags.get("k", b"rsa").decode("ascii", "replace").lower(),
@@ -57,34 +57,38 @@ def parse_key(record: bytes) -> KeyRecord:
         strict="s" in flags,
     )
     if not tags["p"]:
-        return msgspec.structs.replace(base, reason=Reason.KEY_REVOKED, detail="p= is empty")
+        return msgspec.structs.replace(base, reason=AuthReason.KEY_REVOKED, detail="p= is empty")
     data = decode_base64(tags["p"])
     if data is None:
-        return msgspec.structs.replace(base, reason=Reason.KEY_SYNTAX, detail="p= is not base64")
+        return msgspec.structs.replace(base, reason=AuthReason.KEY_SYNTAX, detail="p= is not base64")
     match base.kind:
         case "rsa":
             return _with_rsa(base, data)
         case "ed25519":
             return _with_ed25519(base, data)
         case _:
-            return msgspec.structs.replace(base, reason=Reason.KEY_MISMATCH, detail=f"k={base.kind[:20]} is unknown")
+            return msgspec.structs.replace(
+                base, reason=AuthReason.KEY_MISMATCH, detail=f"k={base.kind[:20]} is unknown"
+            )
 
 
 def _with_rsa(base: KeyRecord, data: bytes) -> KeyRecord:
     numbers = _read_rsa(data)
     if numbers is None:
-        return msgspec.structs.replace(base, reason=Reason.KEY_SYNTAX, detail="p= holds no RSA public key")
+        return msgspec.structs.replace(base, reason=AuthReason.KEY_SYNTAX, detail="p= holds no RSA public key")
     modulus, exponent = numbers
     bits = modulus.bit_length()
     if bits < MIN_RSA_BITS:
-        return msgspec.structs.replace(base, bits=bits, reason=Reason.KEY_TOO_SHORT, detail=f"{bits} bits")
+        return msgspec.structs.replace(base, bits=bits, reason=AuthReason.KEY_TOO_SHORT, detail=f"{bits} bits")
     if bits > MAX_RSA_BITS or exponent > MAX_EXPONENT:
         detail = f"{bits} bits, exponent of {exponent.bit_length()} bits"
-        return msgspec.structs.replace(base, bits=bits, reason=Reason.KEY_TOO_LONG, detail=detail)
+        return msgspec.structs.replace(base, bits=bits, reason=AuthReason.KEY_TOO_LONG, detail=detail)
     try:
         key = RSAPublicNumbers(exponent, modulus).public_key()
     except (ValueError, UnsupportedAlgorithm):
-        return msgspec.structs.replace(base, bits=bits, reason=Reason.KEY_SYNTAX, detail="p= holds an impossible key")
+        return msgspec.structs.replace(
+            base, bits=bits, reason=AuthReason.KEY_SYNTAX, detail="p= holds an impossible key"
+        )
     return msgspec.structs.replace(base, bits=bits, key=key)
 
 
@@ -92,7 +96,7 @@ def _with_ed25519(base: KeyRecord, data: bytes) -> KeyRecord:
     try:
         return msgspec.structs.replace(base, bits=256, key=Ed25519PublicKey.from_public_bytes(data))
     except (ValueError, UnsupportedAlgorithm):
-        return msgspec.structs.replace(base, reason=Reason.KEY_SYNTAX, detail="p= holds no Ed25519 public key")
+        return msgspec.structs.replace(base, reason=AuthReason.KEY_SYNTAX, detail="p= holds no Ed25519 public key")
 
 
 def _read_rsa(data: bytes) -> tuple[int, int] | None:

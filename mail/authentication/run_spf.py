@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import spf
 
-from contracts.auth_results import Reason, SpfWord
+from contracts.auth_results import AuthReason, SpfWord
 from runtime.resolve_dns import DnsAnswer, DnsStatus, Recall
 
 MAX_VOID = 2  # RFC 7208 §4.6.4
@@ -26,11 +26,11 @@ class NeedsLookup(BaseException):
         self.questions = questions
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class SpfEvaluation(msgspec.Struct, frozen=True):
     """What one finished run found."""
 
     word: SpfWord
-    reason: Reason = Reason.OK
+    reason: AuthReason = AuthReason.OK
     record: str = ""
     mechanism: str = ""
     explanation: str = ""
@@ -46,17 +46,19 @@ def run_spf(
     now: float,
     known: dict[tuple[str, str], DnsAnswer],
     at_hand: Recall | None = None,
-) -> Outcome:
+) -> SpfEvaluation:
     """Evaluate; raises only NeedsLookup. What `at_hand` gave is added to `known`."""
     try:
         query = AnsweringQuery(peer_ip, sender, helo, receiver or None, now, known, at_hand)
         word, _, explanation = query.check()
     except (spf.PermError, UnicodeError) as error:
-        return Outcome(SpfWord.PERMERROR, Reason.SPF_SYNTAX, detail=str(error))
+        return SpfEvaluation(SpfWord.PERMERROR, AuthReason.SPF_SYNTAX, detail=str(error))
     except spf.TempError as error:
-        return Outcome(SpfWord.TEMPERROR, Reason.DNS_TEMPERROR, detail=str(error))
+        return SpfEvaluation(SpfWord.TEMPERROR, AuthReason.DNS_TEMPERROR, detail=str(error))
     except (ValueError, LookupError, AssertionError, AttributeError, TypeError, OSError, RecursionError) as error:
-        return Outcome(SpfWord.PERMERROR, Reason.SPF_SYNTAX, detail=f"{type(error).__name__} while evaluating")
+        return SpfEvaluation(
+            SpfWord.PERMERROR, AuthReason.SPF_SYNTAX, detail=f"{type(error).__name__} while evaluating"
+        )
     if query.missing:
         raise NeedsLookup(query.missing)  # a look-up whose signal pyspf's `except:` around exp= swallowed
     return query.conclude(word, explanation)
@@ -140,30 +142,30 @@ class AnsweringQuery(spf.query):  # type: ignore[misc]
             raise spf.PermError(str(error)) from error
         return any(version == peer.version and number >> shift == int(peer) >> shift for version, number in addresses)
 
-    def conclude(self, word: str, explanation: str) -> Outcome:
+    def conclude(self, word: str, explanation: str) -> SpfEvaluation:
         """pyspf's answer in our words."""
         result = SpfWord(word) if word in SpfWord._value2member_map_ else SpfWord.PERMERROR
         own = explanation if result is SpfWord.FAIL and explanation != spf.EXPLANATIONS["fail"] else ""
         detail = explanation if result in (SpfWord.PERMERROR, SpfWord.TEMPERROR) else ""
         reason = self._reason(result, detail)
-        return Outcome(result, reason, self.top_record, str(self.mechanism or ""), own, detail, self.lookups)
+        return SpfEvaluation(result, reason, self.top_record, str(self.mechanism or ""), own, detail, self.lookups)
 
-    def _reason(self, result: SpfWord, detail: str) -> Reason:
+    def _reason(self, result: SpfWord, detail: str) -> AuthReason:
         match result:
             case SpfWord.PASS:
-                return Reason.OK
+                return AuthReason.OK
             case SpfWord.FAIL:
-                return Reason.SPF_NOT_AUTHORIZED
+                return AuthReason.SPF_NOT_AUTHORIZED
             case SpfWord.SOFTFAIL:
-                return Reason.SPF_SOFT_NOT_AUTHORIZED
+                return AuthReason.SPF_SOFT_NOT_AUTHORIZED
             case SpfWord.NEUTRAL:
-                return Reason.SPF_NEUTRAL
+                return AuthReason.SPF_NEUTRAL
             case SpfWord.NONE:
-                return Reason.SPF_NO_RECORD
+                return AuthReason.SPF_NO_RECORD
             case SpfWord.TEMPERROR:
-                return Reason.DNS_BUDGET if self.budget_spent else Reason.DNS_TEMPERROR
+                return AuthReason.DNS_BUDGET if self.budget_spent else AuthReason.DNS_TEMPERROR
             case _:
-                return next((reason for text, reason in _PERMANENT if text in detail), Reason.SPF_SYNTAX)
+                return next((reason for text, reason in _PERMANENT if text in detail), AuthReason.SPF_SYNTAX)
 
 
 @lru_cache(maxsize=8192)
@@ -188,11 +190,11 @@ _REDIRECT = re.compile(r" redirect=[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+(?= |$)")
 
 # pyspf tells permanent errors apart only by their text.
 _PERMANENT = (
-    ("Two or more type TXT", Reason.SPF_MULTIPLE_RECORDS),
-    ("Too many DNS lookups", Reason.SPF_TOO_MANY_LOOKUPS),
-    ("DNS lookups", Reason.SPF_TOO_MANY_LOOKUPS),
-    ("MX records returned", Reason.SPF_TOO_MANY_LOOKUPS),
-    ("Void lookup limit", Reason.SPF_TOO_MANY_VOID),
-    ("No valid SPF record for included", Reason.SPF_INCLUDE_MISSING),
-    ("redirect domain has no SPF", Reason.SPF_INCLUDE_MISSING),
+    ("Two or more type TXT", AuthReason.SPF_MULTIPLE_RECORDS),
+    ("Too many DNS lookups", AuthReason.SPF_TOO_MANY_LOOKUPS),
+    ("DNS lookups", AuthReason.SPF_TOO_MANY_LOOKUPS),
+    ("MX records returned", AuthReason.SPF_TOO_MANY_LOOKUPS),
+    ("Void lookup limit", AuthReason.SPF_TOO_MANY_VOID),
+    ("No valid SPF record for included", AuthReason.SPF_INCLUDE_MISSING),
+    ("redirect domain has no SPF", AuthReason.SPF_INCLUDE_MISSING),
 )

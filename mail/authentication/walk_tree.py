@@ -3,7 +3,7 @@
 One `TreeWalk` serves one mail and remembers what it asked. A DNS failure raises `WalkFailed`; the check turns
 it into temperror where the outcome depends on it."""
 
-from contracts.auth_results import Reason
+from contracts.auth_results import AuthReason
 from mail.authentication.dmarc_record import DmarcRecord, parse_dmarc
 from runtime.resolve_dns import DnsAnswer, DnsStatus, Resolver
 
@@ -15,7 +15,7 @@ class WalkFailed(Exception):
 
     def __init__(self, answer: DnsAnswer) -> None:
         super().__init__(f"{answer.status.value} for {answer.name}")
-        self.reason = Reason.DNS_BUDGET if answer.status is DnsStatus.BUDGET else Reason.DNS_TEMPERROR
+        self.reason = AuthReason.DNS_BUDGET if answer.status is DnsStatus.BUDGET else AuthReason.DNS_TEMPERROR
 
 
 class TreeWalk:

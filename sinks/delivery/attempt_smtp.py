@@ -21,7 +21,7 @@ _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})\b")
 
 
 @dataclass(frozen=True)
-class Letter:
+class SmtpTransaction:
     """What is said in a transaction."""
 
     envelope_from: str
@@ -39,15 +39,15 @@ class Client:
     bind: str | None
 
 
-async def attempt_smtp(server: Server, letter: Letter, client: Client, number: int) -> list[Attempt]:
+async def attempt_smtp(server: Server, transaction: SmtpTransaction, client: Client, number: int) -> list[Attempt]:
     """One attempt for each recipient, in their order. Never raises for what a server or the network does."""
     attempts: list[Attempt] = []
     for address in server.addresses:
-        dialogue = _Dialogue(server, address, letter, client, number)
+        dialogue = _Dialogue(server, address, transaction, client, number)
         attempts = await dialogue.run(tls=True)
         if dialogue.step == "STARTTLS":
             # Opportunistic TLS (RFC 7435): encryption that cannot be had must not stop the mail.
-            attempts = await _Dialogue(server, address, letter, client, number).run(tls=False)
+            attempts = await _Dialogue(server, address, transaction, client, number).run(tls=False)
         if not _nobody_there(attempts):
             break
     return attempts
@@ -58,10 +58,10 @@ def _nobody_there(attempts: list[Attempt]) -> bool:
 
 
 class _Dialogue:
-    def __init__(self, server: Server, address: str, letter: Letter, client: Client, number: int) -> None:
+    def __init__(self, server: Server, address: str, transaction: SmtpTransaction, client: Client, number: int) -> None:
         self._server = server
         self._address = address
-        self._letter = letter
+        self._transaction = transaction
         self._client = client
         self._number = number
         self._tls = ""
@@ -88,7 +88,7 @@ class _Dialogue:
             self._for_the_rest(0, f"{type(error).__name__}: {error}")
         finally:
             smtp.close()
-        return [self._results[recipient] for recipient in self._letter.recipients]
+        return [self._results[recipient] for recipient in self._transaction.recipients]
 
     async def _talk(self, smtp: SMTP, tls: bool) -> None:
         await smtp.connect()
@@ -100,12 +100,12 @@ class _Dialogue:
             self._tls = _describe_tls(smtp)
             self.step = "EHLO"
             await smtp.ehlo()
-        letter = self._letter
-        options = [f"SIZE={len(letter.content)}"] if smtp.supports_extension("size") else []
-        if smtp.supports_extension("8bitmime") and not letter.content.isascii():
+        transaction = self._transaction
+        options = [f"SIZE={len(transaction.content)}"] if smtp.supports_extension("size") else []
+        if smtp.supports_extension("8bitmime") and not transaction.content.isascii():
             options.append("BODY=8BITMIME")
         encoding = "ascii"
-        if letter.smtputf8:
+        if transaction.smtputf8:
             if not smtp.supports_extension("smtputf8"):
                 self.step = "EHLO"
                 self._for_the_rest(0, NO_UTF8, Outcome.PERMANENT)
@@ -115,13 +115,13 @@ class _Dialogue:
             encoding = "utf-8"
         self.step = "MAIL"
         try:
-            await smtp.mail(letter.envelope_from, options=options, encoding=encoding)
+            await smtp.mail(transaction.envelope_from, options=options, encoding=encoding)
         except SMTPResponseException as error:
             if error.code // 100 != 2:
                 raise
         self.step = "RCPT"
         accepted = []
-        for recipient in letter.recipients:
+        for recipient in transaction.recipients:
             try:
                 await smtp.rcpt(recipient, encoding=encoding)
                 accepted.append(recipient)
@@ -134,7 +134,7 @@ class _Dialogue:
                     raise
         if accepted:
             self.step = "DATA"
-            answer = await smtp.data(letter.content, timeout=max(DATA_TIMEOUT, self._client.timeout))
+            answer = await smtp.data(transaction.content, timeout=max(DATA_TIMEOUT, self._client.timeout))
             for recipient in accepted:
                 self._record(recipient, answer.code, answer.message)
         try:
@@ -143,7 +143,7 @@ class _Dialogue:
             pass  # the answer to DATA counts; how the connection ends does not
 
     def _for_the_rest(self, code: int, text: str, outcome: Outcome | None = None) -> None:
-        for recipient in self._letter.recipients:
+        for recipient in self._transaction.recipients:
             if recipient not in self._results:
                 self._record(recipient, code, text, outcome)
 

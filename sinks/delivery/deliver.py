@@ -16,7 +16,7 @@ from mail.addresses import split_address
 from mail.parse_addresses import to_ascii_domain
 from runtime.publish import Record
 from runtime.resolve_dns import DnsResolver
-from sinks.delivery.attempt_smtp import Client, Letter, attempt_smtp, refused_here
+from sinks.delivery.attempt_smtp import Client, SmtpTransaction, attempt_smtp, refused_here
 from sinks.delivery.find_servers import NoServer, Server, find_addresses, find_servers
 from sinks.dispatch.conclude import conclude
 from sinks.dispatch.fetch_raw import RawReader
@@ -78,10 +78,12 @@ class Deliverer:
             outcome = Outcome.PERMANENT if why.permanent else Outcome.TEMPORARY
             reason = Reason.PRIVATE_ADDRESS if why.private else Reason.INVALID_ADDRESS if why.permanent else None
             return [refused_here(command.attempt, one, outcome, why.text, reason, "lookup") for one in group]
-        letter = Letter(command.envelope_from, tuple(group), content, _needs_utf8(command, group, envelope, content))
+        transaction = SmtpTransaction(
+            command.envelope_from, tuple(group), content, _needs_utf8(command, group, envelope, content)
+        )
         attempts: list[Attempt] = []
         for server in servers:
-            attempts = await attempt_smtp(server, letter, self._client, command.attempt)
+            attempts = await attempt_smtp(server, transaction, self._client, command.attempt)
             # The next server is asked only where this one was not there or had no time before it heard of a recipient.
             if any(a.outcome is not Outcome.TEMPORARY or a.command in ("RCPT", "DATA") for a in attempts):
                 break

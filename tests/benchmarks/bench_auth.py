@@ -20,7 +20,7 @@ import dkim
 import spf
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from mail.authentication import Mail, authenticate
+from mail.authentication import ReceivedMail, authenticate
 from mail.authentication.sign_dkim import SigningKey, sign_dkim
 from mail.authentication.write_headers import write_auth_results
 from runtime.resolve_dns import DnsResolver
@@ -97,7 +97,7 @@ def _measure(run: Callable[[], None], seconds: float) -> float:
 
 
 def _measure_ours(raw: bytes, port: int, seconds: float) -> float:
-    mail = Mail(raw, PEER, "out.example.org", SENDER, "mx.example.com")
+    mail = ReceivedMail(raw, PEER, "out.example.org", SENDER, "mx.example.com")
 
     async def run() -> float:
         zone = DnsResolver([f"127.0.0.1:{port}"])

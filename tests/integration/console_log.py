@@ -140,7 +140,7 @@ class Log:
             type=RawType.ACCEPTED,
             direction=Direction.INBOUND,
             received_at=clock.now(),
-            mail_from="anna@partner.example",
+            envelope_from="anna@partner.example",
             recipients=["support@example.com"],
             size=len(octets),
             blob=blob,

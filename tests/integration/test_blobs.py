@@ -26,7 +26,7 @@ async def test_what_was_put_comes_back_octet_for_octet_also_from_a_store_that_wa
         type=RawType.ACCEPTED,
         direction=Direction.INBOUND,
         received_at=clock.now(),
-        mail_from="",
+        envelope_from="",
         recipients=[],
         blob=blob,
     )

@@ -191,7 +191,7 @@ async def test_a_message_can_be_downloaded_octet_for_octet(
         type=RawType.ACCEPTED,
         direction=Direction.INBOUND,
         received_at=clock.now(),
-        mail_from="",
+        envelope_from="",
         recipients=["a@x.test"],
         size=len(octets),
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mail.authentication import Mail, authenticate
+from mail.authentication import ReceivedMail, authenticate
 from tests.fakes.zone import Zone
 
 NOW = {"dkim": 1667843664.0, "arc": 1674137914.0}  # when the corpus says that its messages are valid
@@ -15,7 +15,7 @@ async def score_dkim(folder: Path, kind: str) -> tuple[int, int, list[str]]:
     for file in list_cases(folder, kind):
         total += 1
         records, raw = read_case(file)
-        mail = Mail(raw, "192.0.2.1", "mx.example.org", "a@example.org", now=NOW[kind])
+        mail = ReceivedMail(raw, "192.0.2.1", "mx.example.org", "a@example.org", now=NOW[kind])
         found = await authenticate(mail, Zone(records))
         if kind == "arc":
             passed, detail = found.arc_word == "pass", f"{found.arc_word} {found.arc.detail}"

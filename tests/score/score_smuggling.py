@@ -98,7 +98,7 @@ def _held_wrongly(bootstrap: str) -> list[str]:
             continue
         octets = message.value() or b""
         try:
-            sender = decode_headers(message.headers()).mail_from
+            sender = decode_headers(message.headers()).envelope_from
         except InvalidEvent as error:
             sender = str(error)
         clean = b"\x00" not in octets and octets.count(b"\r\n") == octets.count(b"\n") == octets.count(b"\r")

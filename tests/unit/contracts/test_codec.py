@@ -205,7 +205,7 @@ ENVELOPE = Envelope(
     type=RawType.ACCEPTED,
     direction=Direction.INBOUND,
     received_at=NOW,
-    mail_from="",
+    envelope_from="",
     recipients=["jürgen@y.test"],
     blob=Blob(url="file:///x", sha256="0"),
     refusal=Refusal(reply="550 5.1.1 no", reason=Reason.UNKNOWN_RECIPIENT),

@@ -10,9 +10,9 @@ from contracts.auth_results import (
     AuthResults,
     DkimResult,
     DkimWord,
+    DmarcPolicy,
     DmarcResult,
     DmarcWord,
-    Policy,
     SpfResult,
     SpfWord,
 )
@@ -20,7 +20,7 @@ from contracts.settings import InboundDomain
 from processors.apply_policy import Refusal, apply_policy
 
 
-def dmarc(policy: Policy, word: DmarcWord = DmarcWord.FAIL) -> AuthResults:
+def dmarc(policy: DmarcPolicy, word: DmarcWord = DmarcWord.FAIL) -> AuthResults:
     return AuthResults(dmarc=DmarcResult(result=word, policy=policy, domain="bank.test"))
 
 
@@ -39,9 +39,9 @@ def decide(auth: AuthResults, *reject_on: str, **more: Any) -> Refusal | None:
 @pytest.mark.parametrize(
     ("auth", "word", "reason", "code"),
     [
-        (dmarc(Policy.REJECT), "dmarc-reject", "dmarc_reject", "550 5.7.26"),
-        (dmarc(Policy.REJECT), "dmarc-quarantine", "dmarc_reject", "550 5.7.26"),
-        (dmarc(Policy.QUARANTINE), "dmarc-quarantine", "dmarc_quarantine", "550 5.7.26"),
+        (dmarc(DmarcPolicy.REJECT), "dmarc-reject", "dmarc_reject", "550 5.7.26"),
+        (dmarc(DmarcPolicy.REJECT), "dmarc-quarantine", "dmarc_reject", "550 5.7.26"),
+        (dmarc(DmarcPolicy.QUARANTINE), "dmarc-quarantine", "dmarc_quarantine", "550 5.7.26"),
         (spf(SpfWord.FAIL), "spf-fail", "spf_fail", "550 5.7.23"),
         (dkim(DkimWord.FAIL), "dkim-fail", "dkim_fail", "550 5.7.20"),
         (dkim(DkimWord.PERMERROR), "dkim-fail", "dkim_fail", "550 5.7.20"),
@@ -59,11 +59,11 @@ def test_a_check_that_failed_is_refused_by_name(auth: AuthResults, word: str, re
 @pytest.mark.parametrize(
     ("auth", "word"),
     [
-        (dmarc(Policy.QUARANTINE), "dmarc-reject"),
-        (dmarc(Policy.NONE), "dmarc-quarantine"),
-        (dmarc(Policy.REJECT, DmarcWord.PASS), "dmarc-reject"),
-        (dmarc(Policy.REJECT, DmarcWord.TEMPERROR), "dmarc-reject"),
-        (dmarc(Policy.REJECT, DmarcWord.NONE), "dmarc-reject"),
+        (dmarc(DmarcPolicy.QUARANTINE), "dmarc-reject"),
+        (dmarc(DmarcPolicy.NONE), "dmarc-quarantine"),
+        (dmarc(DmarcPolicy.REJECT, DmarcWord.PASS), "dmarc-reject"),
+        (dmarc(DmarcPolicy.REJECT, DmarcWord.TEMPERROR), "dmarc-reject"),
+        (dmarc(DmarcPolicy.REJECT, DmarcWord.NONE), "dmarc-reject"),
         (spf(SpfWord.SOFTFAIL), "spf-fail"),
         (spf(SpfWord.TEMPERROR), "spf-fail"),
         (spf(SpfWord.PERMERROR), "spf-fail"),
@@ -82,7 +82,7 @@ def test_what_is_not_certain_is_not_refused(auth: AuthResults, word: str) -> Non
 def spoof(**more: Any) -> AuthResults:
     base = {
         "spf": SpfResult(result=SpfWord.FAIL, domain="bank.test", peer_ip="192.0.2.7"),
-        "dmarc": DmarcResult(result=DmarcWord.FAIL, policy=Policy.REJECT, domain="bank.test"),
+        "dmarc": DmarcResult(result=DmarcWord.FAIL, policy=DmarcPolicy.REJECT, domain="bank.test"),
     }
     return AuthResults(**{**base, **more})  # type: ignore[arg-type]
 

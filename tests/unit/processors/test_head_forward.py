@@ -10,7 +10,7 @@ from contracts.auth_results import AuthResults
 from contracts.raw_message import Envelope, RawType
 from contracts.settings import Settings
 from contracts.statuses import Direction
-from mail.authentication import Mail, authenticate
+from mail.authentication import ReceivedMail, authenticate
 from mail.authentication.sign_dkim import load_signing_key
 from processors.head_forward import ForwardHead
 from runtime.resolve_dns import DnsAnswer, DnsStatus
@@ -21,7 +21,7 @@ ENVELOPE = Envelope(
     type=RawType.ACCEPTED,
     direction=Direction.INBOUND,
     received_at=datetime(2026, 11, 3, 12, tzinfo=UTC),
-    mail_from="anna@good.test",
+    envelope_from="anna@good.test",
     recipients=["team@ours.test"],
     peer_ip="192.0.2.7",
     helo="mail.good.test",
@@ -64,5 +64,7 @@ async def test_a_sealed_forward_has_a_valid_arc_chain_even_after_a_forged_result
     lines, cut = ForwardHead(settings).write(ENVELOPE, "team@ours.test", AuthResults(), forged + MESSAGE)
     assert cut == [(0, len(forged))]
     sent_on = lines.encode() + MESSAGE
-    results = await authenticate(Mail(raw=sent_on, peer_ip="192.0.2.1"), Names("arc._domainkey.ours.test", record))
+    results = await authenticate(
+        ReceivedMail(raw=sent_on, peer_ip="192.0.2.1"), Names("arc._domainkey.ours.test", record)
+    )
     assert (results.arc_word, results.arc.instances, results.arc.domain) == ("pass", 1, "ours.test")

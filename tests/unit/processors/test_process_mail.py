@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contracts.auth_results import AuthResults, DmarcResult, DmarcWord, Policy
+from contracts.auth_results import AuthResults, DmarcPolicy, DmarcResult, DmarcWord
 from contracts.events import RawPointer
 from contracts.raw_message import Envelope, RawType
 from contracts.settings import Settings
@@ -29,7 +29,7 @@ SETTINGS = Settings.model_validate(
     }
 )
 SPOOF = AuthResults(
-    dmarc=DmarcResult(result=DmarcWord.FAIL, policy=Policy.REJECT, domain="bank.test"), from_domain="bank.test"
+    dmarc=DmarcResult(result=DmarcWord.FAIL, policy=DmarcPolicy.REJECT, domain="bank.test"), from_domain="bank.test"
 )
 
 
@@ -48,7 +48,7 @@ def process(
         received_at=NOW,
         recipients=recipients,
         **{
-            "mail_from": "a@b.test",
+            "envelope_from": "a@b.test",
             "size": 100,
             "verdict_partition": 1,
             "verdict_deadline": NOW + timedelta(seconds=8),
@@ -109,5 +109,5 @@ def test_monitor_refuses_nothing_and_tells() -> None:
 
 def test_a_report_to_a_bounce_address_is_taken_and_goes_nowhere() -> None:
     address = BOUNCES.verp("01a206f7-6b43-7745-9bab-87fa221dd751", "anna@x.test", "ours.test")
-    outcome = process([address], mail_from="")
+    outcome = process([address], envelope_from="")
     assert told(outcome)[-1][1] == "dropped" and "01a206f7-6b43-7745-9bab-87fa221dd751" in outcome.events[-1].detail

@@ -25,8 +25,8 @@ SETTINGS = Settings.model_validate(
 )
 
 
-def decide(address: str, mail_from: str = "a@b.test") -> Recipient | Refused:
-    return accept_recipient(address, mail_from, SETTINGS, BOUNCES)
+def decide(address: str, envelope_from: str = "a@b.test") -> Recipient | Refused:
+    return accept_recipient(address, envelope_from, SETTINGS, BOUNCES)
 
 
 @pytest.mark.parametrize("address", ["desk@ours.test", "DESK@OURS.test", "team-a@ours.test", "any@other.test"])
@@ -79,12 +79,12 @@ def test_our_bounce_addresses_are_taken_without_a_route_while_they_are_valid() -
     verp = BOUNCES.verp("01a206f7-6b43-7745-9bab-87fa221dd751", "a@x.test", "bare.test")
     rewritten = BOUNCES.srs("a@x.test", "bare.test")
     for address in (verp, verp.upper(), rewritten):
-        assert isinstance(decide(address, mail_from=""), Recipient)
+        assert isinstance(decide(address, envelope_from=""), Recipient)
     assert isinstance(decide(rewritten), Refused)  # reports only
     expired = BOUNCES.srs("a@x.test", "bare.test", day=20_000 - VALID_DAYS)
     forged = BounceAddresses(b"other").verp("01a206f7-6b43-7745-9bab-87fa221dd751", "a@x.test", "bare.test")
     for address in (expired, forged):
-        assert isinstance(decide(address, mail_from=""), Refused)
+        assert isinstance(decide(address, envelope_from=""), Refused)
 
 
 def test_recipients_whose_mail_may_get_different_answers_do_not_share_a_transaction() -> None:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from contracts.auth_results import AuthResults
-from mail.authentication import Mail, authenticate
+from mail.authentication import ReceivedMail, authenticate
 from mail.authentication.canonicalize import canonical_body, hash_body, hash_fields, select_fields
 from mail.authentication.sign_dkim import SigningKey
 from mail.parse_headers import Field, split_message
@@ -89,8 +89,8 @@ async def check(raw: bytes, records: Zone | None = None, **envelope: Any) -> Aut
     given: dict[str, Any] = {
         "peer_ip": PEER,
         "helo": "mx.example.org",
-        "mail_from": "joe@example.org",
+        "envelope_from": "joe@example.org",
         "authserv_id": "mx.example.com",
         "now": float(NOW),
     }
-    return await authenticate(Mail(raw, **(given | envelope)), records or zone())
+    return await authenticate(ReceivedMail(raw, **(given | envelope)), records or zone())

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.auth_results import AuthResults
-from mail.authentication import Mail, authenticate
+from mail.authentication import ReceivedMail, authenticate
 from tests.unit.mail.authentication.signed_mail import MESSAGE, check, sign, zone
 
 
@@ -43,7 +43,7 @@ async def test_forged_mail_fails_dmarc_and_says_why() -> None:
 
 
 async def test_null_sender_is_judged_by_helo() -> None:
-    found = await check(MESSAGE, mail_from="")
+    found = await check(MESSAGE, envelope_from="")
     assert found.spf.identity == "helo"
     assert found.spf.domain == "mx.example.org"
 
@@ -63,7 +63,7 @@ async def test_dead_name_servers_give_temperror_never_a_failure() -> None:
 
 
 async def test_missing_envelope_is_no_error() -> None:
-    found = await authenticate(Mail(b""), zone())
+    found = await authenticate(ReceivedMail(b""), zone())
     assert (found.spf_word, found.dkim_word, found.dmarc_word) == ("none", "none", "none")
 
 
@@ -79,8 +79,8 @@ async def test_missing_envelope_is_no_error() -> None:
     st.text(st.characters(), max_size=40),
     st.text(st.characters(), max_size=40),
 )
-def test_no_input_raises(raw: bytes, helo: str, mail_from: str) -> None:
-    found = asyncio.run(authenticate(Mail(raw, "192.0.2.1", helo, mail_from, now=0.0), zone()))
+def test_no_input_raises(raw: bytes, helo: str, envelope_from: str) -> None:
+    found = asyncio.run(authenticate(ReceivedMail(raw, "192.0.2.1", helo, envelope_from, now=0.0), zone()))
     assert "internal_error" not in msgspec.json.encode(found).decode()
 
 
@@ -92,7 +92,7 @@ async def test_twenty_five_megabytes_are_judged_whole() -> None:
 
 
 async def test_undecodable_envelope_still_makes_json() -> None:
-    found = await check(sign(), helo="mx\udcff", mail_from="jo\udce9@example.org", authserv_id="a\ud800")
+    found = await check(sign(), helo="mx\udcff", envelope_from="jo\udce9@example.org", authserv_id="a\ud800")
     assert msgspec.json.encode(found)
 
 

@@ -7,7 +7,7 @@ import dkim
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from mail.authentication import Mail, authenticate
+from mail.authentication import ReceivedMail, authenticate
 from mail.authentication.sign_dkim import sign_dkim
 from mail.parse_headers import split_message
 from tests.unit.mail.authentication.signed_mail import ed25519_key, rsa_key, zone
@@ -76,7 +76,7 @@ def test_same_verdict_as_dkimpy(
         expected = by_dkimpy(raw)
     except (ValueError, IndexError, UnicodeError, TypeError, KeyError, AttributeError):
         expected = None
-    found = asyncio.run(authenticate(Mail(raw, now=now), zone()))
+    found = asyncio.run(authenticate(ReceivedMail(raw, now=now), zone()))
     got = [one.result.value in ("pass", "policy") for one in found.dkim]
     if expected is None:
         assert not all(got)

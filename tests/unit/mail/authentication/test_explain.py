@@ -5,6 +5,7 @@ import pytest
 from contracts.auth_results import (
     ArcResult,
     ArcWord,
+    AuthReason,
     AuthResults,
     DkimResult,
     DkimWord,
@@ -12,17 +13,16 @@ from contracts.auth_results import (
     DmarcWord,
     IprevResult,
     IprevWord,
-    Reason,
     SpfResult,
     SpfWord,
 )
 from mail.authentication.explain import explain
 from tests.unit.mail.authentication.signed_mail import MESSAGE, check, sign, zone
 
-SILENT = (Reason.OK, Reason.NOT_SIGNED, Reason.TOO_MANY_SIGNATURES)  # no check that failed carries these
+SILENT = (AuthReason.OK, AuthReason.NOT_SIGNED, AuthReason.TOO_MANY_SIGNATURES)  # no check that failed carries these
 
 
-def all_failed(reason: Reason) -> AuthResults:
+def all_failed(reason: AuthReason) -> AuthResults:
     return explain(
         AuthResults(
             spf=SpfResult(SpfWord.FAIL, reason, domain="example.org", peer_ip="192.0.2.9"),
@@ -34,8 +34,8 @@ def all_failed(reason: Reason) -> AuthResults:
     )
 
 
-@pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in SILENT])
-def test_every_reason_is_explained_by_some_check(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", [reason for reason in AuthReason if reason not in SILENT])
+def test_every_reason_is_explained_by_some_check(reason: AuthReason) -> None:
     found = all_failed(reason)
     sentences = [(one.cause, one.cure) for one in (found.spf, found.dkim[0], found.dmarc, found.arc, found.iprev)]
     assert any(cause for cause, _ in sentences), reason
@@ -46,7 +46,7 @@ def test_every_reason_is_explained_by_some_check(reason: Reason) -> None:
 
 async def test_unaligned_vendor_is_named_with_its_cure() -> None:
     found = await check(
-        sign(tags={"d": "vendor.example"}), zone(), mail_from="bounce@vendor.example", peer_ip="198.51.100.7"
+        sign(tags={"d": "vendor.example"}), zone(), envelope_from="bounce@vendor.example", peer_ip="198.51.100.7"
     )
     assert found.dkim_word == "pass"
     assert found.dmarc.cause == "Signed by vendor.example, which does not align with example.org."

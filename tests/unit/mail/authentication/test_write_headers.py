@@ -31,7 +31,7 @@ async def test_unsigned_mail_says_dkim_none() -> None:
 async def test_nothing_the_peer_says_leaves_its_place(evil: str) -> None:
     found = await check(
         sign(tags={"s": re.sub(r"[\r\n;]", " ", evil)}),
-        mail_from=f"{evil}@example.org",
+        envelope_from=f"{evil}@example.org",
         helo=evil,
     )
     spf = msgspec.structs.replace(found.spf, sender=evil, mechanism=evil, domain=evil)

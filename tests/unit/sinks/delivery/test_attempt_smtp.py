@@ -11,7 +11,7 @@ import pytest
 from contracts.events import Attempt, Outcome
 from contracts.settings import Settings
 from ingest.smtp.serve_tls import tls_context
-from sinks.delivery.attempt_smtp import Client, Letter, attempt_smtp
+from sinks.delivery.attempt_smtp import Client, SmtpTransaction, attempt_smtp
 from sinks.delivery.find_servers import Server
 
 HANG_UP = "hang up"
@@ -107,8 +107,8 @@ async def attempt(
     utf8: bool = False,
     wait: float = 5.0,
 ) -> list[Attempt]:
-    letter = Letter("b+1@ours.test", recipients, content, utf8)
-    return await attempt_smtp(server, letter, Client("mx.ours.test", wait, None), 1)
+    transaction = SmtpTransaction("b+1@ours.test", recipients, content, utf8)
+    return await attempt_smtp(server, transaction, Client("mx.ours.test", wait, None), 1)
 
 
 async def test_an_accepted_mail_shows_who_took_it_and_arrives_as_it_was() -> None:
