@@ -1,6 +1,7 @@
-"""The front door: the `mailscope` command. It only wires stages together; each command's work is done where it belongs."""
+"""The front door: the `mailscope` command. It only wires: the stages of `contracts/stages.py` to their code, and what people type."""
 
 import asyncio
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -17,18 +18,37 @@ from commands.search import search
 from commands.send import send
 from commands.show import show
 from commands.tail import tail
+from contracts import stages
 from contracts.errors import ConfigurationError, Unavailable
 from contracts.settings import Settings
+from contracts.stages import Stage
+from runtime.end_process import EX_CONFIG, EX_UNAVAILABLE
 from runtime.health import Readiness
 from runtime.load_settings import load_settings
-from runtime.run_stage import EX_CONFIG, EX_UNAVAILABLE, run_stage
+from runtime.run_stage import run_process, run_stage
 
 if TYPE_CHECKING:
-    from local.stage import Stage
+    from local.process import Process
     from runtime.open_store import Store
 
+# Stage -> where its code is; loaded when it is run.
+CODE = {
+    "inbound": "processors.inbound:run_inbound",
+    "outcomes": "processors.outcomes:run_outcomes",
+    "delivery": "sinks.delivery.run_delivery:run_delivery",
+    "handlers": "sinks.handlers.run_handlers:run_handlers",
+    "clickhouse": "sinks.clickhouse.run_clickhouse:run_clickhouse_alone",
+    "smtp": "ingest.smtp.serve_smtp:serve_smtp",
+}
+OWN_LOOP = "processors"  # Faust brings its event loop and its way to stop
+ROOMS = {
+    "ingest": "The ways in.",
+    "processors": "The Faust apps that decide about mail.",
+    "sinks": "The ways out.",
+}
+
 health_port = click.option(
-    "--health-port", type=int, default=0, show_default=True, help="Offset of /metrics and /readyz from metrics.port."
+    "--health-port", type=int, default=None, help="Offset of /metrics and /readyz from metrics.port."
 )
 
 
@@ -41,83 +61,41 @@ def cli() -> None:
 @cli.command()
 def up() -> None:
     """Run everything on this machine."""
-    from local.up import pipeline_stages
+    from local.up import pipeline_processes
 
-    environ = dict(os.environ)
     settings = _settings()
-    _supervise(settings, pipeline_stages(settings, environ), demo=False)
+    _supervise(settings, pipeline_processes(settings, os.environ), demo=False)
 
 
 @cli.command()
 def demo() -> None:
     """Run everything, with a small internet of its own and live traffic."""
-    from local.up import demo_stages
+    from local.up import demo_processes
 
     environ = dict(os.environ)
     try:
-        settings, stages = demo_stages(environ)
+        settings, processes = demo_processes(environ)
     except ConfigurationError as error:
         _leave(error)
     os.environ.update(environ)
-    _supervise(settings, stages, demo=True)
+    _supervise(settings, processes, demo=True)
 
 
-@cli.group()
-def ingest() -> None:
-    """The ways in."""
+def _stage_command(stage: Stage) -> click.Command:
+    @click.command(stage.command[-1], help=stage.summary)
+    @health_port
+    def run(health_port: int | None) -> None:
+        module, _, name = CODE[stage.name].partition(":")
+        main = getattr(importlib.import_module(module), name)
+        start = run_process if stage.command[0] == OWN_LOOP else run_stage
+        sys.exit(start([stage], main, health_port))
+
+    return run
 
 
-@ingest.command("smtp")
-@health_port
-def ingest_smtp(health_port: int) -> None:
-    """Receive mail over SMTP."""
-    from ingest.smtp.serve_smtp import serve_smtp
-
-    sys.exit(run_stage("smtp", serve_smtp, health_port))
-
-
-@cli.command()
-@click.argument("app", type=click.Choice(["inbound", "outcomes"]))
-@health_port
-def processors(app: str, health_port: int) -> None:
-    """Run a Faust app: `inbound` authenticates and routes, `outcomes` classifies what became of it."""
-    from processors.inbound import run_inbound
-    from processors.outcomes import run_outcomes
-    from runtime.log import set_up_logging
-
-    settings = _settings()
-    set_up_logging()
-    {"inbound": run_inbound, "outcomes": run_outcomes}[app](settings, health_port)
-
-
-@cli.group()
-def sinks() -> None:
-    """The ways out."""
-
-
-@sinks.command("delivery")
-@health_port
-def sinks_delivery(health_port: int) -> None:
-    """Deliver forwards and outbound mail over SMTP."""
-    from sinks.delivery.run_delivery import run_delivery
-
-    sys.exit(run_stage("delivery", run_delivery, health_port))
-
-
-@sinks.command("handlers")
-@health_port
-def sinks_handlers(health_port: int) -> None:
-    """Give mail to webhooks and Python functions."""
-    from sinks.handlers.run_handlers import run_handlers
-
-    sys.exit(run_stage("handlers", run_handlers, health_port))
-
-
-@sinks.command("clickhouse")
-@health_port
-def sinks_clickhouse(health_port: int) -> None:
-    """Insert the log into ClickHouse."""
-    sys.exit(run_stage("clickhouse", _run_clickhouse, health_port))
+for room, summary in ROOMS.items():
+    commands = [_stage_command(stage) for stage in stages.STAGES if stage.command[0] == room]
+    cli.add_command(click.Group(room, commands=commands, help=summary))
 
 
 @cli.command()
@@ -126,7 +104,9 @@ def sinks_clickhouse(health_port: int) -> None:
 )
 def console(with_sink: bool) -> None:
     """Serve the console, the API and the send hook."""
-    sys.exit(run_stage("console", _run_console_with_sink if with_sink else _run_console, None))
+    names = ["console", "clickhouse"] if with_sink else ["console"]
+    run = _run_console_with_sink if with_sink else _run_console
+    sys.exit(run_stage([stages.stage(name) for name in names], run, None))
 
 
 @cli.group()
@@ -198,13 +178,6 @@ for command in (doctor, search, show, tail, send, replay, explain, authenticate_
     cli.add_command(command)
 
 
-async def _run_clickhouse(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
-    from runtime.open_store import Store
-    from sinks.clickhouse.run_clickhouse import run_clickhouse
-
-    await run_clickhouse(settings, Store(settings), stop, readiness)
-
-
 async def _run_console(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
     from runtime.open_store import Store
 
@@ -218,10 +191,10 @@ async def _run_console_with_sink(settings: Settings, stop: asyncio.Event, readin
     from sinks.clickhouse.run_clickhouse import run_clickhouse
 
     store = Store(settings)
-    stages = StageHealth(settings)
+    others = StageHealth(settings)
     sink = asyncio.create_task(run_clickhouse(settings, store, stop, readiness))
-    watch = asyncio.create_task(stages.watch(stop))
-    serve = asyncio.create_task(_serve(settings, store, stop, lambda: readiness() or stages.why_not_ready))
+    watch = asyncio.create_task(others.watch(stop))
+    serve = asyncio.create_task(_serve(settings, store, stop, lambda: readiness() or others.why_not_ready))
     await asyncio.wait({sink, serve}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     for ended in await asyncio.gather(sink, serve, watch, return_exceptions=True):
@@ -251,14 +224,14 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         await publisher.close(2)
 
 
-def _supervise(settings: Settings, stages: "list[Stage]", *, demo: bool) -> None:
+def _supervise(settings: Settings, processes: "list[Process]", *, demo: bool) -> None:
     from local.lock_data import DataInUse
     from local.supervise import Supervisor
     from local.up import welcome
 
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     supervisor = Supervisor(
-        stages,
+        processes,
         settings.data_dir.resolve(),
         on_ready=lambda seconds: welcome(settings, seconds, demo=demo),
     )

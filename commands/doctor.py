@@ -9,13 +9,13 @@ from collections.abc import Callable
 import click
 import httpx
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from commands.ask_api import settings_or_leave
 from commands.check_config import look_through
 from contracts.errors import ConfigurationError, Unavailable
 from contracts.settings import Settings
 from runtime.apply_topics import pipeline_topics
+from runtime.connect_kafka import admin
 from runtime.open_store import Store
 from runtime.resolve_dns import DnsResolver
 
@@ -72,13 +72,9 @@ def _dns(settings: Settings) -> Finding:
     return True, f"DNS: {servers} answer ({domain} MX: {status})", ""
 
 
-def _admin(settings: Settings) -> AdminClient:
-    return AdminClient({**settings.kafka_client, "log_level": 2, "error_cb": lambda error: None})
-
-
 def _broker(settings: Settings) -> Finding:
     try:
-        metadata = _admin(settings).list_topics(timeout=5)
+        metadata = admin(settings.kafka_client, quiet=True).list_topics(timeout=5)
     except KafkaException as error:
         advice = "start the pipeline (`make up`), or set kafka.bootstrap to your brokers"
         return False, f"Kafka at {settings.kafka.bootstrap} does not answer: {error.args[0].str()}", advice
@@ -87,7 +83,7 @@ def _broker(settings: Settings) -> Finding:
 
 def _topics(settings: Settings) -> Finding:
     try:
-        present = _admin(settings).list_topics(timeout=5).topics
+        present = admin(settings.kafka_client, quiet=True).list_topics(timeout=5).topics
     except KafkaException:
         return False, "topics: not known, since Kafka does not answer", ""
     missing = [topic.name for topic in pipeline_topics(settings) if topic.name not in present]

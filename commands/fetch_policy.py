@@ -7,8 +7,8 @@ import ipaddress
 
 import httpx
 
+from contracts.dns_answers import Resolver
 from mail.authentication.check_mta_sts import Fetch
-from runtime.resolve_dns import Resolver
 
 MAX_POLICY = 64 * 1024
 TIMEOUT = 10.0

@@ -1,16 +1,16 @@
 """`mailscope replay`: dead letters go back to where they came from."""
 
 import time
-import uuid
 
 import click
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from commands.ask_api import leave, settings_or_leave
 from contracts import topics
 from contracts.dead_letter import HEADER, read_dead_letter
 from contracts.errors import InvalidEvent
 from contracts.setting_types import parse_duration
+from runtime.connect_kafka import producer, reader
 from runtime.log import printable
 
 
@@ -32,9 +32,7 @@ def replay(reason: str | None, stage: str | None, topic: str | None, since: str 
         leave(f"--since: {error}", 2)
     settings = settings_or_leave()
     found = again = 0
-    producer = Producer(
-        {**settings.kafka_client, "enable.idempotence": True, "partitioner": "murmur2_random", "log_level": 2}
-    )
+    back = producer(settings.kafka_client, timeout=30.0, linger_ms=5)
     failed: list[str] = []
     for message in _dead_letters(settings.kafka_client):
         if message.timestamp()[1] / 1000 < oldest:
@@ -54,7 +52,7 @@ def replay(reason: str | None, stage: str | None, topic: str | None, since: str 
         click.echo(f"{when}  {letter.stage}  {letter.reason}  {place}  {printable(letter.detail)}")
         if yes:
             headers = [(name, value) for name, value in message.headers() or [] if name != HEADER]
-            producer.produce(
+            back.produce(
                 letter.topic,
                 key=message.key(),
                 value=message.value(),
@@ -62,7 +60,7 @@ def replay(reason: str | None, stage: str | None, topic: str | None, since: str 
                 on_delivery=lambda error, _: failed.append(str(error)) if error else None,
             )
             again += 1
-    if producer.flush(30) or failed:
+    if back.flush(30) or failed:
         leave(f"not all were published: {failed[:1] or 'Kafka did not acknowledge in time'}", 69)
     click.echo(
         f"{found} dead letters, {again} published again" + ("" if yes else " (use --yes to publish them)"), err=True
@@ -70,15 +68,7 @@ def replay(reason: str | None, stage: str | None, topic: str | None, since: str 
 
 
 def _dead_letters(kafka: dict[str, str]):  # type: ignore[no-untyped-def]
-    consumer = Consumer(
-        {
-            **kafka,
-            "group.id": f"mailscope-replay-{uuid.uuid4()}",
-            "enable.auto.commit": False,
-            "log_level": 2,
-            "error_cb": lambda error: None,
-        }
-    )
+    consumer = reader(kafka, "replay")
     try:
         for number in consumer.list_topics(topics.DEADLETTER, 5.0).topics[topics.DEADLETTER].partitions:
             low, high = consumer.get_watermark_offsets(TopicPartition(topics.DEADLETTER, number), 5.0)

@@ -1,16 +1,17 @@
 """`mailscope tail`: the public status topics as they are written."""
 
 import json
-import uuid
 
 import click
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from commands.ask_api import leave, settings_or_leave
 from commands.format_row import format_row
 from contracts import topics
 from contracts.codec import decode_envelope
 from contracts.errors import InvalidEvent
+from runtime.connect_kafka import reader
+from runtime.consume import read_records
 
 
 @click.command()
@@ -25,16 +26,7 @@ from contracts.errors import InvalidEvent
 def tail(as_json: bool, last: int) -> None:
     """Follow every change of status, as it happens. Ctrl-C ends it."""
     settings = settings_or_leave()
-    consumer = Consumer(
-        {
-            **settings.kafka_client,
-            "group.id": f"mailscope-tail-{uuid.uuid4()}",
-            "enable.auto.commit": False,
-            "fetch.wait.max.ms": 100,
-            "log_level": 2,
-            "error_cb": lambda error: None,
-        }
-    )
+    consumer = reader(settings.kafka_client, "tail", fetch_wait_max_ms=100)
     try:
         places = []
         for topic in (topics.STATUS_INBOUND, topics.STATUS_OUTBOUND):
@@ -49,19 +41,16 @@ def tail(as_json: bool, last: int) -> None:
         )
     try:
         while True:
-            message = consumer.poll(0.5)
-            if message is None or message.error() is not None:
-                continue
-            value = message.value() or b""
-            if as_json:
-                click.echo(value)
-                continue
-            try:
-                change = json.loads(bytes(decode_envelope(value).data))
-            except (InvalidEvent, ValueError) as error:
-                click.echo(f"a record that cannot be read: {error}", err=True)
-                continue
-            click.echo(format_row(change, change["occurred_at"]))
+            for record in read_records(consumer, 100, 0.5):
+                if as_json:
+                    click.echo(record.value or b"")
+                    continue
+                try:
+                    change = json.loads(bytes(decode_envelope(record.value).data))
+                except (InvalidEvent, ValueError) as error:
+                    click.echo(f"a record that cannot be read: {error}", err=True)
+                    continue
+                click.echo(format_row(change, change["occurred_at"]))
     except (KeyboardInterrupt, BrokenPipeError):
         pass
     finally:

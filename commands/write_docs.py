@@ -231,10 +231,14 @@ def _default(info: Any) -> str:
 
 def _metrics() -> str:
     lines = [f"<!-- {GENERATED} -->", "# Metrics", ""]
-    lines += ["Every process serves Prometheus metrics at `/metrics`. Durations are seconds, sizes octets.", ""]
-    lines += ["| metric | type | labels | meaning |", "|---|---|---|---|"]
-    for name, kind, text, labels in metrics.describe():
-        lines.append(f"| `{name}` | {kind} | {', '.join(labels)} | {text} |")
+    lines += [
+        "Every process serves Prometheus metrics at `/metrics`: those of its stage, and no others. Durations are seconds, sizes octets."
+    ]
+    lines += ["", "| metric | type | labels | stages | meaning |", "|---|---|---|---|---|"]
+    for one in metrics.all_metrics():
+        owners = "every" if one.stages == metrics.EVERY else ", ".join(one.stages)
+        kind = type(one).__name__.lower()
+        lines.append(f"| `{one.name}` | {kind} | {', '.join(one.labels)} | {owners} | {one.help} |")
     return "\n".join(lines) + "\n"
 
 

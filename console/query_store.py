@@ -9,6 +9,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from console.answer_errors import Problem
 from contracts import metrics
 from contracts.errors import Unavailable
+from runtime.expose_metrics import histogram
 from runtime.open_store import Store, worth_a_retry
 
 THREADS = 4
@@ -36,7 +37,7 @@ class StoreQueries:
 
     def _query(self, sql: str, parameters: dict[str, Any], limits: dict[str, Any]) -> list[dict[str, Any]]:
         try:
-            with metrics.query_seconds.time():
+            with histogram(metrics.QUERY_SECONDS).time():
                 return list(self._store.client.query(sql, parameters=parameters, settings=limits).named_results())
         except (ClickHouseError, OSError) as error:
             if any(f"Code: {code}." in str(error) for code in (159, 241)):

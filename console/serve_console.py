@@ -27,6 +27,7 @@ from contracts import metrics
 from contracts.errors import Unavailable
 from contracts.settings import Settings
 from runtime.blobs import BlobStore
+from runtime.expose_metrics import counter, histogram
 from runtime.open_store import Store
 
 
@@ -91,8 +92,8 @@ def _count_requests(app: FastAPI) -> None:
         began = time.monotonic()
         response = await call_next(request)
         route = getattr(request.scope.get("route"), "path", "unknown")
-        metrics.requests.labels(route, f"{response.status_code // 100}xx").inc()
-        metrics.request_seconds.labels(route).observe(time.monotonic() - began)
+        counter(metrics.REQUESTS).labels(route, f"{response.status_code // 100}xx").inc()
+        histogram(metrics.REQUEST_SECONDS).labels(route).observe(time.monotonic() - began)
         return response
 
 

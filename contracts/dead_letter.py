@@ -1,60 +1,35 @@
-"""Dead letters: a record that cannot be used is kept, untouched, with the reason beside it."""
-
-import logging
+"""Dead letters: a record that cannot be used is kept, untouched, with the reason beside it. Pure; `runtime/put_aside.py` counts them."""
 
 import msgspec
-from confluent_kafka import Message
 
-from contracts import metrics, topics
+from contracts import topics
 from contracts.errors import InvalidEvent
 from contracts.events import DeadLetter
-from runtime.publish import Record
+from contracts.records import ConsumedRecord, Headers, Record
 
-_log = logging.getLogger("mailscope.dead_letter")
 HEADER = "mailscope-dead-letter"
 
 
-def dead_letter(
-    stage: str,
-    why: InvalidEvent,
-    *,
-    topic: str,
-    partition: int,
-    offset: int,
-    key: bytes | None,
-    value: bytes | None,
-    headers: list[tuple[str, bytes]] | None,
-) -> Record:
+def dead_letter(stage: str, why: InvalidEvent, source: ConsumedRecord) -> Record:
     """The record to publish, its own headers kept. The source is committed only after this one is acknowledged; a dead
     letter that cannot be written stops the stage."""
     letter = DeadLetter(
-        stage=stage, reason=why.reason, detail=why.detail[:2000], topic=topic, partition=partition, offset=offset
+        stage=stage,
+        reason=why.reason,
+        detail=why.detail[:2000],
+        topic=source.topic,
+        partition=source.partition,
+        offset=source.offset,
     )
-    metrics.dead_letters.labels(stage, why.reason).inc()
-    _log.error("%s put aside %s[%d]@%d: %s", stage, topic, partition, offset, why)
     return Record(
         topic=topics.DEADLETTER,
-        key=(key or b"").decode("utf-8", "replace"),
-        value=value,
-        headers=[*(headers or []), (HEADER, msgspec.json.encode(letter))],
+        key=(source.key or b"").decode("utf-8", "replace"),
+        value=source.value,
+        headers=[*source.headers, (HEADER, msgspec.json.encode(letter))],
     )
 
 
-def dead_letter_of(stage: str, why: InvalidEvent, message: Message) -> Record:
-    """The dead letter of a record as the confluent consumer gives it."""
-    return dead_letter(
-        stage,
-        why,
-        topic=str(message.topic()),
-        partition=int(message.partition() or 0),
-        offset=int(message.offset() or 0),
-        key=message.key(),
-        value=message.value(),
-        headers=message.headers(),
-    )
-
-
-def read_dead_letter(headers: list[tuple[str, bytes]] | None) -> DeadLetter:
+def read_dead_letter(headers: Headers | None) -> DeadLetter:
     """Why a record of `mail.deadletter` was put aside. InvalidEvent when it does not say."""
     for name, value in headers or []:
         if name == HEADER:

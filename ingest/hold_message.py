@@ -6,8 +6,9 @@ import msgspec
 
 from contracts import topics
 from contracts.raw_message import Envelope, encode_headers
+from contracts.records import Record
 from runtime.blobs import BlobStore
-from runtime.publish import Publisher, Record
+from runtime.publish import Publisher
 
 SOURCE = "mailscope/ingest"
 

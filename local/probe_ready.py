@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
-from local.stage import Ready
+from local.process import Ready
 
 TIMEOUT = 2.0  # seconds
 

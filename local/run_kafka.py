@@ -1,6 +1,6 @@
 """Apache Kafka on this machine: one node, durable, from the packages that `local.install_kafka` brought.
 
-`LocalKafka` starts it as a child (tests, tools); `python -m local.run_kafka` becomes it (a supervised stage).
+`LocalKafka` starts it as a child (tests, tools); `python -m local.run_kafka` becomes it (a supervised process).
 """
 
 import base64
@@ -18,11 +18,11 @@ from typing import Self
 
 import click
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from local import die_with_parent, find_kafka
 from local.configure_kafka import HOST, Broker, broker_command, format_command, properties
-from local.stage import Stage
+from local.process import Process
+from runtime.connect_kafka import admin
 
 STOP_GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 
@@ -128,10 +128,10 @@ def prepare(broker: Broker, sharing: Sequence[str] | None = None) -> list[str]:
     return broker_command(broker, java, classpath, sharing)
 
 
-def stage(broker: Broker, stop_order: int, name: str = "kafka") -> Stage:
-    """The broker as a supervised stage; give it the highest `stop_order` of all."""
+def process(broker: Broker, stop_order: int, name: str = "kafka") -> Process:
+    """The broker as a supervised process; give it the highest `stop_order` of all."""
     ports = ["--port", str(broker.port), "--controller-port", str(broker.controller_port)]
-    return Stage(
+    return Process(
         name=name,
         argv=[sys.executable, "-m", "local.run_kafka", "--dir", str(broker.folder.resolve()), *ports],
         ready=lambda: answers(broker),
@@ -154,9 +154,8 @@ def answers(broker: Broker) -> bool:
         socket.create_connection((HOST, broker.port), 0.5).close()
     except OSError:
         return False
-    admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0, "error_cb": lambda error: None})
     try:
-        return bool(admin.list_topics(timeout=1.5).brokers)
+        return bool(admin({"bootstrap.servers": broker.bootstrap}, quiet=True).list_topics(timeout=1.5).brokers)
     except KafkaException:
         return False
 

@@ -9,10 +9,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import NewTopic
 
 from local import find_kafka
 from local.run_kafka import KafkaFailed, LocalKafka
+from runtime.connect_kafka import admin
 
 
 def archive_runtime(java: Path) -> None:
@@ -42,8 +43,8 @@ def archive_broker(home: Path) -> None:
         part = Path(beside) / archive.name
         kafka = LocalKafka(Path(folder), *_two_free_ports(), sharing=[f"-XX:ArchiveClassesAtExit={part}"])
         with kafka:
-            admin = AdminClient({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
-            admin.create_topics([NewTopic("try", 1, 1)])["try"].result(20)
+            client = admin({"bootstrap.servers": kafka.bootstrap}, quiet=True)
+            client.create_topics([NewTopic("try", 1, 1)])["try"].result(20)
         if not part.exists():
             raise KafkaFailed("the runtime wrote no archive of the broker's classes")
         for old in home.glob("broker*.jsa"):

@@ -16,8 +16,8 @@ from typing import Any, TextIO
 
 from local.lock_data import lock_data
 from local.log_lines import LineWriter
-from local.run_stage import StageRunner
-from local.stage import Stage, State, check
+from local.process import Process, State, check
+from local.run_process import ProcessRunner
 
 GRACE = 6.0  # seconds from the first SIGTERM until what still runs is killed
 LAST_GRACE = 2.5  # seconds more for the last to stop (the broker), which is asked when all others are gone
@@ -31,7 +31,7 @@ class Supervisor:
 
     def __init__(
         self,
-        stages: Sequence[Stage],
+        stages: Sequence[Process],
         data: Path,
         out: TextIO = sys.stdout,
         on_ready: Callable[[float], str | None] | None = None,
@@ -42,7 +42,7 @@ class Supervisor:
         self._run_folder = data / "run"
         self._writer = LineWriter(out, width=max([len(stage.name) for stage in stages] + [10]))
         self._runners = {
-            stage.name: StageRunner(stage, self._run_folder, self._writer.write, self._changed) for stage in stages
+            stage.name: ProcessRunner(stage, self._run_folder, self._writer.write, self._changed) for stage in stages
         }
         self._on_ready = on_ready
         self._stop = asyncio.Event()
@@ -93,7 +93,7 @@ class Supervisor:
             self._kill.set()
         self.stop()
 
-    async def _live(self, runner: StageRunner) -> None:
+    async def _live(self, runner: ProcessRunner) -> None:
         needed = [self._runners[name].was_ready for name in runner.stage.after]
         await _first(self._stop.wait(), _all(needed))
         if self._stop.is_set():
@@ -153,7 +153,7 @@ class Supervisor:
         self._writer.write("supervisor", f"stopped after {took:.1f} s")
         return killed
 
-    async def _gone(self, runners: list[StageRunner], until: float) -> None:
+    async def _gone(self, runners: list[ProcessRunner], until: float) -> None:
         gone = _all([runner.gone for runner in runners])
         await _first(gone, self._kill.wait(), at_most=max(0.0, until - time.monotonic()))
 

@@ -1,4 +1,4 @@
-"""The whole pipeline on one machine: its stages, their ports, and the order in which they start and stop."""
+"""The whole pipeline on one machine: the processes of `contracts/stages.py`, and the order in which they start and stop."""
 
 import os
 import shlex
@@ -7,69 +7,85 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from contracts.settings import Settings
+from contracts.stages import STAGES, Stage
 from local import run_kafka
 from local.configure_kafka import Broker
 from local.demo.config import DemoPorts, prepare
-from local.stage import Stage
+from local.process import Process
 from runtime.load_settings import load_settings, port_base
 
-# Offsets of the health ports from `metrics.port`; the console serves its own.
-INBOUND, OUTCOMES, DELIVERY, HANDLERS, SMTP = 0, 1, 2, 3, 4
+# Stopping: first nobody new is let in, then all that moves mail ends together, the log after it, Kafka last.
+STOP_ORDER = {"ingest": 1, "processors": 2, "sinks": 2, "console": 3}
+ONE_SHOT, BROKER = 8, 9
+SHARED = {"clickhouse": "console"}  # the embedded store has one owner: these run inside another stage's process
+START_LAST = "ingest"  # the receivers open their port when the others can work
 
 
-def pipeline_stages(settings: Settings, environ: Mapping[str, str]) -> list[Stage]:
-    """Kafka, the topics, the processors, the sinks, the console and the receivers, which open their port last."""
+def pipeline_processes(settings: Settings, environ: Mapping[str, str]) -> list[Process]:
+    """Kafka, the topics, and the processes of every stage."""
     data = settings.data_dir.resolve()
     kafka_port = int(settings.kafka.bootstrap.rpartition(":")[2])
     broker = Broker(data / "kafka", kafka_port, kafka_port + 1)
     env = {"MAILSCOPE_DATA_DIR": str(data)}
     if environ.get("MAILSCOPE_CONFIG"):
         env["MAILSCOPE_CONFIG"] = str(Path(environ["MAILSCOPE_CONFIG"]).resolve())
-
-    def ours(
-        name: str, arguments: list[str], ready: str | None, order: int, *, once: bool = False, port: int = -1
-    ) -> Stage:
-        return Stage(
-            name=name,
-            argv=[sys.executable, "-m", "mailscope", *arguments, *(["--health-port", str(port)] if port >= 0 else [])],
-            env={**env, "MAILSCOPE_INSTANCE": name},
-            ready=ready,
-            after=("kafka",) if once else ("kafka", "topics"),
-            stop_order=order,
-            once=once,
-        )
-
-    def health(offset: int) -> str:
-        return f"http://{settings.metrics.host}:{settings.metrics.port + offset}/readyz"
-
-    # Stopping: first nobody new is let in (1), then all that moves mail ends together (2), the log after it (3), Kafka last.
-    console = f"http://{settings.console.host}:{settings.console.port}/readyz"
-    stages = [
-        run_kafka.stage(broker, stop_order=9),
-        ours("topics", ["topics", "apply"], None, 8, once=True),
-        ours("inbound", ["processors", "inbound"], health(INBOUND), 2, port=INBOUND),
-        ours("outcomes", ["processors", "outcomes"], health(OUTCOMES), 2, port=OUTCOMES),
-        ours("delivery", ["sinks", "delivery"], health(DELIVERY), 2, port=DELIVERY),
-        ours("handlers", ["sinks", "handlers"], health(HANDLERS), 2, port=HANDLERS),
-        ours("console", ["console", "--with-sink"], console, 3),
-    ]
-    for number in range(settings.smtp.processes):
-        offset = SMTP + number
-        stages.append(ours(f"smtp-{number + 1}", ["ingest", "smtp"], health(offset), 1, port=offset))
-    return stages
+    topics = Process(
+        name="topics",
+        argv=_command("topics", "apply"),
+        env={**env, "MAILSCOPE_INSTANCE": "topics"},
+        after=("kafka",),
+        stop_order=ONE_SHOT,
+        once=True,
+    )
+    processes = [run_kafka.process(broker, stop_order=BROKER), topics]
+    for stage in sorted(_own_processes(), key=lambda stage: stage.command[0] == START_LAST):
+        health = stage_health(settings)
+        for number, name in enumerate(_instances(stage, settings)):
+            processes.append(
+                Process(
+                    name=name,
+                    argv=_command(*stage.command, *_options(stage, number)),
+                    env={**env, "MAILSCOPE_INSTANCE": name},
+                    ready=health.get(name, f"http://{settings.console.host}:{settings.console.port}/readyz"),
+                    after=("kafka", "topics"),
+                    stop_order=STOP_ORDER[stage.command[0]],
+                )
+            )
+    return processes
 
 
 def stage_health(settings: Settings) -> dict[str, str]:
-    """The /readyz of every stage but the console, by name."""
-    offsets = {"inbound": INBOUND, "outcomes": OUTCOMES, "delivery": DELIVERY, "handlers": HANDLERS}
-    offsets |= {f"smtp-{number + 1}": SMTP + number for number in range(settings.smtp.processes)}
+    """The /readyz of every process that serves one of its own, by its name."""
     return {
-        name: f"http://{settings.metrics.host}:{settings.metrics.port + offset}/readyz"
-        for name, offset in offsets.items()
+        name: f"http://{settings.metrics.host}:{settings.metrics.port + stage.health_offset + number}/readyz"
+        for stage in _own_processes()
+        if stage.health_offset is not None
+        for number, name in enumerate(_instances(stage, settings))
     }
 
 
-def demo_stages(environ: dict[str, str]) -> tuple[Settings, list[Stage]]:
+def _own_processes() -> list[Stage]:
+    return [stage for stage in STAGES if stage.name not in SHARED]
+
+
+def _instances(stage: Stage, settings: Settings) -> list[str]:
+    if not stage.instances_setting:
+        return [stage.name]
+    section, _, name = stage.instances_setting.partition(".")
+    return [f"{stage.name}-{number + 1}" for number in range(getattr(getattr(settings, section), name))]
+
+
+def _options(stage: Stage, number: int) -> list[str]:
+    if stage.name in SHARED.values():
+        return ["--with-sink"]
+    return ["--health-port", str((stage.health_offset or 0) + number)]
+
+
+def _command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "mailscope", *words]
+
+
+def demo_processes(environ: dict[str, str]) -> tuple[Settings, list[Process]]:
     """The pipeline with the demo's configuration, and the demo's internet beside it. Changes `environ`: the demo has a
     configuration and, unless one is named, a data folder of its own."""
     base = port_base(environ)
@@ -88,13 +104,13 @@ def demo_stages(environ: dict[str, str]) -> tuple[Settings, list[Stage]]:
         "--dir": data / "internet",
     }
     arguments = [str(word) for option in options.items() for word in option]
-    world = Stage(
+    world = Process(
         name="internet",
         argv=[sys.executable, "-m", "local.demo.run", *arguments],
         env={"MAILSCOPE_DATA_DIR": str(data)},
         stop_order=0,
     )
-    return settings, [world, *pipeline_stages(settings, environ)]
+    return settings, [world, *pipeline_processes(settings, environ)]
 
 
 def welcome(settings: Settings, seconds: float, *, demo: bool) -> str:

@@ -2,8 +2,6 @@
 
 from functools import lru_cache
 
-from contracts.settings import Settings
-
 
 def split_address(address: str) -> tuple[str, str]:
     """(local part as given, domain lower-cased). ("", "") for the null sender."""
@@ -45,11 +43,3 @@ def asks_for_relay(address: str) -> bool:
     """A recipient that hides a second address: `a%b@us`, `"a@b"@us`, `b!a@us`, `@us:a@b` (RFC 5321 appendix C)."""
     local, _ = split_address(address)
     return any(character in local for character in '%!@:"')
-
-
-def channel_of(recipient: str, settings: Settings) -> str:
-    """The channel that an address belongs to; "" for none."""
-    for name, channel in settings.channels.items():
-        if channel.address is not None and matches(channel.address, recipient):
-            return name
-    return ""

@@ -8,18 +8,17 @@ sender. Both expire after `VALID_DAYS`.
 import base64
 import hashlib
 import hmac
-import os
 import re
-import secrets
-import time
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 
-from contracts.settings import Settings
+from contracts.clock import to_ms
+from contracts.ids import received_ms
 from mail.addresses import split_address
 
 VALID_DAYS = 30
+MS_OF_A_DAY = 86_400_000
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _VERP = re.compile(r"b\+([a-z2-7]{26})\.([a-z2-7]{6})\.([a-z2-7]{10})")
 _SRS = re.compile(r"SRS0=([a-z2-7]{8})=([a-z2-7]{2})=([^=]*)=(.+)", re.IGNORECASE | re.DOTALL)
@@ -45,27 +44,30 @@ class BounceAddresses:
         digest = recipient_digest(recipient)
         return f"b+{packed}.{digest}.{self._mac(f'verp {packed} {digest}', 10)}@{domain}"
 
-    def read_verp(self, address: str) -> BounceOf | None:
-        """The mail that a bounce is about; None when the address is not ours or is forged."""
+    def read_verp(self, address: str, now: datetime) -> BounceOf | None:
+        """The mail that a bounce is about; None when the address is not ours, forged, or expired."""
         match = _VERP.fullmatch(split_address(address)[0].lower())
         if match is None:
             return None
         packed, digest, mac = match.groups()
         if not hmac.compare_digest(mac, self._mac(f"verp {packed} {digest}", 10)):
             return None
-        return BounceOf(str(uuid.UUID(bytes=base64.b32decode(packed.upper() + "======"))), digest)
+        mail_id = str(uuid.UUID(bytes=base64.b32decode(packed.upper() + "======")))
+        if _day(now) - received_ms(mail_id) // MS_OF_A_DAY > VALID_DAYS:
+            return None
+        return BounceOf(mail_id, digest)
 
-    def srs(self, sender: str, domain: str, day: int | None = None) -> str:
+    def srs(self, sender: str, domain: str, now: datetime) -> str:
         """The envelope sender of a forward; "" (the null sender) stays null."""
         local, from_domain = split_address(sender)
         if not from_domain:
             return ""
-        stamp = _stamp(_today() if day is None else day)
+        stamp = _stamp(_day(now))
         return (
             f"SRS0={self._mac(f'srs {stamp} {from_domain} {local}'.lower(), 8)}={stamp}={from_domain}={local}@{domain}"
         )
 
-    def read_srs(self, address: str, day: int | None = None) -> str | None:
+    def read_srs(self, address: str, now: datetime) -> str | None:
         """The first sender of a forward; None when the address is no SRS address of ours, forged, or expired."""
         match = _SRS.fullmatch(split_address(address)[0])
         if match is None:
@@ -73,8 +75,7 @@ class BounceAddresses:
         mac, stamp, from_domain, local = match.groups()
         if not hmac.compare_digest(mac.lower(), self._mac(f"srs {stamp} {from_domain} {local}".lower(), 8)):
             return None
-        today = _today() if day is None else day
-        if not any(_stamp(today - age) == stamp.lower() for age in range(VALID_DAYS + 1)):
+        if not any(_stamp(_day(now) - age) == stamp.lower() for age in range(VALID_DAYS + 1)):
             return None
         return f"{local}@{from_domain}"
 
@@ -92,29 +93,8 @@ def recipient_digest(recipient: str) -> str:
     )
 
 
-def load_secret(settings: Settings) -> bytes:
-    """The key of this pipeline; made on first use when it is kept in `data_dir`. OSError when it cannot be read."""
-    path = settings.secret_file or settings.data_dir / "secret"
-    if not path.exists() and settings.secret_file is None:
-        _create(path)
-    return path.read_bytes().strip()
-
-
-def _create(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    fresh.touch(mode=0o600)
-    fresh.write_text(secrets.token_hex(32) + "\n")
-    try:
-        os.link(fresh, path)  # the first of several processes wins
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink()
-
-
-def _today() -> int:
-    return int(time.time() // 86400)
+def _day(moment: datetime) -> int:
+    return to_ms(moment) // MS_OF_A_DAY
 
 
 def _stamp(day: int) -> str:

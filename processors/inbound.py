@@ -1,109 +1,105 @@
 """The app `inbound`: every record of `mail.raw` is authenticated, judged and routed."""
 
-import logging
-
 from contracts import clock, metrics, topics
 from contracts.auth_results import AuthResults
 from contracts.codec import HEADERS, encode_verdict
-from contracts.errors import InvalidEvent, Unavailable
 from contracts.events import RawPointer, Verdict
 from contracts.raw_message import Envelope, RawType, decode_headers
+from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
 from mail import authentication
-from mail.bounce_address import BounceAddresses, load_secret
-from mail.parse_headers import split_message
+from mail.bounce_address import BounceAddresses
+from mail.parse_headers import Message, split_message
+from processors.decide_inbound import decide_inbound, decide_refused, decide_unusable
+from processors.decide_outbound import decide_outbound
+from processors.decision import Consequences, ReadMail
 from processors.head_forward import ForwardHead
-from processors.process_mail import Mail, Outcome, process_inbound, process_outbound, process_refused, process_unusable
 from processors.publish_events import SOURCE, dispatch_record, event_records
-from processors.run_app import Handle, Source, letter_for, run_app
+from processors.run_app import run_app
 from runtime.blobs import BlobStore
-from runtime.publish import Record
+from runtime.expose_metrics import counter, histogram
+from runtime.health import Readiness
+from runtime.load_secret import load_secret
 from runtime.resolve_dns import DnsResolver
 
-_log = logging.getLogger("mailscope.processors.inbound")
+
+def run_inbound(settings: Settings, readiness: Readiness) -> None:
+    """Run the app until SIGTERM. ConfigurationError when a key cannot be used."""
+    run_app("inbound", topics.RAW, Inbound(settings), settings, readiness)
 
 
-def run_inbound(settings: Settings, health_port: int) -> None:
-    """Run the app until SIGTERM."""
-    bounces = BounceAddresses(load_secret(settings))
-    run_app("inbound", topics.RAW, settings, health_port, lambda publisher: _start(settings, bounces))
+class Inbound:
+    """Decides about every mail that comes in from anywhere."""
 
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._bounces = BounceAddresses(load_secret(settings))
+        self._blobs = BlobStore(settings.blobs_url)
+        self._head = ForwardHead(settings)
+        self._resolver = DnsResolver(
+            settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds(), observe=_observe_dns
+        )
 
-def _start(settings: Settings, bounces: BounceAddresses) -> Handle:
-    blobs = BlobStore(settings.blobs_url)
-    head = ForwardHead(settings)
-    resolver = DnsResolver(settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds(), observe=_observe_dns)
-
-    async def handle(source: Source) -> list[list[Record]]:
+    async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
+        """What to publish about one record. InvalidEvent when it has no envelope, Unavailable when its blob cannot be had now."""
         envelope = decode_headers(source.headers)
-        try:
-            return _records(envelope, await _process(source, envelope))
-        except Unavailable:
-            raise
-        except Exception as error:  # one message must not hold up the others: kept aside, and told in the log
-            _log.exception("a message crashed the processors: %s", envelope.mail_id)
-            why = (
-                error
-                if isinstance(error, InvalidEvent)
-                else InvalidEvent("crashed", f"{type(error).__name__}: {error}")
-            )
-            letter = letter_for("processors.inbound", why, source)
-            return [[letter], *_records(envelope, process_unusable(envelope, why.reason))]
+        return _records(envelope, await self._decide(source, envelope))
 
-    async def _process(source: Source, envelope: Envelope) -> Outcome:
+    def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
+        """The events of a mail whose record was put aside."""
+        envelope = decode_headers(source.headers)
+        return [record for group in _records(envelope, decide_unusable(envelope, why)) for record in group]
+
+    async def _decide(self, source: ConsumedRecord, envelope: Envelope) -> Consequences:
         if envelope.type is RawType.REFUSED:
-            return process_refused(envelope)
-        octets = await blobs.message(envelope, source.value)
-        raw = RawPointer(topic=source.topic, partition=source.partition, offset=source.offset)
+            return decide_refused(envelope)
+        octets = await self._blobs.message(envelope, source.value)
+        message = split_message(octets)
+        mail = ReadMail(
+            envelope, message, RawPointer(topic=source.topic, partition=source.partition, offset=source.offset)
+        )
         if envelope.type is RawType.SUBMITTED:
-            return process_outbound(Mail(envelope, split_message(octets), None, raw), settings, bounces)
-        with metrics.authentication_seconds.time():
+            return decide_outbound(mail, self._settings, self._bounces)
+        auth = await self._authenticate(envelope, octets, message)
+        head = self._head.of(envelope, auth, octets)
+        return decide_inbound(mail, auth, self._settings, self._bounces, clock.now(), head)
+
+    async def _authenticate(self, envelope: Envelope, octets: bytes, message: Message) -> AuthResults:
+        with histogram(metrics.AUTHENTICATION_SECONDS).time():
             auth = await authentication.authenticate(
                 authentication.ReceivedMail(
                     raw=octets,
                     peer_ip=envelope.peer_ip,
                     helo=envelope.helo,
                     envelope_from=envelope.envelope_from,
-                    authserv_id=settings.authserv_id,
+                    authserv_id=self._settings.authserv_id,
                     now=envelope.received_at.timestamp(),
+                    message=message,
                 ),
-                resolver,
+                self._resolver,
             )
-        _count(auth)
-        mail = Mail(envelope, split_message(octets), auth, raw)
-        return process_inbound(
-            mail,
-            settings,
-            bounces,
-            clock.now(),
-            lambda recipient: head.write(envelope, recipient, auth, octets),
-        )
-
-    return handle
+        for method in ("spf", "dkim", "dmarc", "arc", "iprev"):
+            counter(metrics.AUTHENTICATION_RESULTS).labels(method, getattr(auth, f"{method}_word")).inc()
+        return auth
 
 
-def _records(envelope: Envelope, outcome: Outcome) -> list[list[Record]]:
-    records = [record for event in outcome.events for record in event_records(event)]
-    records += [dispatch_record(command) for command in outcome.commands]
-    if not outcome.reply:
+def _records(envelope: Envelope, found: Consequences) -> list[list[Record]]:
+    records = [record for event in found.events for record in event_records(event)]
+    records += [dispatch_record(command) for command in found.commands]
+    if not found.reply:
         return [records]
     verdict = Record(
         topics.VERDICTS,
         envelope.mail_id,
-        encode_verdict(Verdict(mail_id=envelope.mail_id, reply=outcome.reply, decided_at=clock.now()), SOURCE),
+        encode_verdict(Verdict(mail_id=envelope.mail_id, reply=found.reply, decided_at=clock.now()), SOURCE),
         HEADERS,
         envelope.verdict_partition,
     )
     # An acceptance may be told at once, since the message is held. A refusal is told when the log has it.
-    return [[*records, verdict]] if outcome.reply[0] == "2" else [records, [verdict]]
-
-
-def _count(auth: AuthResults) -> None:
-    for method in ("spf", "dkim", "dmarc", "arc", "iprev"):
-        metrics.authentication_results.labels(method, getattr(auth, f"{method}_word")).inc()
+    return [[*records, verdict]] if found.reply[0] == "2" else [records, [verdict]]
 
 
 def _observe_dns(rtype: str, status: str, seconds: float, cached: bool) -> None:
-    metrics.dns_questions.labels(rtype, status, str(cached).lower()).inc()
+    counter(metrics.DNS_QUESTIONS).labels(rtype, status, str(cached).lower()).inc()
     if not cached:
-        metrics.dns_seconds.observe(seconds)
+        histogram(metrics.DNS_SECONDS).observe(seconds)

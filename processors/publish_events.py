@@ -3,17 +3,18 @@
 from contracts import metrics, topics
 from contracts.codec import HEADERS, encode_dispatch, encode_mail_event, encode_status_change
 from contracts.events import Dispatch, MailEvent, StatusChange, decisive_answer
+from contracts.records import Record
 from contracts.statuses import Direction
-from runtime.publish import Record
+from runtime.expose_metrics import counter
 
 SOURCE = "mailscope/processors"
 
 
 def event_records(event: MailEvent) -> list[Record]:
     """One record for `mail.events`, one for the public topic of its direction."""
-    metrics.statuses.labels(event.direction, event.status).inc()
+    counter(metrics.STATUSES).labels(event.direction, event.status).inc()
     if event.bounce is not None:
-        metrics.bounces.labels(event.bounce.bounce_class).inc()
+        counter(metrics.BOUNCES).labels(event.bounce.bounce_class).inc()
     public = topics.STATUS_INBOUND if event.direction is Direction.INBOUND else topics.STATUS_OUTBOUND
     return [
         Record(topics.EVENTS, event.mail_id, encode_mail_event(event, SOURCE), HEADERS),

@@ -1,60 +1,38 @@
 """Where a mail goes: the first route that matches decides (`inbound.routes` of mailscope.yaml)."""
 
-from dataclasses import dataclass
-
 from contracts.auth_results import AuthResults
-from contracts.events import Summary
+from contracts.events import Action, Summary
 from contracts.settings import Match, Route, Settings
+from contracts.statuses import Reason, Status
 from mail.addresses import matches
 from mail.parse_headers import Message
+from processors.decision import Decision
 from processors.summarise import decode_words
 
 NO_ROUTE = "550 5.7.1 No route takes this mail"
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What shall happen to a mail for one recipient, and which rule (counted from 1) said so; 0 is no rule."""
-
-    rule: int
-    forward: tuple[str, ...] = ()
-    handle: str = ""
-    drop: str = ""
-    reject: str = ""
-
-    @property
-    def detail(self) -> str:
-        """One sentence for people."""
-        if not self.rule:
-            return "no route takes this mail: its recipient is known, but no rule's conditions hold"
-        what = (
-            f"forward to {', '.join(self.forward)}"
-            if self.forward
-            else f"give to handler {self.handle}"
-            if self.handle
-            else f"drop: {self.drop}"
-            if self.drop
-            else f"reject: {self.reject}"
-        )
-        return f"route {self.rule}: {what}"
-
-
 def route(recipient: str, mail: Summary, message: Message, auth: AuthResults, settings: Settings) -> Decision:
-    """The first matching route's action for this recipient."""
+    """What the first matching route says for this recipient; it is named by its number, counted from 1."""
     for number, rule in enumerate(settings.inbound.routes, 1):
         if _holds(rule.match, recipient, mail, message, auth):
-            return _decide(number, rule)
-    return Decision(rule=0, reject=NO_ROUTE)
+            return _follow(rule, f"route {number}")
+    detail = "no route takes this mail: its recipient is known, but no rule's conditions hold"
+    return Decision(Status.REJECTED, detail, reason=Reason.NO_ROUTE, reply=NO_ROUTE)
 
 
-def _decide(number: int, rule: Route) -> Decision:
-    return Decision(
-        rule=number,
-        forward=tuple(rule.forward or ()),
-        handle=rule.handle or "",
-        drop=rule.drop or ("dropped by a rule" if rule.drop is not None else ""),
-        reject=rule.reject or "",
-    )
+def _follow(rule: Route, name: str) -> Decision:
+    if rule.forward is not None:
+        arrival = f"{name}: forward to {', '.join(rule.forward)}"
+        return Decision(Status.RECEIVED, arrival=arrival, action=Action.FORWARD, targets=tuple(rule.forward))
+    if rule.handle is not None:
+        arrival = f"{name}: give to handler {rule.handle}"
+        return Decision(Status.RECEIVED, arrival=arrival, action=Action.HANDLE, targets=(rule.handle,))
+    if rule.drop is not None:
+        why = rule.drop or "dropped by a rule"
+        return Decision(Status.DROPPED, why, f"{name}: drop: {why}", Reason.RULE)
+    reply = rule.reject or NO_ROUTE
+    return Decision(Status.REJECTED, f"{name}: reject: {reply}", reason=Reason.POLICY, reply=reply)
 
 
 def _holds(match: Match, recipient: str, mail: Summary, message: Message, auth: AuthResults) -> bool:

@@ -16,6 +16,7 @@ from confluent_kafka.admin import (
 from contracts.errors import Unavailable
 from contracts.settings import Settings
 from contracts.topics import Topic, all_topics
+from runtime.connect_kafka import admin
 
 
 def topic_config(topic: Topic, settings: Settings) -> dict[str, str]:
@@ -31,15 +32,15 @@ def pipeline_topics(settings: Settings) -> list[Topic]:
 def apply_topics(settings: Settings, timeout: float = 30.0) -> list[str]:
     """Make the topics as declared; one sentence for each thing done. Never deletes, never takes partitions away.
     Unavailable when the brokers do not answer within `timeout` seconds."""
-    admin = AdminClient({**settings.kafka_client, "log_level": 2, "error_cb": lambda error: None})
+    client = admin(settings.kafka_client)
     wanted = pipeline_topics(settings)
     try:
-        present = admin.list_topics(timeout=timeout).topics
-        done = _create(admin, [topic for topic in wanted if topic.name not in present], settings, timeout)
+        present = client.list_topics(timeout=timeout).topics
+        done = _create(client, [topic for topic in wanted if topic.name not in present], settings, timeout)
         old = [topic for topic in wanted if topic.name in present]
         for topic in old:
             if len(present[topic.name].partitions) < settings.kafka.partitions:
-                futures = admin.create_partitions([NewPartitions(topic.name, settings.kafka.partitions)])
+                futures = client.create_partitions([NewPartitions(topic.name, settings.kafka.partitions)])
                 futures[topic.name].result(timeout)
                 done.append(f"{topic.name}: grown to {settings.kafka.partitions} partitions")
         if old:
@@ -54,18 +55,18 @@ def apply_topics(settings: Settings, timeout: float = 30.0) -> list[str]:
                 )
                 for topic in old
             ]
-            for future in admin.incremental_alter_configs(resources).values():
+            for future in client.incremental_alter_configs(resources).values():
                 future.result(timeout)
     except KafkaException as error:
         raise Unavailable("Kafka", str(error)) from error
-    _wait_until_known(admin, wanted, timeout)
+    _wait_until_known(client, wanted, timeout)
     return done
 
 
-def _create(admin: AdminClient, topics: list[Topic], settings: Settings, timeout: float) -> list[str]:
+def _create(client: AdminClient, topics: list[Topic], settings: Settings, timeout: float) -> list[str]:
     if not topics:
         return []
-    futures = admin.create_topics(
+    futures = client.create_topics(
         [
             NewTopic(
                 topic.name,
@@ -81,10 +82,10 @@ def _create(admin: AdminClient, topics: list[Topic], settings: Settings, timeout
     return [f"{topic.name}: created with {settings.kafka.partitions} partitions" for topic in topics]
 
 
-def _wait_until_known(admin: AdminClient, topics: list[Topic], timeout: float) -> None:
+def _wait_until_known(client: AdminClient, topics: list[Topic], timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while True:
-        present = admin.list_topics(timeout=timeout).topics
+        present = client.list_topics(timeout=timeout).topics
         if all(topic.name in present and present[topic.name].error is None for topic in topics):
             return
         if time.monotonic() > deadline:

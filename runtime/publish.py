@@ -7,48 +7,21 @@ batches.
 import asyncio
 import threading
 from collections import deque
-from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from contracts.errors import InvalidEvent, Unavailable
+from contracts.records import Record
 from contracts.topics import DEADLETTER
-
-MAX_RECORD = 1_000_000  # octets; any managed Kafka takes them, and a dead letter has room for its reason
-
-
-@dataclass(frozen=True)
-class Record:
-    """A record to publish. `partition` None lets the key decide (murmur2, as every Kafka client does)."""
-
-    topic: str
-    key: str
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
-    partition: int | None = None
+from runtime.connect_kafka import MAX_RECORD, producer
+from runtime.end_process import end_process
 
 
 class Publisher:
     """An idempotent producer for one event loop. `timeout` (seconds) bounds how long a record may wait for its ack."""
 
     def __init__(self, kafka: dict[str, str], *, timeout: float = 120.0, linger_ms: float = 1.0) -> None:
-        self._producer = Producer(
-            {
-                **kafka,
-                "acks": "all",
-                "enable.idempotence": True,
-                "partitioner": "murmur2_random",
-                "linger.ms": linger_ms,
-                "compression.type": "lz4",
-                "delivery.timeout.ms": int(timeout * 1000),
-                "message.max.bytes": 1_040_000,
-                "socket.nagle.disable": True,
-                "reconnect.backoff.ms": 50,
-                "reconnect.backoff.max.ms": 1000,
-                "error_cb": lambda error: None,
-                "log_level": 2,
-            }
-        )
+        self._producer = producer(kafka, timeout=timeout, linger_ms=linger_ms)
         self._loop = asyncio.get_running_loop()
         self._acks: deque[tuple[asyncio.Future[None], KafkaError | None]] = deque()
         self._scheduled = False
@@ -67,9 +40,8 @@ class Publisher:
                 self._scheduled = True
                 self._loop.call_soon_threadsafe(self._settle)
 
-        size = len(record.value or b"") + sum(len(name) + len(value) for name, value in record.headers)
-        if size > MAX_RECORD and record.topic != DEADLETTER:  # trying again would not make it smaller
-            raise InvalidEvent("record_too_large", f"{record.topic}: {size} octets")
+        if record.size > MAX_RECORD and record.topic != DEADLETTER:  # trying again would not make it smaller
+            raise InvalidEvent("record_too_large", f"{record.topic}: {record.size} octets")
         try:
             self._producer.produce(
                 record.topic,
@@ -122,7 +94,6 @@ class Publisher:
             if error is None:
                 future.set_result(None)
             elif error.fatal():
-                # An idempotent producer cannot go on after this (KIP-360): the process must start anew.
-                future.set_exception(RuntimeError(f"the Kafka producer broke: {error.str()}"))
+                end_process(f"the Kafka producer broke: {error.str()}")  # an idempotent one cannot go on (KIP-360)
             else:
                 future.set_exception(Unavailable("Kafka", error.str()))

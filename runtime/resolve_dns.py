@@ -2,7 +2,7 @@
 
 `DnsResolver.query` always returns a `DnsAnswer`; trouble is a status, never an exception. Identical questions
 in flight share one look-up, failures are remembered for 30 seconds, and NXDOMAIN differs from NODATA
-(RFC 2308). `budget()` gives one mail its own limited view, so that no mail amplifies into a flood of look-ups.
+(RFC 2308).
 Durations in seconds.
 """
 
@@ -10,8 +10,6 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from enum import StrEnum
-from typing import Protocol
 
 import dns.asyncresolver
 import dns.exception
@@ -20,8 +18,8 @@ import dns.name
 import dns.nameserver
 import dns.rdatatype
 import dns.resolver
-import msgspec
 
+from contracts.dns_answers import DnsAnswer, DnsStatus
 from runtime.nameservers import parse_nameservers
 
 FAILURE_SECONDS = 30.0
@@ -32,51 +30,7 @@ MAX_RECORDS = 100
 MAX_CACHED = 4096  # bytes of one answer that is kept for other mails: a stranger decides what we ask and get
 
 
-class DnsStatus(StrEnum):
-    """How a look-up ended."""
-
-    OK = "ok"  # records were found
-    NODATA = "nodata"  # the name exists, but has no record of this type
-    NXDOMAIN = "nxdomain"  # the name does not exist (also: cannot exist, such as a label of 64 bytes)
-    SERVFAIL = "servfail"  # the server answered with an error, or with nonsense
-    TIMEOUT = "timeout"  # no server answered in time
-    BUDGET = "budget"  # not asked: this mail has used up its look-ups
-
-
-class DnsAnswer(msgspec.Struct, frozen=True):
-    """One answer. Records are text, except TXT (bytes, strings joined); MX reads "10 mx.example.org"."""
-
-    name: str
-    rtype: str
-    status: DnsStatus
-    records: tuple[str | bytes, ...] = ()
-    ttl: float = 0.0
-
-    @property
-    def failed(self) -> bool:
-        """True where a later try may answer: temperror, never "no such record"."""
-        return self.status in (DnsStatus.SERVFAIL, DnsStatus.TIMEOUT, DnsStatus.BUDGET)
-
-    def texts(self) -> list[bytes]:
-        return [record for record in self.records if isinstance(record, bytes)]
-
-    def values(self) -> list[str]:
-        return [record for record in self.records if isinstance(record, str)]
-
-    def exchanges(self) -> list[tuple[int, str]]:
-        """MX records as (preference, host), best first; the host of a null MX is empty (RFC 7505)."""
-        pairs = (value.partition(" ") for value in self.values())
-        return sorted((int(preference), host) for preference, _, host in pairs)
-
-
-Recall = Callable[[str, str], DnsAnswer | None]  # what is known already, without waiting
 Observe = Callable[[str, str, float, bool], None]  # record type, status, seconds, from the cache
-
-
-class Resolver(Protocol):
-    """What a check needs of DNS. `DnsResolver`, its budget and a dictionary in a test all fit."""
-
-    async def query(self, name: str, rtype: str) -> DnsAnswer: ...
 
 
 class DnsResolver:
@@ -115,10 +69,6 @@ class DnsResolver:
             self._in_flight[key] = task
             task.add_done_callback(lambda done: self._forget(key, done))
         return await asyncio.shield(task)  # one waiter that gives up must not fail the others
-
-    def budget(self, max_queries: int = 100, max_seconds: float = 20.0) -> "DnsBudget":
-        """A view for one mail: beyond the limits every answer has the status `budget`."""
-        return DnsBudget(self, max_queries, max_seconds)
 
     def cached(self, name: str, rtype: str) -> DnsAnswer | None:
         """The answer if it is known already and still valid."""
@@ -170,48 +120,6 @@ class DnsResolver:
             return DnsAnswer(name, rtype, DnsStatus.TIMEOUT, ttl=FAILURE_SECONDS)
         except (dns.exception.DNSException, OSError, EOFError, ValueError):
             return DnsAnswer(name, rtype, DnsStatus.SERVFAIL, ttl=FAILURE_SECONDS)
-
-
-class DnsBudget:
-    """One mail's view of a resolver: at most `max_queries` questions within `max_seconds`.
-
-    A question asked twice counts once. Safe for the concurrent checks of one mail."""
-
-    def __init__(self, resolver: Resolver, max_queries: int, max_seconds: float) -> None:
-        self._resolver = resolver
-        self._remembers: Recall | None = getattr(resolver, "cached", None)
-        self._left = max_queries
-        self._deadline = time.monotonic() + max_seconds
-        self._asked: dict[tuple[str, str], DnsAnswer] = {}
-
-    async def query(self, name: str, rtype: str) -> DnsAnswer:
-        known = self.cached(name, rtype)
-        if known is not None:
-            return known
-        seconds = self._deadline - time.monotonic()
-        if self._left <= 0:
-            return DnsAnswer(name, rtype, DnsStatus.BUDGET)
-        if seconds <= 0:
-            return DnsAnswer(name, rtype, DnsStatus.TIMEOUT)
-        self._left -= 1
-        try:
-            async with asyncio.timeout(seconds):
-                answer = await self._resolver.query(name, rtype)
-        except TimeoutError:
-            answer = DnsAnswer(name, rtype, DnsStatus.TIMEOUT)
-        self._asked[name, rtype] = answer
-        return answer
-
-    def cached(self, name: str, rtype: str) -> DnsAnswer | None:
-        """What this mail has asked before, or what the resolver knows; the latter counts as a question."""
-        known = self._asked.get((name, rtype))
-        if known is not None or self._remembers is None or self._left <= 0:
-            return known
-        known = self._remembers(name, rtype)
-        if known is not None:
-            self._left -= 1
-            self._asked[name, rtype] = known
-        return known
 
 
 def _key(name: str, rtype: str) -> tuple[str, str]:

@@ -1,25 +1,31 @@
-"""How every stage of ours runs: its log, its health server, uvloop, and an event that is set when it shall stop."""
+"""How every stage lives: its log, settings and metrics, its name among its like, its health, and an event that tells it to stop."""
 
 import asyncio
+import fcntl
 import logging
 import os
+import re
 import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from typing import IO
 
 import uvloop
 
 from contracts.errors import ConfigurationError, Unavailable
 from contracts.settings import Settings
+from contracts.stages import Stage
+from runtime.end_process import EX_CONFIG, EX_UNAVAILABLE
+from runtime.expose_metrics import expose
 from runtime.health import Readiness, serve_health
 from runtime.load_settings import load_settings
 from runtime.log import set_up_logging
 
 Main = Callable[[Settings, asyncio.Event, Readiness], Awaitable[None]]
+Run = Callable[[Settings, Readiness], None]
 
-EX_UNAVAILABLE = 69  # sysexits.h: a dependency does not answer; the supervisor starts us again
-EX_CONFIG = 78  # sysexits.h: starting again does not help
+_locks: list[IO[str]] = []  # held until the process ends
 
 
 def instance_name(default: str) -> str:
@@ -27,30 +33,51 @@ def instance_name(default: str) -> str:
     return os.environ.get("MAILSCOPE_INSTANCE") or f"{socket.gethostname()}-{default}"
 
 
-def run_stage(name: str, main: Main, health_port: int | None) -> int:
-    """Run a stage until SIGTERM or SIGINT; the exit code. A bug stops it with a traceback and code 1.
+def run_stage(stages: list[Stage], main: Main, health_offset: int | None) -> int:
+    """Run the process of one stage, or of several that share it, until SIGTERM or SIGINT; the exit code. A bug ends it with a
+    traceback and code 1. `health_offset` replaces the table's; where both are None, the stage serves its own health."""
+    return run_process(
+        stages, lambda settings, readiness: uvloop.run(_until_stopped(settings, main, readiness)), health_offset
+    )
 
-    `health_port` is an offset from `metrics.port`; None when the stage serves its own health.
-    """
+
+def run_process(stages: list[Stage], run: Run, health_offset: int | None) -> int:
+    """`run_stage` for a stage that has an event loop and a way to stop of its own."""
     set_up_logging()
+    name = stages[0].name
     log = logging.getLogger(f"mailscope.{name}")
     try:
         settings = load_settings()
+        _be_the_only(instance_name(name), settings)
+        expose(*(stage.name for stage in stages))
         readiness = Readiness()
-        if health_port is not None:
-            serve_health(settings.metrics.host, settings.metrics.port + health_port, readiness)
-        uvloop.run(_until_stopped(settings, main, readiness))
+        offset = stages[0].health_offset if health_offset is None else health_offset
+        if offset is not None:
+            serve_health(settings.metrics.host, settings.metrics.port + offset, readiness)
+        run(settings, readiness)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return EX_CONFIG
-    except Unavailable as error:
-        log.error("stopped: %s", error)
-        return EX_UNAVAILABLE
-    except OSError as error:
+    except (Unavailable, OSError) as error:
         log.error("stopped: %s", error)
         return EX_UNAVAILABLE
     log.info("stopped")
     return 0
+
+
+def _be_the_only(instance: str, settings: Settings) -> None:
+    """Two processes of one name would put each other out of their consumer group in turn: the second one refuses to start."""
+    folder = settings.data_dir / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / (re.sub(r"[^\w.-]", "_", instance) + ".lock")).open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise ConfigurationError(
+            f"a process with the name '{instance}' runs already on {settings.data_dir}: give this one another name in MAILSCOPE_INSTANCE"
+        ) from None
+    _locks.append(lock)
 
 
 async def _until_stopped(settings: Settings, main: Main, readiness: Readiness) -> None:

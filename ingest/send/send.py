@@ -14,7 +14,9 @@ from ingest.hold_message import MessageHolder
 from ingest.send.build_message import InvalidMail, Outgoing, build_message
 from mail.addresses import split_address
 from mail.authentication.sign_dkim import SigningKey, read_signing_key, sign_dkim
+from mail.parse_headers import split_message
 from runtime.blobs import BlobStore
+from runtime.expose_metrics import counter
 from runtime.publish import Publisher
 
 
@@ -55,12 +57,12 @@ class Sender:
         try:
             sent = await self._send(mail, user, allowed, mail_id or new_mail_id())
         except InvalidMail:
-            metrics.sends.labels("invalid").inc()
+            counter(metrics.SENDS).labels("invalid").inc()
             raise
         except Unavailable:
-            metrics.sends.labels("unavailable").inc()
+            counter(metrics.SENDS).labels("unavailable").inc()
             raise
-        metrics.sends.labels("accepted").inc()
+        counter(metrics.SENDS).labels("accepted").inc()
         return sent
 
     def _check_domain(self, domain: str, allowed: frozenset[str] | None) -> None:
@@ -77,12 +79,7 @@ class Sender:
         for each in (domain, *built.authors):
             self._check_domain(each, allowed)
         octets = built.octets  # signed for the author's domain, which is what DMARC looks at
-        octets = (
-            b"".join(
-                sign_dkim(octets, domain, selector, key, time.time()) for selector, key in self._keys[built.authors[0]]
-            )
-            + octets
-        )
+        octets = sign_dkim(split_message(octets), domain, self._keys[built.authors[0]], time.time()) + octets
         if len(octets) > self._settings.smtp.max_size:
             raise InvalidMail(
                 "raw", f"the message is larger than {self._settings.smtp.max_size} octets", "message_too_large"

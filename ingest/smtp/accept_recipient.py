@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from contracts.settings import Settings
 from contracts.statuses import Reason
@@ -30,7 +31,7 @@ class Refused:
 
 
 def accept_recipient(
-    address: str, envelope_from: str, settings: Settings, bounces: BounceAddresses
+    address: str, envelope_from: str, settings: Settings, bounces: BounceAddresses, now: datetime
 ) -> Recipient | Refused:
     """Whether we take mail for this address. Never relays, in whatever spelling it is asked to. `postmaster` alone is that of
     our first domain (RFC 5321 section 4.5.1)."""
@@ -41,7 +42,9 @@ def accept_recipient(
     if ours is None:
         return Refused(RELAY, Reason.RELAY_DENIED)
     # A rewritten sender takes reports only (RFC 5321 section 4.5.5): nobody else gets mail passed on by having seen it.
-    if bounces.read_verp(address) is not None or (not envelope_from and bounces.read_srs(address) is not None):
+    if bounces.read_verp(address, now) is not None or (
+        not envelope_from and bounces.read_srs(address, now) is not None
+    ):
         return Recipient(address, ("bounce",))
     if asks_for_relay(address) or _SRS.match(local):
         return Refused(RELAY, Reason.RELAY_DENIED)

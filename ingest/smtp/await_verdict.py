@@ -8,15 +8,18 @@ import asyncio
 import logging
 import threading
 import time
-import uuid
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from contracts import metrics, topics
 from contracts.codec import decode
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.events import Verdict
 from contracts.ids import received_ms
+from contracts.records import ConsumedRecord
+from runtime.connect_kafka import reader
+from runtime.consume import read_records
+from runtime.expose_metrics import counter, gauge, histogram
 
 _log = logging.getLogger("mailscope.smtp.verdict")
 
@@ -32,18 +35,7 @@ class VerdictWaiter:
         self._pending: dict[str, asyncio.Future[str]] = {}
         self._loop = asyncio.get_running_loop()
         self._closing = False
-        self._consumer = Consumer(
-            {
-                **kafka,
-                "group.id": f"mailscope-verdicts-{uuid.uuid4()}",  # never committed: a group of its own
-                "enable.auto.commit": False,
-                "auto.offset.reset": "latest",
-                "fetch.wait.max.ms": 100,
-                "fetch.queue.backoff.ms": 10,
-                "log_level": 2,
-                "error_cb": lambda error: None,
-            }
-        )
+        self._consumer = reader(kafka, "verdicts", auto_offset_reset="latest", fetch_wait_max_ms=100)
 
     @property
     def waiting(self) -> bool:
@@ -59,7 +51,7 @@ class VerdictWaiter:
             raise Unavailable("Kafka", str(error)) from error
         self._consumer.assign([TopicPartition(topics.VERDICTS, self.partition, end)])
         threading.Thread(target=self._read, name="verdicts", daemon=True).start()
-        metrics.smtp_waiting.set(self.waiting)
+        gauge(metrics.SMTP_VERDICT_WAITING).set(self.waiting)
 
     def expect(self, mail_id: str) -> "asyncio.Future[str]":
         """Announce a message before it is published; its verdict may come before the call to `reply_for`."""
@@ -78,16 +70,16 @@ class VerdictWaiter:
             reply = await asyncio.wait_for(expected, self.timeout)
         except TimeoutError:
             self._missed += 1
-            metrics.smtp_verdict_timeouts.inc()
+            counter(metrics.SMTP_VERDICT_TIMEOUTS).inc()
             if self._missed == self._allowed_misses:
                 _log.warning(
                     "no verdict within %.1f s, %d times in a row: answering without", self.timeout, self._missed
                 )
-                metrics.smtp_waiting.set(0)
+                gauge(metrics.SMTP_VERDICT_WAITING).set(0)
             return None
         finally:
             self._pending.pop(mail_id, None)
-        metrics.smtp_verdict_seconds.observe(time.monotonic() - began)
+        histogram(metrics.SMTP_VERDICT_SECONDS).observe(time.monotonic() - began)
         return reply
 
     def close(self) -> None:
@@ -96,18 +88,15 @@ class VerdictWaiter:
 
     def _read(self) -> None:
         while not self._closing:
-            first = self._consumer.poll(0.2)
-            if first is not None:
-                messages = [first, *self._consumer.consume(500, timeout=0)]
-                self._loop.call_soon_threadsafe(self._settle, messages)
+            records = read_records(self._consumer, 500, 0.2)
+            if records:
+                self._loop.call_soon_threadsafe(self._settle, records)
         self._consumer.close()
 
-    def _settle(self, messages: list[Message]) -> None:
-        for message in messages:
-            if message.error() is not None:
-                continue
+    def _settle(self, records: list[ConsumedRecord]) -> None:
+        for record in records:
             try:
-                verdict = decode(message.value(), Verdict)
+                verdict = decode(record.value, Verdict)
                 age = time.time() - received_ms(verdict.mail_id) / 1000
             except (InvalidEvent, ValueError) as error:
                 _log.error("ignored a verdict that cannot be read: %s", error)
@@ -115,7 +104,7 @@ class VerdictWaiter:
             if age < self.timeout / 2:
                 if not self.waiting:
                     _log.info("verdicts flow again: senders wait for them")
-                    metrics.smtp_waiting.set(1)
+                    gauge(metrics.SMTP_VERDICT_WAITING).set(1)
                 self._missed = 0
             future = self._pending.get(verdict.mail_id)
             if future is not None and not future.done():

@@ -27,6 +27,7 @@ from ingest.smtp.accept_recipient import Refused, accept_recipient
 from ingest.smtp.await_verdict import VerdictWaiter
 from mail.addresses import normalise
 from mail.bounce_address import BounceAddresses
+from runtime.expose_metrics import counter, gauge, histogram
 
 _log = logging.getLogger("mailscope.smtp")
 END_OF_DATA = b"\r\n.\r\n"
@@ -84,9 +85,9 @@ class Policy:
             return "553 5.1.3 The recipient's address has characters that no address may have"
         if len(envelope.rcpt_tos) >= self.settings.smtp.max_recipients:
             return "452 4.5.3 Too many recipients, send the rest in another transaction"
-        decision = accept_recipient(address, _sender(envelope), self.settings, self.bounces)
+        decision = accept_recipient(address, _sender(envelope), self.settings, self.bounces, clock.now())
         if isinstance(decision, Refused):
-            metrics.smtp_refused_recipients.labels(decision.reason).inc()
+            counter(metrics.SMTP_REFUSED_RECIPIENTS).labels(decision.reason).inc()
             self._log_refusal(session, envelope, address, decision)
             server.unknown_recipients += 1
             if server.unknown_recipients > self.settings.smtp.max_unknown_recipients:
@@ -103,14 +104,14 @@ class Policy:
     async def handle_DATA(self, server: "Receiver", session: Session, envelope: Any) -> str:
         message: bytes = envelope.content
         if b"\x00" in message or not message.count(b"\r\n") == message.count(b"\n") == message.count(b"\r"):
-            metrics.smtp_messages.labels("refused").inc()
+            counter(metrics.SMTP_MESSAGES).labels("refused").inc()
             return "550 5.6.0 The message has NUL, or CR or LF that stand alone"
         try:
             reply = await self._hold(session, envelope, message)
         except Unavailable as error:
             _log.error("answered 451: %s", error)
             reply = TROUBLE
-        metrics.smtp_messages.labels({"2": "accepted", "4": "deferred"}.get(reply[0], "refused")).inc()
+        counter(metrics.SMTP_MESSAGES).labels({"2": "accepted", "4": "deferred"}.get(reply[0], "refused")).inc()
         server.commands = 0
         return reply
 
@@ -131,12 +132,12 @@ class Policy:
         )
         expected = self.verdicts.expect(mail_id) if waiting else None
         try:
-            with metrics.smtp_ack_seconds.time():
+            with histogram(metrics.SMTP_ACK_SECONDS).time():
                 await self.holder.hold(described, message)
         except BaseException:
             self.verdicts.forget(mail_id)
             raise
-        metrics.smtp_octets.inc(len(message))
+        counter(metrics.SMTP_OCTETS).inc(len(message))
         reply = await self.verdicts.reply_for(mail_id, expected) if expected is not None else None
         return reply or ACCEPTED.format(mail_id)
 
@@ -216,7 +217,7 @@ class Receiver(SMTP):  # type: ignore[misc]
             self.peer = peer
             self.connections.open.add(self)
             self.connections.by_peer[peer] += 1
-            metrics.smtp_connections.inc()
+            gauge(metrics.SMTP_CONNECTIONS).inc()
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -227,7 +228,7 @@ class Receiver(SMTP):  # type: ignore[misc]
             self.connections.by_peer[self.peer] -= 1
             if not self.connections.by_peer[self.peer]:
                 del self.connections.by_peer[self.peer]
-            metrics.smtp_connections.dec()
+            gauge(metrics.SMTP_CONNECTIONS).dec()
         super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
@@ -284,7 +285,7 @@ class Receiver(SMTP):  # type: ignore[misc]
             await self.push("354 End data with <CR><LF>.<CR><LF>")
             message = await self._read_message()
             if message is None:
-                metrics.smtp_messages.labels("refused").inc()
+                counter(metrics.SMTP_MESSAGES).labels("refused").inc()
                 reply = f"552 5.3.4 The message is larger than {self.settings.max_size} octets"
             else:
                 self.envelope.content = self.envelope.original_content = message

@@ -10,9 +10,10 @@ from ingest.hold_message import MessageHolder
 from ingest.smtp.await_verdict import VerdictWaiter
 from ingest.smtp.receive_smtp import Connections, Policy, Receiver
 from ingest.smtp.serve_tls import tls_context
-from mail.bounce_address import BounceAddresses, load_secret
+from mail.bounce_address import BounceAddresses
 from runtime.blobs import BlobStore
 from runtime.health import Readiness
+from runtime.load_secret import load_secret
 from runtime.publish import Publisher
 from runtime.run_stage import instance_name
 

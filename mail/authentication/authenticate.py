@@ -26,6 +26,7 @@ from contracts.auth_results import (
     SpfWord,
     cut,
 )
+from contracts.dns_answers import Resolver
 from mail.authentication.check_arc import check_arc
 from mail.authentication.check_dkim import MAX_SIGNATURES, check_dkim
 from mail.authentication.check_dmarc import Evaluation, check_dmarc
@@ -33,10 +34,10 @@ from mail.authentication.check_iprev import check_iprev
 from mail.authentication.check_spf import check_spf
 from mail.authentication.explain import explain
 from mail.authentication.find_author import Author, find_author
+from mail.authentication.limit_dns import DnsBudget
 from mail.authentication.strip_auth_results import is_ours
 from mail.parse_addresses import to_ascii_domain
 from mail.parse_headers import Flag, Message, split_message
-from runtime.resolve_dns import DnsBudget, Resolver
 
 MAX_QUERIES = 150  # look-ups that one mail may cause
 MAX_SECONDS = 7.0  # and how long they may take altogether: the sender waits for the verdict meanwhile
@@ -54,6 +55,7 @@ class ReceivedMail(msgspec.Struct, frozen=True):
     envelope_from: str = ""  # the envelope sender; empty = the null sender
     authserv_id: str = ""  # our own name in Authentication-Results
     now: float | None = None  # seconds since 1970; None = the clock
+    message: Message | None = None  # `raw` in parts, where the caller has split it already
 
 
 async def authenticate(mail: ReceivedMail, resolver: Resolver) -> AuthResults:
@@ -62,7 +64,7 @@ async def authenticate(mail: ReceivedMail, resolver: Resolver) -> AuthResults:
     now = time.time() if mail.now is None else mail.now
     mail = _encodable(mail)
     budget = DnsBudget(resolver, MAX_QUERIES, MAX_SECONDS)
-    message = split_message(mail.raw)
+    message = split_message(mail.raw) if mail.message is None else mail.message
     spf, dkim, arc, iprev = await _together(
         _is_warm(mail, budget),
         _guard(

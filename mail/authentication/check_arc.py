@@ -9,6 +9,7 @@ import dkim
 import msgspec
 
 from contracts.auth_results import ArcResult, ArcWord, AuthReason, cut
+from contracts.dns_answers import DnsAnswer, Resolver
 from mail.authentication.arc_sets import (
     ArcBroken,
     ArcSet,
@@ -23,7 +24,6 @@ from mail.authentication.gate_dkim import Signature
 from mail.authentication.parse_key import KeyRecord, parse_key
 from mail.authentication.verify_signature import LARGE_BODY, AcceleratedDkim, verify_digest
 from mail.parse_headers import Message
-from runtime.resolve_dns import DnsAnswer, Resolver
 
 MAX_OLDER = 10  # message signatures before the newest that are tried
 

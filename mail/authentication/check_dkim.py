@@ -9,12 +9,12 @@ import dkim
 import msgspec
 
 from contracts.auth_results import AuthReason, DkimResult, DkimWord, cut
+from contracts.dns_answers import DnsAnswer, DnsStatus, Resolver
 from mail.authentication.evidence import to_evidence, to_text
 from mail.authentication.gate_dkim import Signature, read_signature
 from mail.authentication.parse_key import KeyRecord, parse_key
 from mail.authentication.verify_signature import LARGE_BODY, AcceleratedDkim
 from mail.parse_headers import Message
-from runtime.resolve_dns import DnsAnswer, DnsStatus, Resolver
 
 MAX_SIGNATURES = 10
 MAX_KEYS = 4  # records at one selector that are tried (RFC 6376 §6.1.2 step 4)

@@ -16,11 +16,11 @@ from contracts.auth_results import (
     SpfWord,
     cut,
 )
+from contracts.dns_answers import Resolver
 from mail.authentication.dmarc_record import DmarcRecord, lower
 from mail.authentication.evidence import to_evidence
 from mail.authentication.rfc7489 import answer_rfc7489
 from mail.authentication.walk_tree import TreeWalk, WalkFailed
-from runtime.resolve_dns import Resolver
 
 
 class Evaluation(msgspec.Struct, frozen=True):

@@ -5,13 +5,13 @@ Always returns a report; DNS trouble is a finding."""
 import ipaddress
 
 from contracts.auth_results import AuthReason, DmarcPolicy, SpfWord, cut
+from contracts.dns_answers import DnsAnswer, DnsStatus, Resolver
 from mail.authentication.check_mta_sts import Fetch, check_mta_sts
 from mail.authentication.check_spf import evaluate_spf
 from mail.authentication.domain_report import DomainReport, Finding, Level
 from mail.authentication.parse_key import parse_key
 from mail.authentication.walk_tree import TreeWalk, WalkFailed
 from mail.parse_addresses import to_ascii_domain
-from runtime.resolve_dns import DnsAnswer, DnsStatus, Resolver
 
 # Selectors of the common senders, tried where none is named.
 COMMON_SELECTORS = ("default", "dkim", "mail", "s1", "s2", "k1", "k2", "google", "selector1", "selector2")

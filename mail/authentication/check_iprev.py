@@ -5,8 +5,8 @@ Always returns a result. At most ten names are followed, as SPF's ptr does (RFC 
 import ipaddress
 
 from contracts.auth_results import AuthReason, IprevResult, IprevWord
+from contracts.dns_answers import DnsAnswer, Resolver
 from mail.authentication.evidence import to_evidence
-from runtime.resolve_dns import DnsAnswer, Resolver
 
 MAX_NAMES = 10
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 
+from contracts.dns_answers import DnsAnswer, Resolver
 from mail.authentication.domain_report import Finding, Level
 from mail.authentication.parse_tags import TagError, parse_tags
-from runtime.resolve_dns import DnsAnswer, Resolver
 
 Fetch = Callable[[str], Awaitable[str]]  # host → the policy's text; raises OSError with the cause
 MODES = ("enforce", "testing", "none")

@@ -8,10 +8,11 @@ run is a query object of its own, so that any number of mails may be evaluated a
 import ipaddress
 
 from contracts.auth_results import AuthReason, SpfResult, SpfWord, cut
+from contracts.dns_answers import DnsAnswer, Resolver
 from mail.authentication.evidence import to_evidence
+from mail.authentication.limit_dns import Recall
 from mail.authentication.run_spf import NeedsLookup, SpfEvaluation, run_spf
 from mail.parse_addresses import to_ascii_domain
-from runtime.resolve_dns import DnsAnswer, Recall, Resolver
 
 MAX_RUNS = 130  # ten terms with at most eleven look-ups each, one new answer a run
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from contracts.auth_results import MAX_DNS, DnsEvidence, cut
-from runtime.resolve_dns import DnsAnswer
+from contracts.dns_answers import DnsAnswer
 
 MAX_VALUES = 8
 MAX_VALUE = 512

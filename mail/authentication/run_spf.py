@@ -13,7 +13,8 @@ import msgspec
 import spf
 
 from contracts.auth_results import AuthReason, SpfWord
-from runtime.resolve_dns import DnsAnswer, DnsStatus, Recall
+from contracts.dns_answers import DnsAnswer, DnsStatus
+from mail.authentication.limit_dns import Recall
 
 MAX_VOID = 2  # RFC 7208 §4.6.4
 

@@ -5,7 +5,7 @@ import hashlib
 from contracts.auth_results import ArcResult, ArcWord
 from mail.authentication.arc_sets import MAX_SETS, ArcBroken, collect_sets
 from mail.authentication.canonicalize import relaxed_field
-from mail.authentication.sign_dkim import SigningKey, fold_base64, sign_fields, signed_names
+from mail.authentication.sign_dkim import SigningKey, fold_base64, hash_of, sign_fields, signed_names
 from mail.parse_headers import Field, split_message
 
 
@@ -29,7 +29,7 @@ def seal_arc(
     results = f"ARC-Authentication-Results: i={instance}; ".encode("ascii") + value
     names += [field.name for field in message.fields if field.name == b"dkim-signature"]
     tags = f"i={instance}; a={key.algorithm}; c=relaxed/relaxed; d={domain}; s={selector}; t={int(now)}"
-    signature = sign_fields(b"ARC-Message-Signature", tags, message, names, key).removesuffix(b"\r\n")
+    signature = sign_fields(b"ARC-Message-Signature", tags, message, names, key, hash_of(message)).removesuffix(b"\r\n")
     text = f"i={instance}; a={key.algorithm}; cv={status}; d={domain}; s={selector}; t={int(now)};\r\n\tb="
     seal = b"ARC-Seal: " + text.encode("ascii")
     hashed = hashlib.sha256()

@@ -6,6 +6,7 @@ and List-Unsubscribe-Post are covered, as the large receivers ask of bulk mail (
 import base64
 import hashlib
 import textwrap
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from contracts.errors import ConfigurationError
 from mail.authentication.canonicalize import hash_body, hash_fields, relaxed_body, select_fields
-from mail.parse_headers import Field, Message, split_message
+from mail.parse_headers import Field, Message
 
 MIN_RSA_BITS = 1024  # RFC 8301 §3.2
 SIGNED = frozenset(
@@ -79,16 +80,25 @@ def read_signing_key(path: Path, setting: str) -> SigningKey:
         raise ConfigurationError(f"{setting}: {path} cannot be used: {error}") from error
 
 
-def sign_dkim(raw: bytes, domain: str, selector: str, key: SigningKey, now: float) -> bytes:
-    """The DKIM-Signature field, CRLF included, to put before `raw`; `now` in seconds since 1970.
+def sign_dkim(message: Message, domain: str, keys: Sequence[tuple[str, SigningKey]], now: float) -> bytes:
+    """A DKIM-Signature field for each (selector, key), CRLF included, to put before the message; `now` in seconds since 1970. The body
+    is hashed once, however many keys sign.
 
     Raises ValueError for a message without From, which must not be signed (RFC 6376 §5.4)."""
-    message = split_message(raw)
     names = signed_names(message)
     if b"from" not in names:
         raise ValueError("a message without From cannot be signed")
-    tags = f"v=1; a={key.algorithm}; c=relaxed/relaxed; d={domain}; s={selector}; t={int(now)}"
-    return sign_fields(b"DKIM-Signature", tags, message, names, key)
+    body_hash = hash_of(message) if keys else ""
+    fields = []
+    for selector, key in keys:
+        tags = f"v=1; a={key.algorithm}; c=relaxed/relaxed; d={domain}; s={selector}; t={int(now)}"
+        fields.append(sign_fields(b"DKIM-Signature", tags, message, names, key, body_hash))
+    return b"".join(fields)
+
+
+def hash_of(message: Message) -> str:
+    """The value of bh= over the whole relaxed body."""
+    return base64.b64encode(hash_body(relaxed_body(message.body), None)).decode("ascii")
 
 
 def signed_names(message: Message) -> list[bytes]:
@@ -97,9 +107,8 @@ def signed_names(message: Message) -> list[bytes]:
     return [*names, b"from"] if b"from" in names else names
 
 
-def sign_fields(name: bytes, tags: str, message: Message, names: list[bytes], key: SigningKey) -> bytes:
+def sign_fields(name: bytes, tags: str, message: Message, names: list[bytes], key: SigningKey, body_hash: str) -> bytes:
     """Sign `names` and the body under the field `name` that begins with `tags`; shared with ARC."""
-    body_hash = base64.b64encode(hash_body(relaxed_body(message.body), None)).decode("ascii")
     joined = ": ".join(item.decode("ascii") for item in names)
     listed = textwrap.wrap(joined, 70, break_long_words=False, break_on_hyphens=False)
     value = f" {tags};\r\n\th=" + "\r\n\t ".join(listed) + f";\r\n\tbh={body_hash};\r\n\tb="

@@ -4,8 +4,8 @@ One `TreeWalk` serves one mail and remembers what it asked. A DNS failure raises
 it into temperror where the outcome depends on it."""
 
 from contracts.auth_results import AuthReason
+from contracts.dns_answers import DnsAnswer, DnsStatus, Resolver
 from mail.authentication.dmarc_record import DmarcRecord, parse_dmarc
-from runtime.resolve_dns import DnsAnswer, DnsStatus, Resolver
 
 MAX_LABELS = 8  # a longer name continues with its last seven labels: eight queries at most
 

@@ -11,19 +11,24 @@ from collections import defaultdict
 from typing import Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from contracts import metrics, topics
-from contracts.dead_letter import dead_letter_of
 from contracts.errors import InvalidEvent, Unavailable
+from contracts.records import ConsumedRecord
 from contracts.settings import Settings
+from contracts.stages import group_of
+from runtime.connect_kafka import group_member
+from runtime.consume import read_records
+from runtime.expose_metrics import counter, histogram
 from runtime.open_store import Store, worth_a_retry
 from runtime.publish import Publisher
+from runtime.put_aside import put_aside
 from runtime.run_stage import instance_name
 from sinks.clickhouse.to_rows import Row, Rows, dead_letter_rows, event_rows, raw_rows
 
 _log = logging.getLogger("mailscope.clickhouse")
-GROUP = "mailscope-clickhouse"
+GROUP = group_of("clickhouse", topics.EVENTS)
 Place = tuple[str, int]
 
 
@@ -40,21 +45,12 @@ class Inserter:
         self._types: dict[str, dict[str, str]] = {}
         self._closing = threading.Event()
         self._failed_commits: dict[Place, int] = {}
-        self._consumer = Consumer(
-            {
-                **settings.kafka_client,
-                "group.id": GROUP,
-                "group.instance.id": instance_name("clickhouse"),
-                "session.timeout.ms": 10_000,
-                "heartbeat.interval.ms": 2_000,
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "fetch.queue.backoff.ms": 10,
-                "queued.max.messages.kbytes": 32_768,
-                "log_level": 2,
-                "error_cb": lambda error: None,
-                "on_commit": self._on_commit,
-            }
+        self._consumer = group_member(
+            settings.kafka_client,
+            GROUP,
+            instance_name("clickhouse"),
+            queued_max_messages_kbytes=32_768,
+            on_commit=self._on_commit,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -73,52 +69,51 @@ class Inserter:
         try:
             last = 0.0
             while not self._closing.is_set():
-                first = self._consumer.poll(0.2)
-                if first is None:
+                batch = read_records(self._consumer, 1, 0.2)
+                if not batch:
                     self._commit_offsets(self._failed_commits)
                     continue
                 # After a pause a record is shown at once; in a stream, batches of `batch_age` are gathered.
-                batch = [first]
-                octets = _size(first)
+                octets = batch[0].size
                 until = max(time.monotonic(), last + self._age)
                 while len(batch) * 3 < self._max_rows and octets < self._max_octets:
                     wait = until - time.monotonic()
-                    more = self._consumer.consume(200, max(wait, 0))
+                    more = read_records(self._consumer, 200, max(wait, 0))
                     batch += more
-                    octets += sum(_size(message) for message in more)
+                    octets += sum(source.size for source in more)
                     if time.monotonic() >= until:
                         break
-                self._insert([message for message in batch if message.error() is None])
+                self._insert(batch)
                 last = time.monotonic()
         finally:
             self._consumer.close()
 
-    def _insert(self, messages: list[Message]) -> None:
+    def _insert(self, sources: list[ConsumedRecord]) -> None:
         tables: dict[str, list[Row]] = defaultdict(list)
-        for message in messages:
+        for source in sources:
             try:
-                rows = _rows(message)
+                rows = _rows(source)
             except InvalidEvent as why:
-                self._put_aside(message, why)
+                self._put_aside(source, why)
                 continue
             for table, row in rows:
                 tables[table].append(row)
         for table, rows_of_table in tables.items():
             self._insert_until_done(table, rows_of_table)
-        self._commit(messages)
+        self._commit(sources)
 
     def _insert_until_done(self, table: str, rows: list[Row]) -> None:
         pause = 0.2
         while True:
             try:
-                with metrics.store_insert_seconds.time():
+                with histogram(metrics.STORE_INSERT_SECONDS).time():
                     self._insert_once(table, rows)
-                metrics.store_rows.labels(table).inc(len(rows))
+                counter(metrics.STORE_ROWS).labels(table).inc(len(rows))
                 return
             except (ClickHouseError, OSError, Unavailable) as error:
                 if not worth_a_retry(error):
                     raise
-                metrics.store_retries.inc()
+                counter(metrics.STORE_RETRIES).inc()
                 _log.warning("the log store does not take %d rows, trying again: %s", len(rows), str(error)[:300])
                 self._store.forget()
             self._rest(pause)
@@ -145,18 +140,15 @@ class Inserter:
         self._consumer.pause(assigned)
         if self._closing.wait(seconds):
             raise Unavailable("the log store", "told to stop while waiting for it")
-        stray = self._consumer.poll(0)
-        if stray is not None and stray.error() is None:  # of a partition that we got this moment: read it again later
-            self._consumer.seek(
-                TopicPartition(str(stray.topic()), int(stray.partition() or 0), int(stray.offset() or 0))
-            )
+        for stray in read_records(self._consumer, 1, 0):  # of a partition that we got this moment: read it again later
+            self._consumer.seek(TopicPartition(stray.topic, stray.partition, stray.offset))
         self._consumer.resume(assigned)
 
-    def _commit(self, messages: list[Message]) -> None:
+    def _commit(self, sources: list[ConsumedRecord]) -> None:
         high: dict[Place, int] = {}
-        for message in messages:
-            place = (str(message.topic()), int(message.partition() or 0))
-            high[place] = max(high.get(place, 0), int(message.offset() or 0) + 1)
+        for source in sources:
+            place = (source.topic, source.partition)
+            high[place] = max(high.get(place, 0), source.offset + 1)
         self._commit_offsets({**self._failed_commits, **high})
 
     def _commit_offsets(self, high: dict[Place, int]) -> None:
@@ -174,24 +166,16 @@ class Inserter:
             if error is not None or part.error is not None:
                 self._failed_commits.setdefault((part.topic, part.partition), part.offset)
 
-    def _put_aside(self, message: Message, why: InvalidEvent) -> None:
-        if message.topic() == topics.DEADLETTER:
+    def _put_aside(self, source: ConsumedRecord, why: InvalidEvent) -> None:
+        if source.topic == topics.DEADLETTER:
             _log.error("a dead letter cannot be read and stays in Kafka only: %s", why)
             return
-        record = dead_letter_of("sinks.clickhouse", why, message)
+        records = put_aside("sinks.clickhouse", why, source)
         # A dead letter that cannot be written stops the sink: nothing is committed past it.
-        asyncio.run_coroutine_threadsafe(self._publisher.publish_all([record]), self._loop).result(150)
+        asyncio.run_coroutine_threadsafe(self._publisher.publish_all(records), self._loop).result(150)
 
 
-def _rows(message: Message) -> Rows:
-    topic, partition, offset = str(message.topic()), int(message.partition() or 0), int(message.offset() or 0)
-    if topic == topics.EVENTS:
-        return event_rows(message.value(), topic, partition, offset)
-    if topic == topics.RAW:
-        return raw_rows(message.value(), message.headers(), topic, partition, offset)
-    written = int(message.timestamp()[1])
-    return dead_letter_rows(message.key(), message.value(), message.headers(), written, topic, partition, offset)
-
-
-def _size(message: Message) -> int:
-    return len(message.value() or b"")
+def _rows(source: ConsumedRecord) -> Rows:
+    if source.topic == topics.EVENTS:
+        return event_rows(source)
+    return raw_rows(source) if source.topic == topics.RAW else dead_letter_rows(source)

@@ -16,6 +16,11 @@ from sinks.clickhouse.track_completeness import track_completeness
 _log = logging.getLogger("mailscope.clickhouse")
 
 
+async def run_clickhouse_alone(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
+    """The sink in a process of its own, beside a ClickHouse server."""
+    await run_clickhouse(settings, Store(settings), stop, readiness)
+
+
 async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event, readiness: Readiness) -> None:
     """Apply the schema, then insert until told to stop. Unavailable when the store does not answer at the start."""
     for line in await asyncio.to_thread(migrate_store, store, settings):

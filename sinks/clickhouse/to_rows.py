@@ -12,6 +12,7 @@ from contracts.errors import InvalidEvent
 from contracts.events import MailEvent, decisive_answer
 from contracts.ids import received_ms
 from contracts.raw_message import RawType, decode_headers
+from contracts.records import ConsumedRecord
 from contracts.statuses import rank
 from mail.addresses import split_address
 
@@ -32,16 +33,16 @@ def version(event: MailEvent, event_id: uuid.UUID) -> int:
     )
 
 
-def event_rows(value: bytes | None, topic: str, partition: int, offset: int) -> Rows:
+def event_rows(source: ConsumedRecord) -> Rows:
     """Rows of one record of `mail.events`. InvalidEvent when it cannot be read."""
-    event = decode(value, MailEvent)
+    event = decode(source.value, MailEvent)
     try:
         mail_id = uuid.UUID(event.mail_id)
         received = received_ms(event.mail_id)
     except ValueError as error:
         raise InvalidEvent("wrong_mail_id", str(error)) from error
     event_id = uuid.UUID(mail_event_id(event))
-    place = {"_topic": topic, "_partition": partition, "_offset": offset}
+    place = {"_topic": source.topic, "_partition": source.partition, "_offset": source.offset}
     occurred = clock.to_ms(event.occurred_at)
     line: Row = {
         "received_at": received,
@@ -102,11 +103,9 @@ def event_rows(value: bytes | None, topic: str, partition: int, offset: int) -> 
     return [("events", line), ("mails", row), ("recipients", by_recipient)]
 
 
-def raw_rows(
-    value: bytes | None, headers: list[tuple[str, bytes]] | None, topic: str, partition: int, offset: int
-) -> Rows:
+def raw_rows(source: ConsumedRecord) -> Rows:
     """The row of one record of `mail.raw`; none where there is no message. InvalidEvent when it cannot be read."""
-    envelope = decode_headers(headers)
+    envelope = decode_headers(source.headers)
     if envelope.type is RawType.REFUSED:
         return []
     try:
@@ -119,39 +118,31 @@ def raw_rows(
         "size": envelope.size,
         "blob_url": envelope.blob.url if envelope.blob else "",
         "blob_sha256": envelope.blob.sha256 if envelope.blob else "",
-        "content": value or b"",
-        "_topic": topic,
-        "_partition": partition,
-        "_offset": offset,
+        "content": source.value or b"",
+        "_topic": source.topic,
+        "_partition": source.partition,
+        "_offset": source.offset,
     }
     return [("raw", row)]
 
 
-def dead_letter_rows(
-    key: bytes | None,
-    value: bytes | None,
-    headers: list[tuple[str, bytes]] | None,
-    written_ms: int,
-    topic: str,
-    partition: int,
-    offset: int,
-) -> Rows:
+def dead_letter_rows(source: ConsumedRecord) -> Rows:
     """The row of one dead letter, so that people can find it."""
-    letter = read_dead_letter(headers)
-    kept = [[name, octets.decode("utf-8", "replace")] for name, octets in headers or [] if name != HEADER]
+    letter = read_dead_letter(source.headers)
+    kept = [[name, octets.decode("utf-8", "replace")] for name, octets in source.headers if name != HEADER]
     row = {
-        "put_aside_at": written_ms,
+        "put_aside_at": source.timestamp_ms,
         "stage": letter.stage,
         "reason": letter.reason,
         "detail": letter.detail,
         "source_topic": letter.topic,
         "source_partition": letter.partition,
         "source_offset": letter.offset,
-        "key": key or b"",
-        "value": value or b"",
+        "key": source.key or b"",
+        "value": source.value or b"",
         "headers": msgspec.json.encode(kept).decode(),
-        "_topic": topic,
-        "_partition": partition,
-        "_offset": offset,
+        "_topic": source.topic,
+        "_partition": source.partition,
+        "_offset": source.offset,
     }
     return [("dead_letters", row)]

@@ -9,11 +9,14 @@ import logging
 import time
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from contracts import metrics, topics
 from contracts.errors import Unavailable
 from contracts.settings import Settings
+from contracts.stages import readers_before
+from runtime.connect_kafka import observer
+from runtime.expose_metrics import gauge
 from runtime.open_store import Store
 from sinks.clickhouse.insert_rows import GROUP
 
@@ -29,7 +32,7 @@ async def track_completeness(settings: Settings, store: Store, stop: asyncio.Eve
         try:
             reached = await asyncio.to_thread(tracker.advance)
             if reached is not None:
-                metrics.store_complete_until.set(reached)
+                gauge(metrics.STORE_COMPLETE_UNTIL).set(reached)
                 await asyncio.to_thread(_write, store, reached)
         except (KafkaException, ClickHouseError, Unavailable, OSError) as error:
             _log.debug("completeness is not known at present: %s", error)
@@ -51,18 +54,9 @@ class Completeness:
     """One mark at a time."""
 
     def __init__(self, settings: Settings) -> None:
-        self._groups = {
-            group: Consumer(
-                {
-                    **settings.kafka_client,
-                    "group.id": group,
-                    "enable.auto.commit": False,
-                    "log_level": 2,
-                    "error_cb": lambda error: None,
-                }
-            )
-            for group in ("mailscope-inbound", "mailscope-outcomes", GROUP)
-        }
+        self._before = list(readers_before(topics.EVENTS))
+        groups = {group for group, _ in self._before} | {GROUP}
+        self._groups = {group: observer(settings.kafka_client, group) for group in groups}
         self._moment = 0.0
         self._sources: dict[str, Offsets] = {}
         self._events: Offsets | None = None
@@ -71,10 +65,7 @@ class Completeness:
         """The moment of a mark that has just been reached (Unix seconds), or None."""
         if not self._moment:
             self._moment = time.time()
-            self._sources = {
-                "mailscope-inbound": self._ends(topics.RAW),
-                "mailscope-outcomes": self._ends(topics.ATTEMPTS),
-            }
+            self._sources = {group: self._ends(topic) for group, topic in self._before}
         if self._events is None:
             if not all(self._passed(group, ends) for group, ends in self._sources.items()):
                 return None

@@ -9,12 +9,13 @@ from contracts import clock, metrics
 from contracts.errors import InvalidEvent
 from contracts.events import Attempt, Dispatch, Outcome
 from contracts.raw_message import Envelope
+from contracts.records import Record
 from contracts.setting_types import is_address, split_smarthost
 from contracts.settings import Delivery
 from contracts.statuses import Reason
 from mail.addresses import split_address
 from mail.parse_addresses import to_ascii_domain
-from runtime.publish import Record
+from runtime.expose_metrics import counter, histogram
 from runtime.resolve_dns import DnsResolver
 from sinks.delivery.attempt_smtp import Client, SmtpTransaction, attempt_smtp, refused_here
 from sinks.delivery.find_servers import NoServer, Server, find_addresses, find_servers
@@ -44,7 +45,7 @@ class Deliverer:
         groups = [self._to_domain(domain, group, command) for domain, group in by_domain.items()]
         attempts = [attempt for group in await asyncio.gather(*groups) for attempt in group]
         for attempt in attempts:
-            metrics.delivery_attempts.labels(command.action, attempt.outcome).inc()
+            counter(metrics.DELIVERY_ATTEMPTS).labels(command.action, attempt.outcome).inc()
         return conclude(command, attempts, self._settings.retry, self._settings.retry_names)
 
     async def _content(self, command: Dispatch) -> tuple[Envelope, bytes] | Attempt:
@@ -66,7 +67,7 @@ class Deliverer:
             content = await self._content(command)
             if isinstance(content, Attempt):
                 return [msgspec.structs.replace(content, target=address) for address in group]
-            with metrics.delivery_seconds.time():
+            with histogram(metrics.DELIVERY_SECONDS).time():
                 return await self._try_servers(domain, group, *content, command)
 
     async def _try_servers(

@@ -4,7 +4,7 @@ import ipaddress
 import random
 from dataclasses import dataclass
 
-from runtime.resolve_dns import DnsStatus, Resolver
+from contracts.dns_answers import DnsStatus, Resolver
 
 MAX_SERVERS = 5
 # What `is_global` of some Python versions lets through: IPv4 inside IPv6 as of old (RFC 4291 section 2.5.5.1), local NAT64

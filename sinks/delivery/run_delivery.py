@@ -6,6 +6,7 @@ import logging
 from contracts import topics
 from contracts.events import Action, Dispatch
 from contracts.settings import Settings
+from contracts.stages import group_of
 from runtime.blobs import BlobStore
 from runtime.health import Readiness
 from runtime.publish import Publisher
@@ -21,12 +22,13 @@ _log = logging.getLogger("mailscope.delivery")
 
 async def run_delivery(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
     """Deliver until told to stop."""
+    group = group_of("delivery", topics.DISPATCH)
     publisher = Publisher(settings.kafka_client)
     await publisher.warm_up(topics.DISPATCH)
     raw = RawReader(settings.kafka_client, BlobStore(settings.blobs_url), "delivery")
     resolver = DnsResolver(settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds())
     deliverer = Deliverer(settings.delivery, settings.helo, raw, resolver)
-    consumer = CommandConsumer("delivery", settings, publisher, _wants, deliverer.deliver, give_up, WINDOW)
+    consumer = CommandConsumer("delivery", group, settings, publisher, _wants, deliverer.deliver, give_up, WINDOW)
     readiness.set()
     _log.info("delivering")
     await consumer.run(stop)

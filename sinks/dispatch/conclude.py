@@ -7,9 +7,9 @@ import msgspec
 from contracts import clock, topics
 from contracts.codec import HEADERS, encode_attempt_report, encode_dispatch
 from contracts.events import Attempt, AttemptReport, Dispatch, Outcome, Target
+from contracts.records import Record
 from contracts.setting_types import format_duration
 from contracts.statuses import Reason
-from runtime.publish import Record
 
 SOURCE = "mailscope/sinks"
 

@@ -11,16 +11,20 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from contracts import metrics, topics
 from contracts.clock import to_ms
 from contracts.codec import decode
-from contracts.dead_letter import dead_letter_of
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.events import Dispatch
+from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
-from runtime.publish import Publisher, Record
+from runtime.connect_kafka import group_member
+from runtime.consume import read_records
+from runtime.expose_metrics import gauge
+from runtime.publish import Publisher
+from runtime.put_aside import put_aside
 from runtime.run_stage import instance_name
 from sinks.dispatch.track_offsets import Progress
 
@@ -37,6 +41,7 @@ class CommandConsumer:
     def __init__(
         self,
         name: str,
+        group: str,
         settings: Settings,
         publisher: Publisher,
         wants: Callable[[Dispatch], bool],
@@ -53,7 +58,7 @@ class CommandConsumer:
         self._window = window
         self._loop = asyncio.get_running_loop()
         self._progress: dict[Place, Progress] = {}
-        self._held: dict[Place, tuple[int, Message, Dispatch]] = {}
+        self._held: dict[Place, tuple[int, ConsumedRecord, Dispatch]] = {}
         self._taken: OrderedDict[tuple[str, str, int], tuple[Place, int]] = OrderedDict()
         self._finished: deque[tuple[Place, int]] = deque()
         self._in_flight = 0
@@ -61,23 +66,14 @@ class CommandConsumer:
         self._full = False
         self._closing = False
         self._failure: BaseException | None = None
-        self._consumer = Consumer(
-            {
-                **settings.kafka_client,
-                "group.id": f"mailscope-{name}",
-                "group.instance.id": instance_name(name),
-                "session.timeout.ms": 10_000,
-                "heartbeat.interval.ms": 2_000,
-                "partition.assignment.strategy": "cooperative-sticky",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "fetch.queue.backoff.ms": 10,
-                "topic.metadata.refresh.interval.ms": 30_000,
-                "queued.max.messages.kbytes": 16_384,
-                "log_level": 2,
-                "error_cb": lambda error: None,
-                "on_commit": self._on_commit,
-            }
+        self._consumer = group_member(
+            settings.kafka_client,
+            group,
+            instance_name(name),
+            partition_assignment_strategy="cooperative-sticky",
+            topic_metadata_refresh_interval_ms=30_000,
+            queued_max_messages_kbytes=16_384,
+            on_commit=self._on_commit,
         )
 
     async def run(self, stop: asyncio.Event, drain: float = 3.0) -> None:
@@ -112,9 +108,9 @@ class CommandConsumer:
             while not self._closing or self._in_flight:
                 self._hand_out_due()
                 self._apply_pressure()
-                message = self._consumer.poll(0.02 if self._in_flight else 0.1)
-                if message is not None and not self._closing:
-                    self._take(message)
+                for source in read_records(self._consumer, 1, 0.02 if self._in_flight else 0.1):
+                    if not self._closing:
+                        self._take(source)
                 self._commit()
                 if self._closing and not self._tasks:
                     break
@@ -124,28 +120,25 @@ class CommandConsumer:
         finally:
             self._consumer.close()
 
-    def _take(self, message: Message) -> None:
-        if message.error() is not None:
-            _log.warning("%s: %s", self._name, message.error())
-            return
-        place, offset = (message.topic(), message.partition()), message.offset()
+    def _take(self, source: ConsumedRecord) -> None:
+        place, offset = (source.topic, source.partition), source.offset
         progress = self._progress.setdefault(place, Progress(offset))
         if progress.is_done(offset):
             progress.skip(offset)
             return
         progress.start(offset)
         try:
-            command = decode(message.value(), Dispatch)
+            command = decode(source.value, Dispatch)
         except InvalidEvent as why:
-            self._start(place, message, None, why)
+            self._start(source, None, why)
             return
         if not self._wants(command) or self._is_repetition(command, place, offset):
             self._finished.append((place, offset))
         elif command.not_before is not None and to_ms(command.not_before) > time.time() * 1000:
-            self._held[place] = (to_ms(command.not_before), message, command)
+            self._held[place] = (to_ms(command.not_before), source, command)
             self._consumer.pause([TopicPartition(*place)])
         else:
-            self._start(place, message, command, None)
+            self._start(source, command, None)
 
     def _is_repetition(self, command: Dispatch, place: Place, offset: int) -> bool:
         """Whether this is another record of a command that we have taken: a processor that was killed writes its last commands
@@ -157,17 +150,17 @@ class CommandConsumer:
 
     def _hand_out_due(self) -> None:
         now = time.time() * 1000
-        for place, (due, message, command) in list(self._held.items()):
+        for place, (due, source, command) in list(self._held.items()):
             if due <= now and not self._closing:
                 del self._held[place]
                 if not self._full:
                     self._consumer.resume([TopicPartition(*place)])
-                self._start(place, message, command, None)
+                self._start(source, command, None)
 
-    def _start(self, place: Place, message: Message, command: Dispatch | None, why: InvalidEvent | None) -> None:
+    def _start(self, source: ConsumedRecord, command: Dispatch | None, why: InvalidEvent | None) -> None:
         self._in_flight += 1
-        metrics.in_flight.labels(self._name).set(self._in_flight)
-        self._loop.call_soon_threadsafe(self._spawn, place, message, command, why)
+        gauge(metrics.IN_FLIGHT).labels(self._name).set(self._in_flight)
+        self._loop.call_soon_threadsafe(self._spawn, source, command, why)
 
     def _apply_pressure(self) -> None:
         if not self._full and self._in_flight >= self._window:
@@ -234,40 +227,33 @@ class CommandConsumer:
 
     # In the event loop
 
-    def _spawn(self, place: Place, message: Message, command: Dispatch | None, why: InvalidEvent | None) -> None:
-        task = self._loop.create_task(self._run_one(place, message, command, why))
+    def _spawn(self, source: ConsumedRecord, command: Dispatch | None, why: InvalidEvent | None) -> None:
+        task = self._loop.create_task(self._run_one(source, command, why))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run_one(
-        self, place: Place, message: Message, command: Dispatch | None, why: InvalidEvent | None
-    ) -> None:
+    async def _run_one(self, source: ConsumedRecord, command: Dispatch | None, why: InvalidEvent | None) -> None:
         try:
             if command is None:
-                await self._publish([dead_letter_of(self._stage, why or InvalidEvent("unknown"), message)])
+                await self._publish(put_aside(self._stage, why or InvalidEvent("unknown"), source))
             else:
-                await self._run_command(message, command)
-            self._finished.append((place, message.offset()))
+                await self._publish(await self._work_or_put_aside(source, command))
+            self._finished.append(((source.topic, source.partition), source.offset))
         except Exception as error:
             self._failure = error  # what cannot even be put aside stops the sink
             raise
         finally:
             self._in_flight -= 1
-            metrics.in_flight.labels(self._name).set(self._in_flight)
+            gauge(metrics.IN_FLIGHT).labels(self._name).set(self._in_flight)
 
-    async def _run_command(self, message: Message, command: Dispatch) -> None:
-        """Work and report. One command that crashes must not hold up the others: it is put aside, and `failed` in the log."""
+    async def _work_or_put_aside(self, source: ConsumedRecord, command: Dispatch) -> list[Record]:
+        """Work alone: what it did is told as it was, however often its report has to be published. A command that crashes must not
+        hold up the others: it is put aside, and `failed` in the log."""
         try:
-            await self._publish(await self._work(command))
+            return await self._work(command)
         except Exception as error:
-            _log.exception("%s: a command crashed: %s", self._name, command.mail_id)
-            why = (
-                error
-                if isinstance(error, InvalidEvent)
-                else InvalidEvent("crashed", f"{type(error).__name__}: {error}")
-            )
-            await self._publish([dead_letter_of(self._stage, why, message), *self._give_up(command, why.reason)])
             self._taken.pop(_identity(command), None)  # replayed from the dead letters, it is no repetition
+            return put_aside(self._stage, error, source, lambda _, why: self._give_up(command, why))
 
     async def _publish(self, records: list[Record]) -> None:
         """What was done is done: its report is tried until it is acknowledged."""

@@ -5,12 +5,13 @@ import logging
 import threading
 from collections import OrderedDict
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.events import RawPointer
 from contracts.raw_message import Envelope, decode_headers
 from runtime.blobs import BlobStore
+from runtime.connect_kafka import reader
 
 _log = logging.getLogger("mailscope.sinks")
 CACHE_OCTETS = 64 << 20
@@ -25,18 +26,12 @@ class RawReader:
         self._lock = threading.Lock()
         self._cache: OrderedDict[tuple[int, int], Message] = OrderedDict()
         self._octets = 0
-        self._consumer = Consumer(
-            {
-                **kafka,
-                "group.id": f"mailscope-raw-{name}",  # never committed
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-                "fetch.queue.backoff.ms": 10,
-                "fetch.wait.max.ms": 50,
-                "queued.max.messages.kbytes": 4096,
-                "log_level": 2,
-                "error_cb": lambda error: None,
-            }
+        self._consumer = reader(
+            kafka,
+            f"raw-{name}",
+            auto_offset_reset="error",
+            fetch_wait_max_ms=50,
+            queued_max_messages_kbytes=4096,
         )
 
     async def read(self, pointer: RawPointer) -> tuple[Envelope, bytes]:

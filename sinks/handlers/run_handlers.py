@@ -10,11 +10,14 @@ import httpx
 from contracts import clock, metrics, topics
 from contracts.errors import InvalidEvent
 from contracts.events import Action, Attempt, Dispatch, Outcome
+from contracts.records import Record
 from contracts.settings import Settings
+from contracts.stages import group_of
 from contracts.statuses import Reason
 from runtime.blobs import BlobStore
+from runtime.expose_metrics import counter, histogram
 from runtime.health import Readiness
-from runtime.publish import Publisher, Record
+from runtime.publish import Publisher
 from sinks.dispatch.conclude import conclude, give_up
 from sinks.dispatch.consume_commands import CommandConsumer
 from sinks.dispatch.fetch_raw import RawReader
@@ -30,6 +33,7 @@ async def run_handlers(settings: Settings, stop: asyncio.Event, readiness: Readi
     """Call handlers until told to stop. ConfigurationError when one cannot be called."""
     called = {name: Called(name, handler) for name, handler in settings.handlers.items()}
     slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(CALLS))
+    group = group_of("handlers", topics.DISPATCH)
     publisher = Publisher(settings.kafka_client)
     await publisher.warm_up(topics.DISPATCH)
     raw = RawReader(settings.kafka_client, BlobStore(settings.blobs_url), "handlers")
@@ -39,11 +43,11 @@ async def run_handlers(settings: Settings, stop: asyncio.Event, readiness: Readi
         async def handle(command: Dispatch) -> list[Record]:
             async with slots[command.targets[0].address]:
                 attempt = await _attempt(command, called, raw, client, settings.console.base_url)
-            metrics.handler_calls.labels(attempt.outcome).inc()
+            counter(metrics.HANDLER_CALLS).labels(attempt.outcome).inc()
             delays: list[timedelta] = settings.delivery.retry
             return conclude(command, [attempt], delays, settings.delivery.retry_names)
 
-        consumer = CommandConsumer("handlers", settings, publisher, _wants, handle, give_up, WINDOW)
+        consumer = CommandConsumer("handlers", group, settings, publisher, _wants, handle, give_up, WINDOW)
         readiness.set()
         _log.info("handling: %s", ", ".join(called) or "no handlers are configured")
         await consumer.run(stop)
@@ -63,7 +67,7 @@ async def _attempt(
         expired = clock.now() >= command.expires_at
         return _not_called(command, name, Reason.EXPIRED if expired else Reason.INTERNAL_ERROR, str(why))
     mail = await asyncio.to_thread(describe_mail, command, octets, base_url)
-    with metrics.handler_seconds.time():
+    with histogram(metrics.HANDLER_SECONDS).time():
         return await called[name].call(client, mail, command.attempt)
 
 

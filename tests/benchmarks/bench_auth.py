@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from mail.authentication import ReceivedMail, authenticate
 from mail.authentication.sign_dkim import SigningKey, sign_dkim
 from mail.authentication.write_headers import write_auth_results
+from mail.parse_headers import split_message
 from runtime.resolve_dns import DnsResolver
 from tests.fakes.zone_server import ZoneServer
 
@@ -84,7 +85,7 @@ def _mail(size: int, key: SigningKey) -> bytes:
     )
     line = b"The quick brown fox  jumps over the lazy dog, again and again, until evening. \r\n"
     body = line * (max(0, size - len(head) - 700) // len(line))
-    return sign_dkim(head + body, DOMAIN, SELECTOR, key, time.time()) + head + body
+    return sign_dkim(split_message(head + body), DOMAIN, [(SELECTOR, key)], time.time()) + head + body
 
 
 def _measure(run: Callable[[], None], seconds: float) -> float:

@@ -14,9 +14,10 @@ from contracts import clock
 from contracts.codec import HEADERS, encode_dispatch
 from contracts.events import Action, Dispatch, RawPointer, Summary, Target
 from contracts.ids import new_mail_id
+from contracts.records import Record
 from contracts.settings import Settings
 from contracts.statuses import Direction
-from runtime.publish import Publisher, Record
+from runtime.publish import Publisher
 
 
 def settings_of(bootstrap: str, folder: Path, **changes: Any) -> Settings:

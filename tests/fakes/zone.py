@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from runtime.resolve_dns import DnsAnswer, DnsStatus
+from contracts.dns_answers import DnsAnswer, DnsStatus
 
 FAILURES = {"TIMEOUT": DnsStatus.TIMEOUT, "SERVFAIL": DnsStatus.SERVFAIL}
 

@@ -19,6 +19,7 @@ from contracts.auth_results import AuthResults
 from contracts.codec import encode_mail_event
 from contracts.events import Attempt, Bounce, MailEvent, Outcome, Summary
 from contracts.raw_message import Blob, Envelope, RawType, encode_headers
+from contracts.records import ConsumedRecord
 from contracts.settings import Settings
 from contracts.statuses import BounceClass, BounceType, Direction, Reason, Status, is_terminal
 from runtime.open_store import Store
@@ -128,7 +129,9 @@ class Log:
             headers=headers or [],
         )
         self._offset += 1
-        self.insert(event_rows(encode_mail_event(event, "test"), "mail.events", 0, self._offset))
+        self.insert(
+            event_rows(ConsumedRecord("mail.events", 0, self._offset, None, encode_mail_event(event, "test"), []))
+        )
         if raw is not None:
             self.add_raw(mail_id, raw)
         return mail_id
@@ -147,7 +150,8 @@ class Log:
         )
         self._offset += 1
         value = b"" if blob else octets
-        self.insert(raw_rows(value, encode_headers(envelope, "test"), "mail.raw", 0, self._offset))
+        record = ConsumedRecord("mail.raw", 0, self._offset, None, value, encode_headers(envelope, "test"))
+        self.insert(raw_rows(record))
 
     def insert(self, rows: Rows) -> None:
         """Rows of several tables, as the sink inserts them."""

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from contracts.events import Dispatch
-from runtime.publish import Publisher, Record
+from contracts.records import Record
+from runtime.publish import Publisher
 from sinks.dispatch.conclude import give_up
 from sinks.dispatch.consume_commands import CommandConsumer
 from tests.fakes.broker import settings_of
@@ -28,7 +29,9 @@ async def main(bootstrap: str, name: str, folder: Path, hang: bool) -> None:
 
     publisher = Publisher(settings.kafka_client)
     domain = f"@{name}.test"
-    consumer = CommandConsumer(name, settings, publisher, lambda one: one.recipient.endswith(domain), work, give_up, 20)
+    consumer = CommandConsumer(
+        name, f"mailscope-{name}", settings, publisher, lambda one: one.recipient.endswith(domain), work, give_up, 20
+    )
     await consumer.run(stop, 0.1)
 
 

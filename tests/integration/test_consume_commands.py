@@ -16,9 +16,9 @@ from contracts.codec import decode
 from contracts.dead_letter import read_dead_letter
 from contracts.errors import InvalidEvent
 from contracts.events import AttemptReport, Dispatch
+from contracts.records import Record
 from local.run_kafka import LocalKafka
 from runtime.apply_topics import apply_topics
-from runtime.publish import Record
 from sinks.dispatch.conclude import give_up
 from sinks.dispatch.consume_commands import CommandConsumer
 from tests.fakes.broker import command, committed, publishing, read_topic, record, settings_of, wait_until
@@ -39,6 +39,7 @@ async def working(kafka: LocalKafka, folder: Path, name: str, work: Work, window
     async with publishing(kafka.bootstrap) as publisher:
         consumer = CommandConsumer(
             name,
+            f"mailscope-{name}",
             settings_of(kafka.bootstrap, folder),
             publisher,
             lambda one: one.recipient.endswith(f"@{name}.test"),

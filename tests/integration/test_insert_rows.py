@@ -15,12 +15,12 @@ from contracts.errors import Unavailable
 from contracts.events import MailEvent, Summary
 from contracts.ids import new_mail_id
 from contracts.raw_message import Envelope, RawType, encode_headers
+from contracts.records import Record
 from contracts.settings import Settings
 from contracts.statuses import Direction, Status, is_terminal
 from local.run_kafka import LocalKafka
 from runtime.apply_topics import apply_topics
 from runtime.open_store import Store
-from runtime.publish import Record
 from sinks.clickhouse import insert_rows
 from sinks.clickhouse.insert_rows import Inserter
 from sinks.clickhouse.migrate_store import migrate_store

@@ -10,9 +10,10 @@ import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from contracts.errors import InvalidEvent, Unavailable
+from contracts.records import Record
 from local.run_kafka import LocalKafka
 from runtime.apply_topics import apply_topics, pipeline_topics
-from runtime.publish import MAX_RECORD, Publisher, Record
+from runtime.publish import MAX_RECORD, Publisher
 from tests.conftest import find_free_port
 from tests.fakes.broker import publishing, read_topic, settings_of
 

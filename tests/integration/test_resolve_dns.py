@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from runtime.resolve_dns import DnsResolver, DnsStatus
+from contracts.dns_answers import DnsStatus
+from runtime.resolve_dns import DnsResolver
 from tests.fakes.zone_server import ZoneServer
 
 RECORDS = {

@@ -30,10 +30,10 @@ class Running:
             code
             or f"""
 import asyncio, pathlib, sys
-from local.stage import Stage
+from local.process import Process
 from local.supervise import Supervisor
 from local.lock_data import DataInUse
-stages = [Stage(s.pop("name"), [sys.executable, "-c", s.pop("code")], **s) for s in {list(stages)!r}]
+stages = [Process(s.pop("name"), [sys.executable, "-c", s.pop("code")], **s) for s in {list(stages)!r}]
 try:
     sys.exit(asyncio.run(Supervisor(stages, pathlib.Path({str(data)!r}), on_ready=lambda s: "WELCOME").run()))
 except DataInUse as error:
@@ -253,10 +253,10 @@ def test_the_real_broker_comes_back_after_a_kill_and_ends_in_time(tmp_path: Path
     code = f"""
 import asyncio, pathlib, sys
 from local.configure_kafka import Broker
-from local.run_kafka import stage
+from local.run_kafka import process
 from local.supervise import Supervisor
 broker = Broker(pathlib.Path({str(tmp_path / "kafka")!r}), {free_port()}, {free_port()})
-sys.exit(asyncio.run(Supervisor([stage(broker, stop_order=9)], pathlib.Path({str(tmp_path / "data")!r})).run()))
+sys.exit(asyncio.run(Supervisor([process(broker, stop_order=9)], pathlib.Path({str(tmp_path / "data")!r})).run()))
 """
     up = Running(tmp_path / "data", code=code)
     try:

@@ -38,6 +38,7 @@ from contracts.events import (
 )
 from contracts.ids import event_id, new_mail_id, received_ms
 from contracts.raw_message import Blob, Envelope, RawType, Refusal, decode_headers, encode_headers
+from contracts.records import ConsumedRecord
 from contracts.statuses import ADVICE, INBOUND_STATUSES, OUTBOUND_STATUSES, Direction, Reason, Status, is_terminal, rank
 from processors.publish_events import status_change
 
@@ -228,12 +229,7 @@ def test_a_dead_letter_keeps_octets_headers_and_place_and_says_why() -> None:
     record = dead_letter(
         "stage",
         InvalidEvent("odd", "x" * 9999),
-        topic="mail.events",
-        partition=3,
-        offset=9,
-        key=b"\xff",
-        value=b"\x00\xff",
-        headers=[("a", b"\xfe")],
+        ConsumedRecord("mail.events", 3, 9, b"\xff", b"\x00\xff", [("a", b"\xfe")]),
     )
     assert record.topic == topics.DEADLETTER and record.value == b"\x00\xff" and ("a", b"\xfe") in record.headers
     letter = read_dead_letter(record.headers)

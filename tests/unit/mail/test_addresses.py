@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.settings import Settings
-from mail.addresses import asks_for_relay, channel_of, matches, normalise, split_address
+from mail.addresses import asks_for_relay, matches, normalise, split_address
 
 
 @pytest.mark.parametrize(
@@ -70,17 +69,3 @@ def test_it_says_what_a_regular_expression_would_say(pattern: list[str], text: s
 def test_a_second_address_inside_asks_for_relaying(address: str) -> None:
     assert asks_for_relay(address)
     assert not asks_for_relay("anna.b+tag=x_y-z/w@us.test")
-
-
-def test_a_channel_is_found_by_its_address() -> None:
-    settings = Settings.model_validate(
-        {
-            "channels": {
-                "help": {"address": "desk@x.test"},
-                "all": {"address": "*@x.test"},
-                "box": {"imap": "imaps://u@h"},
-            }
-        }
-    )
-    assert channel_of("DESK@x.test", settings) == "help" and channel_of("a@x.test", settings) == "all"
-    assert channel_of("a@y.test", settings) == ""

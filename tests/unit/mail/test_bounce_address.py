@@ -1,18 +1,23 @@
 """Bounce addresses lead back to what they were made for, and nobody else can make one."""
 
+from datetime import timedelta
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.clock import from_ms
+from contracts.ids import received_ms
 from mail.bounce_address import VALID_DAYS, BounceAddresses, recipient_digest
 
 OURS, THEIRS = BounceAddresses(b"one"), BounceAddresses(b"two")
 MAIL_ID = "01a206f7-6b43-7745-9bab-87fa221dd751"
+NOW = from_ms(received_ms(MAIL_ID))
 
 
 def test_verp_finds_its_mail_and_recipient_in_any_case() -> None:
     address = OURS.verp(MAIL_ID, "anna@x.test", "ours.test")
     for spelled in (address, address.upper(), f"<{address}>"):
-        found = OURS.read_verp(spelled)
+        found = OURS.read_verp(spelled, NOW)
         assert found is not None and (found.mail_id, found.recipient_digest) == (
             MAIL_ID,
             recipient_digest("Anna@x.test"),
@@ -22,24 +27,30 @@ def test_verp_finds_its_mail_and_recipient_in_any_case() -> None:
 
 def test_a_forged_verp_finds_nothing() -> None:
     address = OURS.verp(MAIL_ID, "anna@x.test", "ours.test")
-    assert THEIRS.read_verp(address) is None
+    assert THEIRS.read_verp(address, NOW) is None
     for position in range(2, address.index("@")):
         other = "a" if address[position] != "a" else "b"
-        assert OURS.read_verp(address[:position] + other + address[position + 1 :]) is None
+        assert OURS.read_verp(address[:position] + other + address[position + 1 :], NOW) is None
 
 
 @given(st.from_regex(r"[A-Za-z0-9.+_-]{1,30}", fullmatch=True))
 def test_srs_gives_the_first_sender_back(local: str) -> None:
-    assert OURS.read_srs(OURS.srs(f"{local}@good.test", "ours.test")) == f"{local}@good.test"
+    assert OURS.read_srs(OURS.srs(f"{local}@good.test", "ours.test", NOW), NOW) == f"{local}@good.test"
 
 
 def test_srs_expires_and_cannot_be_made_up() -> None:
-    address = OURS.srs("anna@good.test", "ours.test", day=1000)
-    assert OURS.read_srs(address, day=1000 + VALID_DAYS) == "anna@good.test"
-    assert OURS.read_srs(address, day=1001 + VALID_DAYS) is None
-    assert THEIRS.read_srs(address, day=1000) is None
-    assert OURS.read_srs(address.replace("good.test", "evil.test"), day=1000) is None
+    address = OURS.srs("anna@good.test", "ours.test", NOW)
+    assert OURS.read_srs(address, NOW + timedelta(days=VALID_DAYS)) == "anna@good.test"
+    assert OURS.read_srs(address, NOW + timedelta(days=VALID_DAYS + 1)) is None
+    assert THEIRS.read_srs(address, NOW) is None
+    assert OURS.read_srs(address.replace("good.test", "evil.test"), NOW) is None
 
 
 def test_the_null_sender_stays_null() -> None:
-    assert OURS.srs("", "ours.test") == ""
+    assert OURS.srs("", "ours.test", NOW) == ""
+
+
+def test_a_verp_address_expires_with_the_time_that_its_mail_id_holds() -> None:
+    address = OURS.verp(MAIL_ID, "anna@x.test", "ours.test")
+    assert OURS.read_verp(address, NOW + timedelta(days=VALID_DAYS)) is not None
+    assert OURS.read_verp(address, NOW + timedelta(days=VALID_DAYS + 1)) is None

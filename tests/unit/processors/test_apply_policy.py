@@ -17,7 +17,9 @@ from contracts.auth_results import (
     SpfWord,
 )
 from contracts.settings import InboundDomain
-from processors.apply_policy import Refusal, apply_policy
+from contracts.statuses import Status
+from processors.apply_policy import apply_policy
+from processors.decision import Decision
 
 
 def dmarc(policy: DmarcPolicy, word: DmarcWord = DmarcWord.FAIL) -> AuthResults:
@@ -32,7 +34,7 @@ def dkim(*words: DkimWord) -> AuthResults:
     return AuthResults(dkim=tuple(DkimResult(result=word, domain="bank.test") for word in words))
 
 
-def decide(auth: AuthResults, *reject_on: str, **more: Any) -> Refusal | None:
+def decide(auth: AuthResults, *reject_on: str, **more: Any) -> Decision | None:
     return apply_policy(auth, InboundDomain.model_validate({"reject_on": list(reject_on), **more}))
 
 
@@ -50,7 +52,7 @@ def decide(auth: AuthResults, *reject_on: str, **more: Any) -> Refusal | None:
 )
 def test_a_check_that_failed_is_refused_by_name(auth: AuthResults, word: str, reason: str, code: str) -> None:
     refusal = decide(auth, word)
-    assert refusal is not None and (refusal.reason, refusal.monitored) == (reason, False)
+    assert refusal is not None and (refusal.reason, refusal.status) == (reason, Status.REJECTED)
     assert refusal.reply.startswith(code) and word.partition("-")[0].upper() in refusal.reply
     assert "\r" not in refusal.reply and "\n" not in refusal.reply and refusal.detail
     assert decide(auth) is None
@@ -109,11 +111,6 @@ def test_who_is_allowed_is_exempt_by_address_or_by_a_valid_signature_only(
     allow: str, auth: AuthResults, exempt: bool
 ) -> None:
     assert (decide(auth, "dmarc-reject", allow=[allow]) is None) is exempt
-
-
-def test_monitor_tells_and_does_not_refuse() -> None:
-    refusal = decide(spoof(), "dmarc-reject", monitor=True)
-    assert refusal is not None and refusal.monitored
 
 
 def test_the_first_word_that_holds_names_the_reason() -> None:

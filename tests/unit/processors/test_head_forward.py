@@ -3,17 +3,19 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from contracts.auth_results import AuthResults
+from contracts.dns_answers import DnsAnswer, DnsStatus
 from contracts.raw_message import Envelope, RawType
 from contracts.settings import Settings
 from contracts.statuses import Direction
 from mail.authentication import ReceivedMail, authenticate
 from mail.authentication.sign_dkim import load_signing_key
+from processors import head_forward
 from processors.head_forward import ForwardHead
-from runtime.resolve_dns import DnsAnswer, DnsStatus
 
 MESSAGE = b"From: anna@good.test\r\nTo: team@ours.test\r\nSubject: x\r\n\r\nhello\r\n"
 ENVELOPE = Envelope(
@@ -52,8 +54,8 @@ def _settings(tmp_path: Path) -> tuple[Settings, str]:
 
 
 def test_without_a_key_nothing_is_sealed() -> None:
-    lines, cut = ForwardHead(Settings(authserv_id="mx.ours.test")).write(
-        ENVELOPE, "team@ours.test", AuthResults(), MESSAGE
+    lines, cut = ForwardHead(Settings(authserv_id="mx.ours.test")).of(ENVELOPE, AuthResults(), MESSAGE)(
+        "team@ours.test"
     )
     assert lines.startswith("Delivered-To: team@ours.test\r\nAuthentication-Results: mx.ours.test;") and cut == []
 
@@ -61,10 +63,21 @@ def test_without_a_key_nothing_is_sealed() -> None:
 async def test_a_sealed_forward_has_a_valid_arc_chain_even_after_a_forged_result_was_left_out(tmp_path: Path) -> None:
     settings, record = _settings(tmp_path)
     forged = b"Authentication-Results: mx.ours.test; dmarc=pass\r\n"
-    lines, cut = ForwardHead(settings).write(ENVELOPE, "team@ours.test", AuthResults(), forged + MESSAGE)
+    lines, cut = ForwardHead(settings).of(ENVELOPE, AuthResults(), forged + MESSAGE)("team@ours.test")
     assert cut == [(0, len(forged))]
     sent_on = lines.encode() + MESSAGE
     results = await authenticate(
         ReceivedMail(raw=sent_on, peer_ip="192.0.2.1"), Names("arc._domainkey.ours.test", record)
     )
     assert (results.arc_word, results.arc.instances, results.arc.domain) == ("pass", 1, "ours.test")
+
+
+def test_a_message_is_sealed_once_however_many_recipients_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, _ = _settings(tmp_path)
+    sealed: list[bytes] = []
+    monkeypatch.setattr(head_forward, "seal_arc", lambda raw, *_: sealed.append(raw) or b"ARC-Seal: x\r\n")
+    head = ForwardHead(settings).of(ENVELOPE, AuthResults(), MESSAGE)
+    assert [head(one)[0].count("ARC-Seal") for one in ("a@ours.test", "b@ours.test", "c@ours.test")] == [1, 1, 1]
+    assert len(sealed) == 1

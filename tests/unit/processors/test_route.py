@@ -8,9 +8,11 @@ import pytest
 from contracts.auth_results import AuthResults, DkimResult, DkimWord, DmarcResult, DmarcWord, SpfResult, SpfWord
 from contracts.events import Summary
 from contracts.settings import Settings
+from contracts.statuses import Status
 from mail.parse_headers import split_message
+from processors.decision import Decision
 from processors.detect_loop import MAX_RECEIVED, detect_loop
-from processors.route import Decision, route
+from processors.route import route
 
 AUTH = AuthResults(
     spf=SpfResult(result=SpfWord.SOFTFAIL),
@@ -59,17 +61,17 @@ def decide(*matches: dict[str, Any], to: str = "desk@ours.test", size: int = 100
     ids=str,
 )
 def test_a_route_holds_when_all_of_its_conditions_do(match: dict[str, Any], holds: bool) -> None:
-    assert (decide(match).rule == 1) is holds
+    assert (decide(match).status is Status.DROPPED) is holds
 
 
 def test_the_first_that_holds_decides_and_is_named() -> None:
     decision = decide({"to": "other@*"}, {"to": "desk@*"}, {})
-    assert (decision.rule, decision.drop) == (2, "2") and decision.detail == "route 2: drop: 2"
+    assert (decision.status, decision.detail, decision.arrival) == (Status.DROPPED, "2", "route 2: drop: 2")
 
 
 def test_where_no_route_holds_it_is_refused_and_said() -> None:
     decision = decide({"to": "other@*"})
-    assert decision.rule == 0 and decision.reject.startswith("550 5.7.1") and "no route" in decision.detail
+    assert decision.reason == "no_route" and decision.reply.startswith("550 5.7.1") and "no route" in decision.detail
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,8 @@ def test_where_no_route_holds_it_is_refused_and_said() -> None:
 def test_each_action_is_told_in_one_sentence(action: dict[str, Any], says: str) -> None:
     settings = Settings.model_validate({"inbound": {"routes": [{"match": {}, **action}]}})
     mail = Summary(received_at=datetime(2026, 11, 3, tzinfo=UTC))
-    assert route("a@b.test", mail, split_message(HEAD), AUTH, settings).detail == says
+    decision = route("a@b.test", mail, split_message(HEAD), AUTH, settings)
+    assert (decision.arrival or decision.detail) == says
 
 
 def test_a_mail_that_we_delivered_to_this_recipient_before_goes_in_a_circle() -> None:

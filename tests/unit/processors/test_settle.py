@@ -7,6 +7,7 @@ import pytest
 
 from contracts.codec import encode_mail_event
 from contracts.events import Action, Attempt, AttemptReport, MailEvent, Outcome, RawPointer, Summary, Target
+from contracts.records import ConsumedRecord
 from contracts.statuses import Direction, Reason
 from processors.publish_events import status_change
 from processors.settle import settle
@@ -54,7 +55,7 @@ def report(
 
 def shown(event: MailEvent) -> tuple[int, str, str]:
     """Code, text and host of the row; the public change of status must say the same."""
-    row = dict(event_rows(encode_mail_event(event, "test"), "mail.events", 0, 0))["mails"]
+    row = dict(event_rows(ConsumedRecord("mail.events", 0, 0, None, encode_mail_event(event, "test"), [])))["mails"]
     public = status_change(event)
     assert (public.smtp_code or 0, public.smtp_text or "", public.host or "") == (
         row["smtp_code"],

@@ -1,13 +1,19 @@
 """What is answered at RCPT: our mail is taken, and nothing is ever passed on for strangers."""
 
+from datetime import timedelta
+
 import pytest
 
+from contracts.clock import from_ms
+from contracts.ids import received_ms
 from contracts.settings import Settings
 from contracts.statuses import Reason
 from ingest.smtp.accept_recipient import Recipient, Refused, accept_recipient
 from mail.bounce_address import VALID_DAYS, BounceAddresses
 
 BOUNCES = BounceAddresses(b"key")
+MAIL_ID = "01a206f7-6b43-7745-9bab-87fa221dd751"
+NOW = from_ms(received_ms(MAIL_ID))
 SETTINGS = Settings.model_validate(
     {
         "inbound": {
@@ -26,7 +32,7 @@ SETTINGS = Settings.model_validate(
 
 
 def decide(address: str, envelope_from: str = "a@b.test") -> Recipient | Refused:
-    return accept_recipient(address, envelope_from, SETTINGS, BOUNCES)
+    return accept_recipient(address, envelope_from, SETTINGS, BOUNCES, NOW)
 
 
 @pytest.mark.parametrize("address", ["desk@ours.test", "DESK@OURS.test", "team-a@ours.test", "any@other.test"])
@@ -76,13 +82,13 @@ def test_postmaster_alone_is_ours() -> None:
 
 
 def test_our_bounce_addresses_are_taken_without_a_route_while_they_are_valid() -> None:
-    verp = BOUNCES.verp("01a206f7-6b43-7745-9bab-87fa221dd751", "a@x.test", "bare.test")
-    rewritten = BOUNCES.srs("a@x.test", "bare.test")
+    verp = BOUNCES.verp(MAIL_ID, "a@x.test", "bare.test")
+    rewritten = BOUNCES.srs("a@x.test", "bare.test", NOW)
     for address in (verp, verp.upper(), rewritten):
         assert isinstance(decide(address, envelope_from=""), Recipient)
     assert isinstance(decide(rewritten), Refused)  # reports only
-    expired = BOUNCES.srs("a@x.test", "bare.test", day=20_000 - VALID_DAYS)
-    forged = BounceAddresses(b"other").verp("01a206f7-6b43-7745-9bab-87fa221dd751", "a@x.test", "bare.test")
+    expired = BOUNCES.srs("a@x.test", "bare.test", NOW - timedelta(days=VALID_DAYS + 1))
+    forged = BounceAddresses(b"other").verp(MAIL_ID, "a@x.test", "bare.test")
     for address in (expired, forged):
         assert isinstance(decide(address, envelope_from=""), Refused)
 

@@ -60,8 +60,8 @@ def test_same_verdict_as_dkimpy(
     raw = build(headers, body)
     now = time.time()
     if ours:
-        raw = sign_dkim(raw, "example.org", "s1", rsa_key(), now) + raw
-        raw = sign_dkim(raw, "example.org", "ed", ed25519_key(), now) + raw
+        raw = sign_dkim(split_message(raw), "example.org", [("s1", rsa_key())], now) + raw
+        raw = sign_dkim(split_message(raw), "example.org", [("ed", ed25519_key())], now) + raw
     else:
         raw = _sign_with_dkimpy(raw, canonical, canonical_body) + raw
     if change is not None:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from mail.authentication.sign_dkim import SigningKey, load_signing_key, sign_dkim
+from mail.parse_headers import split_message
 
 RAW = (
     b"From: joe@example.org\r\nTo: ann@example.net\r\nSubject: a\r\nList-Unsubscribe: <https://example.org/u>\r\n"
@@ -25,7 +26,7 @@ def by_dkimpy(raw: bytes, key: SigningKey) -> bool:
 
 @pytest.mark.parametrize("key", [SigningKey(RSA), SigningKey(ED25519)], ids=["rsa", "ed25519"])
 def test_dkimpy_accepts_it_and_notices_changes(key: SigningKey) -> None:
-    field = sign_dkim(RAW, "example.org", "s1", key, 1_790_000_000)
+    field = sign_dkim(split_message(RAW), "example.org", [("s1", key)], 1_790_000_000)
     assert by_dkimpy(field + RAW, key)
     assert by_dkimpy(field + b"X-New: 1\r\n" + RAW.replace(b"X-Other: 1", b"X-Other: 2"), key)
     for old, new in ((b"joe@", b"ann@"), (b"One-Click", b"No-Click"), (b"example.org/u", b"evil.example/u")):
@@ -34,20 +35,20 @@ def test_dkimpy_accepts_it_and_notices_changes(key: SigningKey) -> None:
 
 def test_second_from_breaks_the_signature() -> None:
     key = SigningKey(RSA)
-    field = sign_dkim(RAW, "example.org", "s1", key, 1_790_000_000)
+    field = sign_dkim(split_message(RAW), "example.org", [("s1", key)], 1_790_000_000)
     assert b"from:" in field and field.lower().count(b"from") == 2
     assert not by_dkimpy(field + b"From: ceo@bank.example\r\n" + RAW, key)
 
 
 def test_lines_are_short_and_end_in_crlf() -> None:
-    field = sign_dkim(RAW, "example.org", "s1", SigningKey(RSA), 1_790_000_000)
+    field = sign_dkim(split_message(RAW), "example.org", [("s1", SigningKey(RSA))], 1_790_000_000)
     assert field.endswith(b"\r\n")
     assert max(len(line) for line in field.split(b"\r\n")) <= 100
 
 
 def test_message_without_from_is_not_signed() -> None:
     with pytest.raises(ValueError, match="From"):
-        sign_dkim(b"To: a@b.example\r\n\r\n", "example.org", "s1", SigningKey(RSA), 0)
+        sign_dkim(split_message(b"To: a@b.example\r\n\r\n"), "example.org", [("s1", SigningKey(RSA))], 0)
 
 
 @pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])

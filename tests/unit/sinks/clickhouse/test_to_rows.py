@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from contracts.codec import encode_mail_event
 from contracts.events import MailEvent, Summary
+from contracts.records import ConsumedRecord
 from contracts.statuses import Direction, Reason, Status, is_terminal
 from sinks.clickhouse.to_rows import event_rows
 
@@ -34,7 +35,7 @@ def shown(events: list[MailEvent]) -> dict:
     rows = [
         row
         for one in events
-        for table, row in event_rows(encode_mail_event(one, "test"), "mail.events", 0, 1)
+        for table, row in event_rows(ConsumedRecord("mail.events", 0, 1, None, encode_mail_event(one, "test"), []))
         if table == "mails"
     ]
     return max(rows, key=lambda row: row["ver"])
@@ -70,7 +71,7 @@ def test_two_ends_in_one_millisecond_do_not_tie() -> None:
 
 
 def test_a_row_is_whole_and_its_time_is_that_of_the_id() -> None:
-    tables = dict(event_rows(encode_mail_event(LIFE[0], "test"), "mail.events", 2, 9))
+    tables = dict(event_rows(ConsumedRecord("mail.events", 2, 9, None, encode_mail_event(LIFE[0], "test"), [])))
     row = tables["mails"]
     assert row["received_at"] == uuid.UUID(MAIL_ID).int >> 80
     assert (row["sender"], row["size"]) == ("desk@ours.test", 7)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtime.resolve_dns import DnsAnswer, DnsStatus
+from contracts.dns_answers import DnsAnswer, DnsStatus
 from sinks.delivery.find_servers import NoServer, find_servers, is_public
 
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 from contracts import clock
 from contracts.codec import decode
 from contracts.events import Action, Attempt, AttemptReport, Dispatch, Outcome, RawPointer, Summary, Target
+from contracts.records import Record
 from contracts.statuses import Direction, Reason
-from runtime.publish import Record
 from sinks.dispatch.conclude import conclude
 
 DELAYS, NAMES = [timedelta(minutes=1), timedelta(minutes=5)], ["1m", "5m"]

@@ -1,6 +1,6 @@
 import pytest
 
-from local.stage import Backoff, Stage, check, ending
+from local.process import Backoff, Process, check, ending
 
 
 def test_pauses_double_up_to_ten_seconds() -> None:
@@ -24,14 +24,14 @@ def test_endings_are_told_in_words() -> None:
 
 def test_stages_that_wait_for_each_other_are_refused() -> None:
     with pytest.raises(ValueError, match="wait for each other"):
-        check([Stage("a", ["true"], after=("b",)), Stage("b", ["true"], after=("a",))])
+        check([Process("a", ["true"], after=("b",)), Process("b", ["true"], after=("a",))])
 
 
 def test_a_stage_that_waits_for_an_unknown_one_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown"):
-        check([Stage("a", ["true"], after=("typo",))])
+        check([Process("a", ["true"], after=("typo",))])
 
 
 def test_a_doubled_name_is_refused() -> None:
     with pytest.raises(ValueError, match="not unique"):
-        check([Stage("a", ["true"]), Stage("a", ["true"])])
+        check([Process("a", ["true"]), Process("a", ["true"])])

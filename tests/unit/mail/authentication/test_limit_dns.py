@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from contracts.dns_answers import DnsAnswer, DnsStatus
+from mail.authentication.limit_dns import DnsBudget
 from runtime.nameservers import parse_nameservers
-from runtime.resolve_dns import DnsAnswer, DnsBudget, DnsResolver, DnsStatus
 from tests.fakes.zone import Zone
 
 
@@ -35,10 +36,6 @@ async def test_time_that_is_up_is_a_temporary_failure() -> None:
     answer = await budget.query("a.example", "A")
     assert (answer.status, answer.failed) == (DnsStatus.TIMEOUT, True)
     assert (await budget.query("b.example", "A")).status is DnsStatus.TIMEOUT
-
-
-async def test_budget_of_a_resolver_is_its_view() -> None:
-    assert isinstance(DnsResolver(["127.0.0.1:9"]).budget(), DnsBudget)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 from local import die_with_parent
 from local.log_lines import LineSplitter
 from local.probe_ready import why_not_ready
-from local.stage import Backoff, Stage, State, ending
+from local.process import Backoff, Process, State, ending
 
 ASK_STARTING = 0.15  # seconds between two questions while it starts
 ASK_READY = 3.0  # and once it is ready
@@ -19,11 +19,11 @@ FLAPPING = 3  # deaths within FLAPPING_WINDOW seconds
 FLAPPING_WINDOW = 60.0
 
 
-class StageRunner:
+class ProcessRunner:
     """Keeps one stage running until it is told to stop. `said` takes its lines, `changed` hears of each new state."""
 
     def __init__(
-        self, stage: Stage, run_folder: Path, said: Callable[[str, str], None], changed: Callable[[], None]
+        self, stage: Process, run_folder: Path, said: Callable[[str, str], None], changed: Callable[[], None]
     ) -> None:
         self.stage = stage
         self.state = State.WAITING

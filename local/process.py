@@ -1,4 +1,4 @@
-"""A stage as the supervisor sees it: a command to keep running. Pure."""
+"""A process as the supervisor sees it: a command to keep running. Pure."""
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,11 @@ from enum import StrEnum
 from pathlib import Path
 
 # sysexits.h, as our stages use them
-MEANINGS = {69: " (something it needs does not answer)", 78: " (its configuration is wrong)"}
+MEANINGS = {
+    69: " (something it needs does not answer)",
+    70: " (it could not go on; its log says why)",
+    78: " (its configuration is wrong)",
+}
 
 Ready = Callable[[], bool] | str | None
 
@@ -25,7 +29,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Stage:
+class Process:
     """One process of the pipeline. Durations in seconds.
 
     `ready` says when it is: a URL that answers 200, `tcp://host:port` that accepts, a blocking function that returns
@@ -58,7 +62,7 @@ class Backoff:
         return min(self.most, self.first * 2.0 ** min(self.failures - 1, 30))
 
 
-def check(stages: Sequence[Stage]) -> None:
+def check(stages: Sequence[Process]) -> None:
     """Raise ValueError when names are doubled, or a stage comes after one that is unknown or comes after it."""
     names = [stage.name for stage in stages]
     if len(set(names)) != len(names):

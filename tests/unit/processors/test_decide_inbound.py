@@ -10,7 +10,8 @@ from contracts.settings import Settings
 from contracts.statuses import Direction
 from mail.bounce_address import BounceAddresses
 from mail.parse_headers import split_message
-from processors.process_mail import Mail, Outcome, process_inbound
+from processors.decide_inbound import decide_inbound
+from processors.decision import Consequences, ReadMail
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
 BOUNCES = BounceAddresses(b"key")
@@ -40,7 +41,7 @@ def process(
     head: bytes = b"From: a@b.test\r\n",
     now: datetime = NOW,
     **fields: Any,
-) -> Outcome:
+) -> Consequences:
     envelope = Envelope(
         mail_id="01a206f7-6b43-7745-9bab-87fa221dd751",
         type=RawType.ACCEPTED,
@@ -56,11 +57,11 @@ def process(
         },
     )
     message = split_message(head + b"\r\nx\r\n")
-    mail = Mail(envelope, message, auth or AuthResults(), RawPointer(topic="mail.raw", partition=0, offset=0))
-    return process_inbound(mail, SETTINGS, BOUNCES, now, lambda recipient: ("", []))
+    mail = ReadMail(envelope, message, RawPointer(topic="mail.raw", partition=0, offset=0))
+    return decide_inbound(mail, auth or AuthResults(), SETTINGS, BOUNCES, now, lambda recipient: ("", []))
 
 
-def told(outcome: Outcome) -> list[tuple[str, str, bool]]:
+def told(outcome: Consequences) -> list[tuple[str, str, bool]]:
     return [(event.recipient, event.status.value, event.late) for event in outcome.events]
 
 
@@ -99,7 +100,7 @@ def test_the_first_route_that_matches_decides() -> None:
 def test_a_forward_is_one_command_for_all_its_targets_with_a_sender_that_comes_back() -> None:
     (command,) = process(["x@ours.test"], head=b"From: Bo <bo@partner.test>\r\n").commands
     assert [target.address for target in command.targets] == ["a@x.test", "b@y.test"]
-    assert BOUNCES.read_srs(command.envelope_from) == "a@b.test"
+    assert BOUNCES.read_srs(command.envelope_from, NOW) == "a@b.test"
 
 
 def test_monitor_refuses_nothing_and_tells() -> None:

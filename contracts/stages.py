@@ -1,0 +1,132 @@
+"""The one table of the stages: what each is called and started by, which topics it reads, in which consumer group, and which it writes.
+
+The command line, the supervisor of one machine, the watermark of completeness, the topics' ACLs and the documents follow from it; a
+test finds a group or a topic that it does not know.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from contracts import topics
+
+GROUP_PREFIX = "mailscope-"
+
+
+@dataclass(frozen=True)
+class Group:
+    """A consumer group and the topics that its members share. A name may end in `*`: all topics that begin so."""
+
+    name: str
+    topics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One kind of process."""
+
+    name: str
+    command: tuple[str, ...]  # `mailscope ...`
+    summary: str  # one sentence: the help of its command
+    groups: tuple[Group, ...] = ()  # topics whose partitions are shared among its processes, with committed offsets
+    follows: tuple[str, ...] = ()  # topics that each process reads for itself, without committing
+    writes: tuple[str, ...] = ()
+    health_offset: int | None = (
+        None  # from `metrics.port`, of its first process; None: it serves its health on its own port
+    )
+    instances_setting: str = ""  # the setting that says how many of it one machine runs; "": one
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Every topic that it reads."""
+        return (*(topic for group in self.groups for topic in group.topics), *self.follows)
+
+
+_DISPATCHED = (topics.DISPATCH, topics.retry_topic("*"))
+_DECIDES = (topics.EVENTS, topics.STATUS_INBOUND, topics.STATUS_OUTBOUND, topics.DEADLETTER)
+
+STAGES = (
+    Stage(
+        "inbound",
+        ("processors", "inbound"),
+        "Authenticate and route every mail (Faust).",
+        groups=(Group("mailscope-inbound", (topics.RAW,)),),
+        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS),
+        health_offset=0,
+    ),
+    Stage(
+        "outcomes",
+        ("processors", "outcomes"),
+        "Say what became of every attempt (Faust).",
+        groups=(Group("mailscope-outcomes", (topics.ATTEMPTS,)),),
+        writes=_DECIDES,
+        health_offset=1,
+    ),
+    Stage(
+        "delivery",
+        ("sinks", "delivery"),
+        "Deliver forwards and outbound mail over SMTP.",
+        groups=(Group("mailscope-delivery", _DISPATCHED),),
+        follows=(topics.RAW,),
+        writes=(topics.ATTEMPTS, topics.retry_topic("*"), topics.DEADLETTER),
+        health_offset=2,
+    ),
+    Stage(
+        "handlers",
+        ("sinks", "handlers"),
+        "Give mail to webhooks and Python functions.",
+        groups=(Group("mailscope-handlers", _DISPATCHED),),
+        follows=(topics.RAW,),
+        writes=(topics.ATTEMPTS, topics.retry_topic("*"), topics.DEADLETTER),
+        health_offset=3,
+    ),
+    Stage(
+        "clickhouse",
+        ("sinks", "clickhouse"),
+        "Insert the log into ClickHouse.",
+        groups=(Group("mailscope-clickhouse", (topics.EVENTS, topics.RAW, topics.DEADLETTER)),),
+        writes=(topics.DEADLETTER,),
+        health_offset=70,
+    ),
+    Stage(
+        "console",
+        ("console",),
+        "Serve the console, the API and the send hook.",
+        writes=(topics.RAW,),
+    ),
+    Stage(
+        "smtp",
+        ("ingest", "smtp"),
+        "Receive mail over SMTP.",
+        follows=(topics.VERDICTS,),
+        writes=(topics.RAW,),
+        health_offset=4,
+        instances_setting="smtp.processes",
+    ),
+)
+
+
+def stage(name: str) -> Stage:
+    """The stage of this name. KeyError when there is none."""
+    for one in STAGES:
+        if one.name == name:
+            return one
+    raise KeyError(name)
+
+
+def group_of(name: str, topic: str) -> str:
+    """The consumer group in which a stage reads a topic. KeyError when it does not."""
+    for group in stage(name).groups:
+        if any(fnmatchcase(topic, pattern) for pattern in group.topics):
+            return group.name
+    raise KeyError(f"{name} does not read {topic}")
+
+
+def readers_before(topic: str) -> Iterator[tuple[str, str]]:
+    """(group, topic) of everything that the stages which write `topic` read in a group: what has to be passed before `topic` can be
+    known to hold all that follows from it."""
+    for one in STAGES:
+        if topic in one.writes:
+            for group in one.groups:
+                for read in group.topics:
+                    yield group.name, read

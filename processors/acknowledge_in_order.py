@@ -1,0 +1,76 @@
+"""Working on many records at once, and acknowledging those of a partition in the order in which they came.
+
+Faust commits the first run of acknowledged offsets that it knows of, whatever lies before it: only acknowledgements without gaps are
+safe (docs/decisions/0003-faust.md). One partition's slow record holds up no other partition.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from contracts.records import ConsumedRecord
+from runtime.end_process import end_process
+
+Work = Callable[[ConsumedRecord], Awaitable[None]]
+
+
+class Unacknowledged(Protocol):
+    """What Faust gives: something to acknowledge."""
+
+    def ack(self) -> object: ...
+
+
+class _Entry:
+    __slots__ = ("done", "event", "source")
+
+    def __init__(self, event: Unacknowledged, source: ConsumedRecord) -> None:
+        self.event = event
+        self.source = source
+        self.done = False
+
+
+class OrderedAcks:
+    """At most `most` records and `octets` of them are in work at a time. An error of `work` ends the process: nothing after that record
+    was acknowledged, and the restarted worker reads it again."""
+
+    def __init__(self, work: Work, most: int, octets: int) -> None:
+        self._work = work
+        self._most = most
+        self._octets = octets
+        self._partitions: dict[int, deque[_Entry]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_work = 0  # octets
+        self._room = asyncio.Event()
+        self._room.set()
+        self.acknowledged = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Records that are being worked on."""
+        return len(self._tasks)
+
+    async def submit(self, event: Unacknowledged, source: ConsumedRecord) -> None:
+        """Start on a record; waits while too much is in work."""
+        await self._room.wait()
+        entry = _Entry(event, source)
+        self._partitions.setdefault(source.partition, deque()).append(entry)
+        self._in_work += source.size
+        task = asyncio.get_running_loop().create_task(self._run(entry))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if len(self._tasks) >= self._most or self._in_work >= self._octets:
+            self._room.clear()
+
+    async def _run(self, entry: _Entry) -> None:
+        try:
+            await self._work(entry.source)
+        except Exception as error:
+            end_process(f"a bug at {entry.source}", error)
+        entry.done = True
+        self._in_work -= entry.source.size
+        waiting = self._partitions[entry.source.partition]
+        while waiting and waiting[0].done:
+            waiting.popleft().event.ack()
+            self.acknowledged += 1
+        self._room.set()

@@ -1,0 +1,189 @@
+"""What becomes of a mail addressed to us: pure, from the message and its authentication to events, commands and the reply."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+import msgspec
+
+from contracts.auth_results import AuthResults
+from contracts.events import Action, Dispatch, MailEvent, Summary, Target
+from contracts.raw_message import Envelope
+from contracts.settings import Settings
+from contracts.statuses import Direction, Reason, Status, is_terminal
+from mail.addresses import split_address
+from mail.bounce_address import BounceAddresses
+from mail.parse_headers import Message
+from processors.apply_policy import apply_policy
+from processors.decision import Consequences, Decision, ReadMail
+from processors.detect_loop import REPLY as LOOP_REPLY
+from processors.detect_loop import detect_loop
+from processors.find_channel import find_channel
+from processors.route import route
+from processors.summarise import readable_headers, summarise
+
+Prepend = Callable[[str], tuple[str, list[tuple[int, int]]]]  # recipient -> header lines, octet ranges to leave out
+
+
+def decide_inbound(
+    mail: ReadMail, auth: AuthResults, settings: Settings, bounces: BounceAddresses, now: datetime, prepend: Prepend
+) -> Consequences:
+    """Policy, loops and routes for each recipient. The dialogue refuses only what every recipient refuses; a refusal that
+    the sender does not hear (decided too late, or beside recipients that accept) is logged with `late`."""
+    envelope = mail.envelope
+    summary = summarise(envelope, mail.message, auth, "")
+    found = []
+    for recipient in envelope.recipients:
+        one = msgspec.structs.replace(summary, channel=find_channel(recipient, settings.channels))
+        found.append((recipient, one, _decide(mail, auth, recipient, one, settings, bounces)))
+    out = Consequences()
+    if envelope.verdict_partition is not None:
+        refused = [decision.reply for _, _, decision in found]
+        in_time = envelope.verdict_deadline is not None and now <= envelope.verdict_deadline
+        out.reply = refused[0] if all(refused) and in_time else accepted(envelope)
+    headers = readable_headers(mail.message)
+    for recipient, summary, decision in found:
+        if decision.status is Status.REJECTED:
+            out.events.append(_rejected(mail, auth, recipient, summary, decision, now, headers, out.reply))
+            continue
+        received = Decision(Status.RECEIVED, decision.arrival)
+        out.events.append(_event(mail, recipient, summary, received, envelope.received_at, auth, headers))
+        if decision.action is not None:
+            out.commands.append(_command(mail, recipient, summary, decision, settings, prepend))
+        else:
+            out.events.append(_event(mail, recipient, summary, decision, now))
+    return out
+
+
+def decide_refused(envelope: Envelope) -> Consequences:
+    """A recipient that the receiver refused before DATA: a row of the log, no message."""
+    assert envelope.refusal is not None
+    decision = Decision(Status.REJECTED, f"answered {envelope.refusal.reply}", reason=envelope.refusal.reason)
+    return Consequences([_without_message(envelope, one, decision) for one in envelope.recipients])
+
+
+def decide_unusable(envelope: Envelope, why: str) -> Consequences:
+    """A mail that crashed the processors: held as a dead letter, and `failed` in the log. The sender hears 250: we have it."""
+    detail = f"the message is kept in mail.deadletter ({why}); replay it after the cause is mended"
+    decision = Decision(Status.FAILED, detail, reason=Reason.INTERNAL_ERROR)
+    events = [_without_message(envelope, one, decision) for one in envelope.recipients]
+    return Consequences(events, [], accepted(envelope) if envelope.verdict_partition is not None else "")
+
+
+def accepted(envelope: Envelope) -> str:
+    """The reply that takes responsibility for a mail."""
+    return f"250 2.0.0 Accepted as {envelope.mail_id}"
+
+
+def _decide(
+    mail: ReadMail,
+    auth: AuthResults,
+    recipient: str,
+    summary: Summary,
+    settings: Settings,
+    bounces: BounceAddresses,
+) -> Decision:
+    received_at = mail.envelope.received_at
+    if detect_loop(mail.message, recipient):
+        detail = "the message has been here before, or has more than 30 Received headers"
+        return Decision(Status.REJECTED, detail, reason=Reason.LOOP, reply=LOOP_REPLY)
+    bounce = bounces.read_verp(recipient, received_at)
+    if bounce is not None:
+        detail = f"a report about outbound mail {bounce.mail_id}"
+        return Decision(Status.DROPPED, detail, detail, Reason.RULE)
+    origin = bounces.read_srs(recipient, received_at)
+    if origin is not None:
+        arrival = f"a report about a forward: passed on to its first sender {origin}"
+        return Decision(Status.RECEIVED, arrival=arrival, action=Action.FORWARD, targets=(origin,))
+    domain = split_address(recipient)[1]
+    policy = settings.inbound.domains.get(domain)
+    refusal = apply_policy(auth, policy) if policy is not None else None
+    if refusal is not None and policy is not None and not policy.monitor:
+        return refusal
+    decision = route(recipient, summary, mail.message, auth, settings)
+    if decision.action is Action.FORWARD:
+        rewritten = bounces.srs(summary.envelope_from, domain, received_at)
+        decision = replace(decision, envelope_from=rewritten)
+    if refusal is not None:
+        would = f"; monitor: would have been refused ({refusal.reason}): {refusal.detail}"
+        decision = replace(decision, arrival=decision.arrival + would)
+    return decision
+
+
+def _rejected(
+    mail: ReadMail,
+    auth: AuthResults,
+    recipient: str,
+    summary: Summary,
+    decision: Decision,
+    now: datetime,
+    headers: list[tuple[str, str]],
+    reply: str,
+) -> MailEvent:
+    heard = bool(reply) and reply[0] != "2"
+    told = f" (answered {reply or '250 before this was decided'})"
+    decision = replace(decision, detail=decision.detail + told)
+    return _event(mail, recipient, summary, decision, now, auth, headers, late=not heard)
+
+
+def _command(
+    mail: ReadMail, recipient: str, summary: Summary, decision: Decision, settings: Settings, prepend: Prepend
+) -> Dispatch:
+    assert decision.action is not None
+    lines, cut = prepend(recipient) if decision.action is Action.FORWARD else ("", [])
+    return Dispatch(
+        mail_id=mail.envelope.mail_id,
+        recipient=recipient,
+        direction=Direction.INBOUND,
+        action=decision.action,
+        expires_at=mail.envelope.received_at + settings.delivery.expire,
+        raw=mail.raw,
+        mail=summary,
+        envelope_from=decision.envelope_from,
+        targets=[Target(address=address) for address in decision.targets],
+        prepend=lines,
+        cut=cut,
+    )
+
+
+def _event(
+    mail: ReadMail,
+    recipient: str,
+    summary: Summary,
+    decision: Decision,
+    moment: datetime,
+    auth: AuthResults | None = None,
+    headers: list[tuple[str, str]] | None = None,
+    *,
+    late: bool = False,
+) -> MailEvent:
+    """`auth` and `headers` stand on the first event of a mail only."""
+    return MailEvent(
+        mail_id=mail.envelope.mail_id,
+        recipient=recipient,
+        direction=Direction.INBOUND,
+        status=decision.status,
+        terminal=is_terminal(decision.status),
+        late=late,
+        occurred_at=moment,
+        reason=decision.reason,
+        detail=decision.detail[:2000],
+        mail=summary,
+        raw=mail.raw,
+        auth=auth,
+        headers=headers or [],
+    )
+
+
+def _without_message(envelope: Envelope, recipient: str, decision: Decision) -> MailEvent:
+    return MailEvent(
+        mail_id=envelope.mail_id,
+        recipient=recipient,
+        direction=envelope.direction,
+        status=decision.status,
+        terminal=True,
+        occurred_at=envelope.received_at,
+        reason=decision.reason,
+        detail=decision.detail,
+        mail=summarise(envelope, Message([], b"", []), None, ""),
+    )

@@ -1,0 +1,40 @@
+"""The one shape of a decision about a mail, and of what follows from it."""
+
+from dataclasses import dataclass, field
+
+from contracts.events import Action, Dispatch, MailEvent, RawPointer
+from contracts.raw_message import Envelope
+from contracts.statuses import Reason, Status
+from mail.parse_headers import Message
+
+
+@dataclass(frozen=True)
+class ReadMail:
+    """One mail as the processors have it: its envelope, its message in parts, and where it stands."""
+
+    envelope: Envelope
+    message: Message
+    raw: RawPointer
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a mail for one recipient. A command follows where there is an `action`."""
+
+    status: Status
+    detail: str = ""  # one sentence for people
+    arrival: str = ""  # what the `received` event before it says
+    reason: Reason | None = None
+    reply: str = ""  # where it is refused: what the sender hears
+    action: Action | None = None
+    targets: tuple[str, ...] = ()  # addresses, or the one handler's name
+    envelope_from: str = ""  # of the command; "" is the null sender
+
+
+@dataclass
+class Consequences:
+    """What follows: events for the log, commands for the sinks, and the reply for a receiver that waits ("": nobody does)."""
+
+    events: list[MailEvent] = field(default_factory=list)
+    commands: list[Dispatch] = field(default_factory=list)
+    reply: str = ""
