@@ -11,12 +11,13 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from contracts.auth_results import AuthResults
+from contracts.metadata import Metadata
 from contracts.statuses import BounceClass, BounceType, Direction, Reason, Status
 
 Count = Annotated[int, Meta(ge=0)]
 
 
-class Summary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Summary(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The mail in short. Every event carries it, so that any one event can stand as a complete row of the log."""
 
     from_: str = field(name="from", default="")  # address of the From header, lower-cased domain; "" when there is none
@@ -24,11 +25,7 @@ class Summary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     envelope_from: str = ""  # MAIL FROM; "" is the null sender
     subject: str = ""  # decoded, at most 998 characters
     message_id: str = ""  # without its angle brackets
-    reference: str = ""  # the application's key, such as IT-42
     channel: str = ""
-    stream: str = ""
-    template: str = ""
-    tag: str = ""
     received_at: datetime  # when ingest held it, UTC
     size: Count = 0  # octets of the message as received
     peer_ip: str = ""

@@ -13,9 +13,9 @@ from msgspec import Meta, Struct
 
 from contracts import clock
 from contracts.errors import InvalidEvent
+from contracts.metadata import Metadata
+from contracts.records import Headers
 from contracts.statuses import Direction, Reason
-
-Headers = list[tuple[str, bytes]]
 
 
 class RawType(StrEnum):
@@ -38,7 +38,7 @@ class Refusal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: Reason
 
 
-class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Envelope(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything about a message that is not in its octets."""
 
     mail_id: str
@@ -58,10 +58,6 @@ class Envelope(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     verdict_partition: int | None = None  # where the receiver waits for the verdict; null: nobody waits
     verdict_deadline: datetime | None = None  # a refusal decided after this comes too late for the dialogue
     refusal: Refusal | None = None
-    stream: str = ""
-    template: str = ""
-    reference: str = ""
-    tag: str = ""
     blob: Blob | None = None
 
 

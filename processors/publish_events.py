@@ -3,6 +3,7 @@
 from contracts import metrics, topics
 from contracts.codec import HEADERS, encode_dispatch, encode_mail_event, encode_status_change
 from contracts.events import Dispatch, MailEvent, StatusChange, decisive_answer
+from contracts.metadata import metadata_of
 from contracts.records import Record
 from contracts.statuses import Direction
 from runtime.expose_metrics import counter
@@ -46,11 +47,8 @@ def status_change(event: MailEvent) -> StatusChange:
         envelope_from=event.mail.envelope_from,
         subject=event.mail.subject,
         message_id=event.mail.message_id,
-        reference=event.mail.reference,
         channel=event.mail.channel,
-        stream=event.mail.stream,
-        template=event.mail.template,
-        tag=event.mail.tag,
+        **metadata_of(event.mail),
         size=event.mail.size,
         spf=event.mail.spf,
         dkim=event.mail.dkim,

@@ -6,6 +6,7 @@ from email.header import decode_header
 
 from contracts.auth_results import AuthResults
 from contracts.events import Summary
+from contracts.metadata import metadata_of
 from contracts.raw_message import Envelope
 from mail.parse_addresses import parse_addresses
 from mail.parse_headers import Field, Message
@@ -49,9 +50,7 @@ def first_text(message: Message, name: bytes, limit: int) -> str:
     return ""
 
 
-def summarise(
-    envelope: Envelope, message: Message, auth: AuthResults | None, channel: str, reference: str = ""
-) -> Summary:
+def summarise(envelope: Envelope, message: Message, auth: AuthResults | None, channel: str) -> Summary:
     """What the log shows of a mail. `auth` is None where nothing was checked."""
     authors = message.all(b"from")
     addresses = parse_addresses(authors[0].text()) if authors else []
@@ -63,11 +62,8 @@ def summarise(
         envelope_from=envelope.envelope_from[:320],
         subject=first_text(message, b"subject", MAX_SUBJECT),
         message_id=ids[0].text()[:998].strip().strip("<>") if ids else "",
-        reference=envelope.reference or reference,
         channel=channel,
-        stream=envelope.stream,
-        template=envelope.template,
-        tag=envelope.tag,
+        **metadata_of(envelope),
         received_at=envelope.received_at,
         size=envelope.size,
         peer_ip=envelope.peer_ip,

@@ -8,15 +8,10 @@ from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, make_msgid
 
 from contracts import clock
+from contracts.metadata import HEADERS, Metadata, metadata_of
 from mail.parse_addresses import Address, parse_addresses
 from mail.parse_headers import split_message
 
-METADATA = {
-    "stream": "x-mailscope-stream",
-    "template": "x-mailscope-template",
-    "reference": "x-mailscope-reference",
-    "tag": "x-mailscope-tag",
-}
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]+@[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]+")
 _TRACE = frozenset(
     {"received", "return-path", "delivered-to", "dkim-signature", "authentication-results", "received-spf"}
@@ -71,7 +66,7 @@ class Outgoing:
     headers: dict[str, str] = field(default_factory=dict)
     attachments: tuple[Attached, ...] = ()
     raw: bytes | None = None
-    metadata: dict[str, str] = field(default_factory=dict)  # keys of METADATA
+    metadata: Metadata = field(default_factory=Metadata)
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,7 @@ class Built:
     sender: str
     recipients: tuple[str, ...]
     authors: tuple[str, ...]  # domains of From and Sender, as the message names them
-    metadata: dict[str, str]
+    metadata: Metadata
 
 
 def build_message(mail: Outgoing) -> Built:
@@ -96,9 +91,8 @@ def build_message(mail: Outgoing) -> Built:
         raise InvalidMail("to", "give at least one recipient")
     octets = _from_raw(mail, sender) if mail.raw is not None else _from_fields(mail, sender)
     octets, found = _take_metadata(octets)
-    return Built(
-        octets, sender.spec, unique, _authors(octets), {**found, **{k: v for k, v in mail.metadata.items() if v}}
-    )
+    given = {name: value for name, value in metadata_of(mail.metadata).items() if value}
+    return Built(octets, sender.spec, unique, _authors(octets), Metadata(**{**found, **given}))
 
 
 def _authors(octets: bytes) -> tuple[str, ...]:
@@ -209,7 +203,7 @@ def _take_metadata(octets: bytes) -> tuple[bytes, dict[str, str]]:
     end = octets.find(b"\r\n\r\n")
     head, body = (octets[: end + 2], octets[end + 2 :]) if end >= 0 else (octets, b"")
     kept, found = [], {}
-    wanted = {header: name for name, header in METADATA.items()}
+    wanted = {header: name for name, header in HEADERS.items()}
     for line in re.split(rb"\r\n(?![ \t])", head.removesuffix(b"\r\n")):
         name = line.partition(b":")[0].strip().lower().decode("ascii", "replace")
         if name in wanted:

@@ -7,6 +7,7 @@ import msgspec
 from contracts import clock, metrics, topics
 from contracts.errors import Unavailable
 from contracts.ids import new_mail_id
+from contracts.metadata import metadata_of
 from contracts.raw_message import Envelope, RawType
 from contracts.settings import DkimKey, Settings
 from contracts.statuses import Direction, Status
@@ -95,10 +96,7 @@ class Sender:
             protocol="HTTP",
             user=user,
             receiver=self._settings.authserv_id,
-            stream=built.metadata.get("stream", ""),
-            template=built.metadata.get("template", ""),
-            reference=built.metadata.get("reference", ""),
-            tag=built.metadata.get("tag", ""),
+            **metadata_of(built.metadata),
         )
         await self._holder.hold(envelope, octets)
         return Sent(mail_id, [RecipientState(recipient, Status.SENT) for recipient in built.recipients])

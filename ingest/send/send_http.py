@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.errors import Unavailable
 from contracts.ids import new_mail_id
-from ingest.send.build_message import METADATA, Attached, InvalidMail, Outgoing
+from contracts.metadata import FIELDS, Metadata
+from ingest.send.build_message import Attached, InvalidMail, Outgoing
 from ingest.send.remember_keys import KeyReused, KeyStore
 from ingest.send.send import Sender
 
@@ -123,7 +124,7 @@ def _outgoing(body: SendBody) -> Outgoing:
             for number, one in enumerate(body.attachments)
         ),
         raw=_octets("raw", body.raw) if body.raw is not None else None,
-        metadata={name: getattr(body, name) for name in METADATA},
+        metadata=Metadata(**{name: getattr(body, name) for name in FIELDS}),
     )
 
 

@@ -11,6 +11,7 @@ from contracts.dead_letter import HEADER, read_dead_letter
 from contracts.errors import InvalidEvent
 from contracts.events import MailEvent, decisive_answer
 from contracts.ids import received_ms
+from contracts.metadata import metadata_of
 from contracts.raw_message import RawType, decode_headers
 from contracts.records import ConsumedRecord
 from contracts.statuses import rank
@@ -72,11 +73,8 @@ def event_rows(source: ConsumedRecord) -> Rows:
         "envelope_from": mail.envelope_from,
         "subject": mail.subject,
         "message_id": mail.message_id,
-        "reference": mail.reference,
         "channel": mail.channel,
-        "stream": mail.stream,
-        "template": mail.template,
-        "tag": mail.tag,
+        **metadata_of(mail),
         "sender_domain": split_address(mail.from_)[1],
         "recipient_domain": split_address(event.recipient)[1],
         "updated_at": occurred,

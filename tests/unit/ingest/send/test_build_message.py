@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.metadata import Metadata
 from ingest.send.build_message import Attached, Built, InvalidMail, Outgoing, build_message
 
 
@@ -65,8 +66,8 @@ def test_our_headers_are_read_and_taken_out() -> None:
         b"From: desk@ours.test\r\nX-Mailscope-Reference: IT-9\r\nx-mailscope-TAG : a\r\n b\r\nX-Mailscope-Other: y\r\n"
         b"Subject: x\r\n\r\nX-Mailscope-Stream: in the body\r\n"
     )
-    built = build(raw=raw, metadata={"stream": "invitation", "tag": ""})
-    assert built.metadata == {"reference": "IT-9", "tag": "a b", "stream": "invitation"}
+    built = build(raw=raw, metadata=Metadata(stream="invitation"))
+    assert built.metadata == Metadata(reference="IT-9", tag="a b", stream="invitation")
     head, _, body = built.octets.partition(b"\r\n\r\n")
     assert b"mailscope" not in head.lower() and body == b"X-Mailscope-Stream: in the body\r\n"
 
