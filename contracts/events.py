@@ -173,12 +173,14 @@ class Dispatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     direction: Direction
     action: Action
     attempt: Annotated[int, Meta(ge=1)] = 1  # number of the attempt that this command asks for
+    parked: Count = 0  # how often it was put back untried, because its destination did not answer or was busy
     not_before: datetime | None = None  # on a retry topic: when it is due
     expires_at: datetime  # no new attempt after this
     raw: RawPointer
     mail: Summary
     envelope_from: str = ""  # as it goes on the wire: SRS for forwards, VERP for outbound mail; "" is the null sender
     targets: list[Target]  # addresses, or the one handler's name
+    smtputf8: bool = False  # the message's own headers need SMTPUTF8 (RFC 6531); its addresses say so themselves
     prepend: str = ""  # header lines (CRLF) put before the untouched original
     cut: list[tuple[int, int]] = []  # octet ranges left out of the original: incoming headers that claim to be ours
 
@@ -190,7 +192,7 @@ class AttemptReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     recipient: str
     direction: Direction
     action: Action
-    attempt: Annotated[int, Meta(ge=1)]
+    attempt: Count  # 0: not tried yet, and why
     occurred_at: datetime
     mail: Summary
     raw: RawPointer

@@ -132,6 +132,12 @@ IN_FLIGHT = Gauge(
     COMMAND_SINKS,
     ("sink",),
 )
+PARKED = Counter(
+    "mailscope_sinks_parked_total",
+    "Commands put back untried, because their destination did not answer or was busy, by sink.",
+    COMMAND_SINKS,
+    ("sink",),
+)
 STORE_ROWS = Counter("mailscope_clickhouse_rows_total", "Rows inserted, by table.", ("clickhouse",), ("table",))
 STORE_INSERT_SECONDS = Histogram("mailscope_clickhouse_insert_seconds", "One insert.", ("clickhouse",))
 STORE_RETRIES = Counter(

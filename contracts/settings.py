@@ -5,7 +5,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -206,8 +206,23 @@ class Delivery(Section):
     )
     expire: Duration = Field(timedelta(days=3), description="Age of a mail at which retrying ends.")
     helo: str = Field("", description="Name for EHLO; empty means `authserv_id`.")
-    concurrency: int = Field(50, ge=1, le=1000, description="Deliveries at a time in one process.")
-    per_domain: int = Field(10, ge=1, description="Deliveries at a time to one domain, for each process.")
+    concurrency: int = Field(100, ge=1, le=1000, description="Deliveries at a time in one process.")
+    per_domain: int = Field(
+        10,
+        ge=1,
+        description="Deliveries at a time to one domain: of all processes together, unless `split` says otherwise.",
+    )
+    split: dict[Domain, Annotated[int, Field(ge=2, le=100)]] = Field(
+        {},
+        description="Domains so large that several processes shall deliver to them: in how many parts; each part has `per_domain`.",
+    )
+    memory: Size = Field(
+        256 << 20, ge=1 << 20, description="Octets that large messages may take in one process of delivery or handlers."
+    )
+    attempt_timeout: Duration = Field(
+        timedelta(minutes=5),
+        description="How long one attempt may take until the content begins to leave; the content has 10m and a second for each 16 KiB.",
+    )
     timeout: Duration = Field(
         timedelta(seconds=60), description="How long a remote server may take to answer a command."
     )

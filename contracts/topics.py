@@ -15,6 +15,7 @@ CONNECTIVITY = "mail.connectivity"
 DEADLETTER = "mail.deadletter"
 
 DAY = timedelta(days=1)
+DESTINATION = "destination; mail_id for handlers"
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def all_topics(retry: list[str], expire: timedelta) -> list[Topic]:
     return [
         Topic(RAW, "mail_id", "message octets, envelope in headers", max(3 * DAY, expire)),
         Topic(VERDICTS, "mail_id", "Verdict", timedelta(hours=1)),
-        Topic(DISPATCH, "mail_id", "Dispatch", week),
-        *[Topic(retry_topic(delay), "mail_id", "Dispatch", week) for delay in dict.fromkeys(retry)],
+        Topic(DISPATCH, DESTINATION, "Dispatch", week),
+        *[Topic(retry_topic(delay), DESTINATION, "Dispatch", week) for delay in dict.fromkeys(retry)],
         Topic(ATTEMPTS, "mail_id", "AttemptReport", week),
         Topic(EVENTS, "mail_id", "MailEvent", week),
         Topic(STATUS_INBOUND, "mail_id", "StatusChange", week, public=True),

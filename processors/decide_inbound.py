@@ -141,6 +141,7 @@ def _command(
         mail=summary,
         envelope_from=decision.envelope_from,
         targets=[Target(address=address) for address in decision.targets],
+        smtputf8=mail.needs_smtputf8 or (mail.envelope.smtputf8 and not lines.isascii()),
         prepend=lines,
         cut=cut,
     )

@@ -42,6 +42,7 @@ def decide_outbound(mail: ReadMail, settings: Settings, bounces: BounceAddresses
                 mail=summary,
                 envelope_from=bounces.verp(envelope.mail_id, recipient, domain),
                 targets=[Target(address=recipient)],
+                smtputf8=mail.needs_smtputf8,
             )
         )
     return out

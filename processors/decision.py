@@ -16,6 +16,12 @@ class ReadMail:
     message: Message
     raw: RawPointer
 
+    @property
+    def needs_smtputf8(self) -> bool:
+        """Whether its headers need SMTPUTF8 (RFC 6531 section 3.1): they are not ASCII, and the mail came as such. Raw octets that
+        somebody put into a header of an ordinary mail go on as they came."""
+        return self.envelope.smtputf8 and not all(field.raw.isascii() for field in self.message.fields)
+
 
 @dataclass(frozen=True)
 class Decision:

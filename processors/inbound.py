@@ -43,12 +43,12 @@ class Inbound:
     async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
         """What to publish about one record. InvalidEvent when it has no envelope, Unavailable when its blob cannot be had now."""
         envelope = decode_headers(source.headers)
-        return _records(envelope, await self._decide(source, envelope))
+        return self._records(envelope, await self._decide(source, envelope))
 
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
         """The events of a mail whose record was put aside."""
         envelope = decode_headers(source.headers)
-        return [record for group in _records(envelope, decide_unusable(envelope, why)) for record in group]
+        return [record for group in self._records(envelope, decide_unusable(envelope, why)) for record in group]
 
     async def _decide(self, source: ConsumedRecord, envelope: Envelope) -> Consequences:
         if envelope.type is RawType.REFUSED:
@@ -82,21 +82,20 @@ class Inbound:
             counter(metrics.AUTHENTICATION_RESULTS).labels(method, getattr(auth, f"{method}_word")).inc()
         return auth
 
-
-def _records(envelope: Envelope, found: Consequences) -> list[list[Record]]:
-    records = [record for event in found.events for record in event_records(event)]
-    records += [dispatch_record(command) for command in found.commands]
-    if not found.reply:
-        return [records]
-    verdict = Record(
-        topics.VERDICTS,
-        envelope.mail_id,
-        encode_verdict(Verdict(mail_id=envelope.mail_id, reply=found.reply, decided_at=clock.now()), SOURCE),
-        HEADERS,
-        envelope.verdict_partition,
-    )
-    # An acceptance may be told at once, since the message is held. A refusal is told when the log has it.
-    return [[*records, verdict]] if found.reply[0] == "2" else [records, [verdict]]
+    def _records(self, envelope: Envelope, found: Consequences) -> list[list[Record]]:
+        records = [record for event in found.events for record in event_records(event)]
+        records += [dispatch_record(command, self._settings.delivery.split) for command in found.commands]
+        if not found.reply:
+            return [records]
+        verdict = Record(
+            topics.VERDICTS,
+            envelope.mail_id,
+            encode_verdict(Verdict(mail_id=envelope.mail_id, reply=found.reply, decided_at=clock.now()), SOURCE),
+            HEADERS,
+            envelope.verdict_partition,
+        )
+        # An acceptance may be told at once, since the message is held. A refusal is told when the log has it.
+        return [[*records, verdict]] if found.reply[0] == "2" else [records, [verdict]]
 
 
 def _observe_dns(rtype: str, status: str, seconds: float, cached: bool) -> None:

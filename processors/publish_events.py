@@ -1,11 +1,16 @@
 """From events to records: each event for the log, and its public face for the status topics."""
 
+import uuid
+from collections.abc import Mapping
+
 from contracts import metrics, topics
 from contracts.codec import HEADERS, encode_dispatch, encode_mail_event, encode_status_change
-from contracts.events import Dispatch, MailEvent, StatusChange, decisive_answer
+from contracts.events import Action, Dispatch, MailEvent, StatusChange, decisive_answer
 from contracts.metadata import metadata_of
 from contracts.records import Record
 from contracts.statuses import Direction
+from mail.addresses import split_address
+from mail.parse_addresses import to_ascii_domain
 from runtime.expose_metrics import counter
 
 SOURCE = "mailscope/processors"
@@ -23,9 +28,19 @@ def event_records(event: MailEvent) -> list[Record]:
     ]
 
 
-def dispatch_record(command: Dispatch) -> Record:
-    """A command for the sinks."""
-    return Record(topics.DISPATCH, command.mail_id, encode_dispatch(command, SOURCE), HEADERS)
+def dispatch_record(command: Dispatch, split: Mapping[str, int]) -> Record:
+    """A command for the sinks. What is delivered goes by its destination, so that one worker serves a destination at a time; a forward
+    to several domains goes by the first. A domain in `split` is as many destinations as that says."""
+    return Record(topics.DISPATCH, _key(command, split), encode_dispatch(command, SOURCE), HEADERS)
+
+
+def _key(command: Dispatch, split: Mapping[str, int]) -> str:
+    if command.action is Action.HANDLE:
+        return command.mail_id
+    domain = split_address(command.targets[0].address)[1]
+    domain = to_ascii_domain(domain) or domain
+    parts = split.get(domain)
+    return f"{domain}#{uuid.UUID(command.mail_id).int % parts}" if parts else domain
 
 
 def status_change(event: MailEvent) -> StatusChange:

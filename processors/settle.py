@@ -41,6 +41,9 @@ def settle_unusable(report: AttemptReport, why: str) -> MailEvent:
 
 def _deferred(report: AttemptReport) -> MailEvent:
     waiting = next((one for one in reversed(report.attempts) if one.outcome is Outcome.TEMPORARY), report.attempts[-1])
+    if not report.attempt:  # nobody was asked: it only waits
+        untried = msgspec.structs.replace(report, attempts=[])
+        return _event(untried, Status.DEFERRED, reason=Reason.DESTINATION_UNAVAILABLE, detail=waiting.text)
     bounce = None if report.action is Action.HANDLE else classify(waiting)
     return _event(
         report, Status.DEFERRED, reason=Reason.DESTINATION_UNAVAILABLE, detail=_answer(waiting), bounce=bounce

@@ -5,6 +5,7 @@ batches.
 """
 
 import asyncio
+import logging
 import threading
 from collections import deque
 
@@ -15,6 +16,8 @@ from contracts.records import Record
 from contracts.topics import DEADLETTER
 from runtime.connect_kafka import MAX_RECORD, producer
 from runtime.end_process import end_process
+
+_log = logging.getLogger("mailscope.publish")
 
 
 class Publisher:
@@ -63,6 +66,27 @@ class Publisher:
         for result in await asyncio.gather(*futures, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
+
+    async def publish_until_done(self, records: list[Record], who: str) -> None:
+        """Publish all, and those that were not acknowledged again, until all are: for what has been done already and must be told.
+        InvalidEvent when no broker would take one of them."""
+        left = records
+        while left:
+            futures = [self._publish_or_fail(record) for record in left]
+            results = await asyncio.gather(*futures, return_exceptions=True)
+            failed = [
+                (record, one) for record, one in zip(left, results, strict=True) if isinstance(one, BaseException)
+            ]
+            for _, error in failed:
+                if not isinstance(error, Unavailable):
+                    raise error
+            left = [record for record, _ in failed]
+            if left:
+                _log.warning("%s waits to publish %d of %d records: %s", who, len(left), len(records), failed[0][1])
+                await asyncio.sleep(1.0)
+
+    async def _publish_or_fail(self, record: Record) -> None:
+        await self.publish(record)
 
     async def warm_up(self, topic: str, at_most: float = 30.0) -> int:
         """Fetch the metadata of a topic, so that the first record does not wait for it. Its number of partitions."""

@@ -12,29 +12,55 @@ from runtime.health import Readiness
 from runtime.publish import Publisher
 from runtime.resolve_dns import DnsResolver
 from sinks.delivery.deliver import Deliverer
-from sinks.dispatch.conclude import give_up
 from sinks.dispatch.consume_commands import CommandConsumer
 from sinks.dispatch.fetch_raw import RawReader
+from sinks.dispatch.job import Job
+from sinks.dispatch.report_attempt import give_up
 
-WINDOW = 5000  # commands at a time; most of them wait for a slot of their domain, without their message
 _log = logging.getLogger("mailscope.delivery")
 
 
 async def run_delivery(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
-    """Deliver until told to stop."""
-    group = group_of("delivery", topics.DISPATCH)
+    """Deliver until told to stop. Unavailable when a topic that it needs is missing."""
     publisher = Publisher(settings.kafka_client)
-    await publisher.warm_up(topics.DISPATCH)
+    for topic in (topics.DISPATCH, topics.ATTEMPTS, *map(topics.retry_topic, settings.delivery.retry_names)):
+        await publisher.warm_up(topic)
     raw = RawReader(settings.kafka_client, BlobStore(settings.blobs_url), "delivery")
     resolver = DnsResolver(settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds())
     deliverer = Deliverer(settings.delivery, settings.helo, raw, resolver)
-    consumer = CommandConsumer("delivery", group, settings, publisher, _wants, deliverer.deliver, give_up, WINDOW)
+    consumer = CommandConsumer(
+        "delivery",
+        group_of("delivery", topics.DISPATCH),
+        settings,
+        publisher,
+        _wants,
+        _destination,
+        deliverer.deliver,
+        give_up,
+        slots=settings.delivery.concurrency,
+        per_lane=settings.delivery.per_domain,
+    )
+    closing = asyncio.create_task(_close_idle(deliverer))
     readiness.set()
     _log.info("delivering")
-    await consumer.run(stop)
-    raw.close()
-    await publisher.close()
+    try:
+        await consumer.run(stop)
+    finally:
+        closing.cancel()
+        deliverer.sessions.close()
+        raw.close()
+        await publisher.close()
+
+
+async def _close_idle(deliverer: Deliverer) -> None:
+    while True:
+        await asyncio.sleep(1.0)
+        deliverer.sessions.close_idle()
 
 
 def _wants(command: Dispatch) -> bool:
     return command.action in (Action.DELIVER, Action.FORWARD)
+
+
+def _destination(job: Job) -> str:
+    return job.key

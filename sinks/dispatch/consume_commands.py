@@ -1,42 +1,52 @@
-"""Reading `mail.dispatch` and its retry topics: commands go to work when they are due, many at a time.
+"""Reading `mail.dispatch` and its retry topics: commands wait until they are due, then in the lane of their destination, and are done
+many at a time.
 
-An offset is committed after what its command did has been reported and acknowledged (track_offsets.py). A retry topic holds
-commands of one delay, so the first one that is not due yet holds only those behind it, which are due later.
+All state lives in the event loop. Reading, and what the client calls while it reads (a rebalance), happens in one thread, which the
+loop waits for; between two reads the loop pauses, resumes and commits. An offset is committed after what its command did has been
+reported and acknowledged (track_offsets.py). When a partition goes elsewhere, what has not begun is given back, and what cannot be
+taken back any more ends and is committed before the new owner begins.
 """
 
 import asyncio
 import logging
-import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from contracts import metrics, topics
-from contracts.clock import to_ms
+from contracts import clock, metrics, topics
 from contracts.codec import decode
-from contracts.errors import InvalidEvent, Unavailable
+from contracts.errors import InvalidEvent
 from contracts.events import Dispatch
 from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
 from runtime.connect_kafka import group_member
 from runtime.consume import read_records
-from runtime.expose_metrics import gauge
+from runtime.end_process import end_process
+from runtime.expose_metrics import counter, gauge
 from runtime.publish import Publisher
 from runtime.put_aside import put_aside
 from runtime.run_stage import instance_name
-from sinks.dispatch.track_offsets import Progress
+from sinks.dispatch.due_times import DueTimes
+from sinks.dispatch.job import GiveUp, Job, NotNow, Place, Work
+from sinks.dispatch.know_repetitions import Repetitions
+from sinks.dispatch.lanes import Lanes, Park
+from sinks.dispatch.own_partitions import Partitions
+from sinks.dispatch.park import park, rest_after
 
 _log = logging.getLogger("mailscope.sinks")
-Work = Callable[[Dispatch], Awaitable[list[Record]]]  # does it once and gives what to publish; never to be repeated
-GiveUp = Callable[[Dispatch, str], list[Record]]  # what to publish about a command that crashed, and why
-Place = tuple[str, int]
-REMEMBERED = 50_000  # commands
+BATCH = 500  # records of one read
+MOST_JOBS = 10_000  # in memory, in work or waiting
+MOST_OCTETS = 32 << 20  # of their records
+COMMIT_EVERY = 0.5  # seconds
+REVOKE_GRACE = 120.0  # seconds that a rebalance waits for what cannot be taken back (max.poll.interval.ms is 300 s)
+STUCK = 60.0  # seconds that a partition may hold records for us, unpaused, without giving one
 
 
 class CommandConsumer:
-    """Runs `work` for every command that `wants` picks; at most `window` of them are in work at a time."""
+    """Runs `work` for every command that `wants` picks, at most `slots` at a time and `per_lane` of one lane (`lane_of`). A lane is
+    left alone after `tolerated` jobs in a row that nobody answered, and one more."""
 
     def __init__(
         self,
@@ -45,39 +55,45 @@ class CommandConsumer:
         settings: Settings,
         publisher: Publisher,
         wants: Callable[[Dispatch], bool],
+        lane_of: Callable[[Job], str],
         work: Work,
         give_up: GiveUp,
-        window: int,
+        *,
+        slots: int,
+        per_lane: int,
+        tolerated: int = 0,
     ) -> None:
         self._name = name
         self._stage = f"sinks.{name}"
+        self._delays, self._names = settings.delivery.retry, settings.delivery.retry_names
         self._publisher = publisher
         self._wants = wants
+        self._lane_of = lane_of
         self._work = work
         self._give_up = give_up
-        self._window = window
         self._loop = asyncio.get_running_loop()
-        self._progress: dict[Place, Progress] = {}
-        self._held: dict[Place, tuple[int, ConsumedRecord, Dispatch]] = {}
-        self._taken: OrderedDict[tuple[str, str, int], tuple[Place, int]] = OrderedDict()
-        self._finished: deque[tuple[Place, int]] = deque()
-        self._in_flight = 0
+        self._partitions = Partitions()
+        self._due = DueTimes()
+        self._known = Repetitions()
+        self._lanes = Lanes(slots, per_lane, self._rest, self._start, tolerated)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._octets = 0
         self._full = False
-        self._closing = False
-        self._failure: BaseException | None = None
+        self._draining = False
+        self._committed_at = 0.0
+        self._watched: dict[Place, tuple[int, float]] = {}
         self._consumer = group_member(
             settings.kafka_client,
             group,
             instance_name(name),
             partition_assignment_strategy="cooperative-sticky",
             topic_metadata_refresh_interval_ms=30_000,
-            queued_max_messages_kbytes=16_384,
+            queued_max_messages_kbytes=8_192,
             on_commit=self._on_commit,
         )
 
     async def run(self, stop: asyncio.Event, drain: float = 3.0) -> None:
-        """Work until told to stop, then let commands in work end for up to `drain` seconds."""
+        """Work until told to stop, then let what cannot be taken back end for up to `drain` seconds."""
         # By pattern: commands that wait in the topic of a delay that is configured no more are not forgotten.
         self._consumer.subscribe(
             [f"^{topics.DISPATCH}$", f"^{topics.DISPATCH}[.]retry[.].+$"],
@@ -85,44 +101,38 @@ class CommandConsumer:
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
         )
-        thread = threading.Thread(target=self._read, name="commands", daemon=True)
-        thread.start()
-        while not stop.is_set() and self._failure is None:
-            try:
-                await asyncio.wait_for(stop.wait(), 0.5)
-            except TimeoutError:
-                continue
-        self._closing = True
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=drain)
-        for task in list(self._tasks):
-            task.cancel()  # not committed: it is done again after the restart
-        await asyncio.to_thread(thread.join, 5.0)
-        if self._failure is not None:
-            raise self._failure
-
-    # In the consumer's thread
-
-    def _read(self) -> None:
+        watch = asyncio.create_task(self._watch())
         try:
-            while not self._closing or self._in_flight:
-                self._hand_out_due()
-                self._apply_pressure()
-                for source in read_records(self._consumer, 1, 0.02 if self._in_flight else 0.1):
-                    if not self._closing:
-                        self._take(source)
+            while not stop.is_set():
+                for source in await asyncio.to_thread(read_records, self._consumer, BATCH, self._patience()):
+                    self._take(source)
+                self._offer_again()
+                self._set_pauses()
                 self._commit()
-                if self._closing and not self._tasks:
-                    break
+            self._draining = True
+            await self._let_end(self._known.jobs, drain)
+            for task in self._tasks:
+                task.cancel()  # not committed: done again after the restart
             self._commit(wait=True)
-        except BaseException as error:
-            self._failure = error
         finally:
-            self._consumer.close()
+            watch.cancel()
+            await asyncio.to_thread(self._consumer.close)
+
+    def _rest(self, failures: int) -> float:
+        return rest_after(failures, self._delays)
+
+    def _patience(self) -> float:
+        """Seconds to wait for a record: short where something else may be waiting for the loop."""
+        due = self._due.next_due()
+        until_due = 1.0 if due is None else max(0.0, due / 1000 - time.time())
+        busy = self._lanes.active or any(one.stalled for one in self._partitions.owned.values())
+        return min(until_due, 0.02 if busy else 0.1)
+
+    # What comes in
 
     def _take(self, source: ConsumedRecord) -> None:
         place, offset = (source.topic, source.partition), source.offset
-        progress = self._progress.setdefault(place, Progress(offset))
+        progress = self._partitions.progress(place, offset)
         if progress.is_done(offset):
             progress.skip(offset)
             return
@@ -130,141 +140,256 @@ class CommandConsumer:
         try:
             command = decode(source.value, Dispatch)
         except InvalidEvent as why:
-            self._start(source, None, why)
+            self._spawn(self._put_aside(source, why))
             return
-        if not self._wants(command) or self._is_repetition(command, place, offset):
-            self._finished.append((place, offset))
-        elif command.not_before is not None and to_ms(command.not_before) > time.time() * 1000:
-            self._held[place] = (to_ms(command.not_before), source, command)
-            self._consumer.pause([TopicPartition(*place)])
+        if not self._wants(command):
+            progress.finish(offset)
+            return
+        job = Job(command, source, offsets=[(place, offset)])
+        job.lane = self._lane_of(job)
+        same = self._known.in_work(job.identity)
+        if same is not None:
+            same.offsets.append((place, offset))
+        elif self._known.was_done(job.identity):
+            progress.finish(offset)
         else:
-            self._start(source, command, None)
+            self._known.begin(job)
+            self._octets += source.size
+            self._wait_or_offer(job)
 
-    def _is_repetition(self, command: Dispatch, place: Place, offset: int) -> bool:
-        """Whether this is another record of a command that we have taken: a processor that was killed writes its last commands
-        again, and nobody shall get a mail twice for that. The first record is still there until it is done."""
-        first = self._taken.setdefault(_identity(command), (place, offset))
-        if len(self._taken) > REMEMBERED:
-            self._taken.popitem(last=False)
-        return first != (place, offset)
+    def _wait_or_offer(self, job: Job) -> None:
+        due = clock.to_ms(job.command.not_before) if job.command.not_before is not None else 0
+        if due > time.time() * 1000:
+            self._due.hold(job, due)
+        elif not self._offer(job):
+            partition = self._partitions.owned[job.place]
+            if partition.stalled is None:
+                partition.stalled = job
+            else:  # more of what was read together with it
+                self._due.hold(job, int(time.time() * 1000) + 100)
 
-    def _hand_out_due(self) -> None:
-        now = time.time() * 1000
-        for place, (due, source, command) in list(self._held.items()):
-            if due <= now and not self._closing:
-                del self._held[place]
-                if not self._full:
-                    self._consumer.resume([TopicPartition(*place)])
-                self._start(source, command, None)
+    def _offer(self, job: Job) -> bool:
+        answer = self._lanes.offer(job)
+        if isinstance(answer, Park):
+            self._spawn(self._park(job, answer))
+            return True
+        return answer
 
-    def _start(self, source: ConsumedRecord, command: Dispatch | None, why: InvalidEvent | None) -> None:
-        self._in_flight += 1
-        gauge(metrics.IN_FLIGHT).labels(self._name).set(self._in_flight)
-        self._loop.call_soon_threadsafe(self._spawn, source, command, why)
+    def _offer_again(self) -> None:
+        for partition in self._partitions.owned.values():
+            if partition.stalled is not None and self._offer(partition.stalled):
+                partition.stalled = None
+        for job in self._due.take_due(int(time.time() * 1000)):
+            self._wait_or_offer(job)
 
-    def _apply_pressure(self) -> None:
-        if not self._full and self._in_flight >= self._window:
-            self._consumer.pause(self._consumer.assignment())
-            self._full = True
-        elif self._full and self._in_flight <= self._window // 2:
-            free = [part for part in self._consumer.assignment() if (part.topic, part.partition) not in self._held]
-            self._consumer.resume(free)
-            self._full = False
+    def _set_pauses(self) -> None:
+        """Tell the client which partitions to read on. It keeps what it was told across rebalances: see `_on_assign`."""
+        jobs = self._lanes.active + self._lanes.waiting + len(self._due)
+        limit = 2 if self._full else 1  # once full, read on when half of it is gone
+        self._full = jobs * limit >= MOST_JOBS or self._octets * limit >= MOST_OCTETS
+        pause: list[TopicPartition] = []
+        resume: list[TopicPartition] = []
+        for place, partition in self._partitions.owned.items():
+            wanted = (
+                self._full or partition.stalled is not None or self._due.full(place) or partition.progress.far_ahead
+            )
+            if wanted != partition.paused:
+                partition.paused = wanted
+                (pause if wanted else resume).append(TopicPartition(*place))
+        try:
+            if pause:
+                self._consumer.pause(pause)
+            if resume:
+                self._consumer.resume(resume)
+        except KafkaException as error:  # one of them has just gone elsewhere
+            _log.debug("%s could not pause: %s", self._name, error)
+
+    # Work
+
+    def _start(self, job: Job) -> None:
+        job.task = self._spawn(self._run(job))
+        gauge(metrics.IN_FLIGHT).labels(self._name).set(self._lanes.active)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:  # what cannot even be put aside stops the sink
+            end_process(f"a bug in {self._stage}", task.exception())
+
+    async def _run(self, job: Job) -> None:
+        answered, why = True, ""
+        try:
+            try:
+                done = await self._work(job)
+                records, answered, why = done.records, done.answered, done.why
+            except NotNow as later:
+                self._lanes.abandon(job)
+                await self._park(job, Park(later.seconds, later.why))
+                return
+            except Exception as error:
+                # Work alone is wrapped: what it did is told as it was, however often its report has to be published.
+                records = put_aside(
+                    self._stage, error, job.source, lambda _, reason: self._give_up(job.command, reason)
+                )
+                self._known.forget(job)  # replayed from the dead letters, it is no repetition
+        except asyncio.CancelledError:
+            self._lanes.abandon(job)
+            self._drop(job)
+            raise
+        job.begin()  # what was done has to be told
+        given = self._lanes.finish(job, answered, why)
+        for waiting in given:
+            rest = self._lanes.rest_of(waiting.lane)
+            self._spawn(self._park(waiting, rest or Park(1.0, why)))
+        await self._publish(records)
+        self._finish(job)
+
+    async def _park(self, job: Job, parked: Park) -> None:
+        job.begin()
+        counter(metrics.PARKED).labels(self._name).inc()
+        await self._publish(
+            park(job.command, job.key, parked.seconds, parked.why, clock.now(), self._delays, self._names)
+        )
+        self._finish(job)
+
+    async def _put_aside(self, source: ConsumedRecord, why: InvalidEvent) -> None:
+        await self._publish(put_aside(self._stage, why, source))
+        place = (source.topic, source.partition)
+        if place in self._partitions.owned:
+            self._partitions.owned[place].progress.finish(source.offset)
+
+    async def _publish(self, records: list[Record]) -> None:
+        await self._publisher.publish_until_done(records, self._stage)
+
+    def _finish(self, job: Job) -> None:
+        if self._known.in_work(job.identity) is job:
+            self._known.finish(job)
+        self._octets -= job.source.size
+        self._partitions.finish(job)
+        gauge(metrics.IN_FLIGHT).labels(self._name).set(self._lanes.active)
+
+    def _drop(self, job: Job) -> None:
+        """Given back: whoever reads it next does it."""
+        self._known.forget(job)
+        self._octets -= job.source.size
+
+    # Giving back
+
+    async def _let_end(self, jobs: Iterable[Job], at_most: float, places: set[Place] | None = None) -> None:
+        """Take back what has not begun, and wait for what cannot be taken back; of these partitions, or of all."""
+
+        def ours(job: Job) -> bool:
+            return places is None or job.place in places
+
+        waiting = self._lanes.give_back(ours)
+        waiting += self._due.give_back(set(self._partitions.owned) if places is None else places)
+        for place, partition in self._partitions.owned.items():
+            if partition.stalled is not None and (places is None or place in places):
+                waiting.append(partition.stalled)
+                partition.stalled = None
+        for job in waiting:
+            self._drop(job)
+        tasks = []
+        for job in jobs:
+            if ours(job) and job.task is not None and not job.task.done():
+                if not job.irrevocable:
+                    job.task.cancel()
+                tasks.append(job.task)
+        if places is None:
+            tasks += [task for task in self._tasks if task not in tasks]
+        if tasks:
+            await asyncio.wait(tasks, timeout=at_most)
+
+    async def _release(self, places: set[Place], at_most: float) -> list[tuple[Place, int, str]]:
+        await self._let_end(self._known.jobs, at_most, places)
+        return self._partitions.commits(places)
+
+    # In the reading thread, while the loop waits for it
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        known = {(part.topic, part.partition): part for part in self._ask_committed(consumer, partitions)}
+        for part in partitions:
+            committed = known[(part.topic, part.partition)]
+            if committed.offset >= 0:
+                place = (part.topic, part.partition)
+                self._partitions.assign(place, committed.offset, committed.metadata or "")
+        consumer.incremental_assign(partitions)
+        consumer.resume(partitions)  # the client keeps a pause across assignments; ours begin anew
+        _log.info("%s works on %d partitions more", self._name, len(partitions))
+
+    def _ask_committed(self, consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        for pause in (0.2, 1.0, 5.0):
+            try:
+                found: list[TopicPartition] = consumer.committed(partitions, 20.0)
+                return found
+            except KafkaException as error:
+                _log.warning("%s asks again what is done: %s", self._name, error)
+                time.sleep(pause)
+        end_process(f"{self._name} cannot learn what is done in its partitions")
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        places = {(part.topic, part.partition) for part in partitions}
+        released = asyncio.run_coroutine_threadsafe(self._release(places, REVOKE_GRACE), self._loop)
+        offsets = [TopicPartition(*place, offset, metadata) for place, offset, metadata in released.result()]
+        if offsets:
+            try:
+                consumer.commit(offsets=offsets, asynchronous=False)
+            except KafkaException as error:
+                _log.warning("%s could not commit what it gives back: %s", self._name, error)
+        self._partitions.release(places)
+        consumer.incremental_unassign(partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Somebody else may own them already: nothing that is not under way is begun here."""
+        places = {(part.topic, part.partition) for part in partitions}
+        asyncio.run_coroutine_threadsafe(self._release(places, 0.0), self._loop).result()
+        self._partitions.release(places)
+        _log.warning("%s lost %d partitions", self._name, len(places))
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        for part in partitions:
+            if error is not None or part.error is not None:
+                self._partitions.commit_failed((part.topic, part.partition))
 
     def _commit(self, wait: bool = False) -> None:
-        while self._finished:
-            place, offset = self._finished.popleft()
-            if place in self._progress:
-                self._progress[place].finish(offset)
-        offsets = []
-        for (topic, partition), progress in self._progress.items():
-            state = progress.to_commit()
-            if state is not None:
-                offsets.append(TopicPartition(topic, partition, state[0], state[1]))
+        now = time.monotonic()
+        if not wait and now - self._committed_at < COMMIT_EVERY:
+            return
+        self._committed_at = now
+        offsets = [TopicPartition(*place, offset, metadata) for place, offset, metadata in self._partitions.commits()]
         if offsets:
             try:
                 self._consumer.commit(offsets=offsets, asynchronous=not wait)
             except KafkaException as error:
-                _log.warning("%s could not commit, and will repeat: %s", self._name, error)
+                for part in offsets:
+                    self._partitions.commit_failed((part.topic, part.partition))
+                _log.warning("%s could not commit, and will do it again: %s", self._name, error)
 
-    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        for part in partitions:
-            if (error is not None or part.error is not None) and (part.topic, part.partition) in self._progress:
-                self._progress[(part.topic, part.partition)].write_again()
+    # The watchdog
 
-    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        committed = consumer.committed(partitions, 30.0)
-        for part in committed:
-            if part.offset >= 0:
-                self._progress[(part.topic, part.partition)] = Progress(part.offset, part.metadata or "")
-        consumer.incremental_assign(partitions)
-        if self._full:
-            consumer.pause(partitions)
-        _log.info("%s works on %d partitions more", self._name, len(partitions))
-
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        places = {(part.topic, part.partition) for part in partitions}
-        for place in places & set(self._held):
-            del self._held[place]  # its new owner reads it again
-        deadline = time.monotonic() + 8
-        while time.monotonic() < deadline and any(self._busy(place) for place in places):
-            time.sleep(0.05)
-        self._commit(wait=True)
-        self._on_lost(consumer, partitions)
-        consumer.incremental_unassign(partitions)
-
-    def _busy(self, place: Place) -> bool:
-        while self._finished:
-            done, offset = self._finished.popleft()
-            if done in self._progress:
-                self._progress[done].finish(offset)
-        return place in self._progress and self._progress[place].open > 0
-
-    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        for part in partitions:
-            self._progress.pop((part.topic, part.partition), None)
-            self._held.pop((part.topic, part.partition), None)
-
-    # In the event loop
-
-    def _spawn(self, source: ConsumedRecord, command: Dispatch | None, why: InvalidEvent | None) -> None:
-        task = self._loop.create_task(self._run_one(source, command, why))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _run_one(self, source: ConsumedRecord, command: Dispatch | None, why: InvalidEvent | None) -> None:
-        try:
-            if command is None:
-                await self._publish(put_aside(self._stage, why or InvalidEvent("unknown"), source))
-            else:
-                await self._publish(await self._work_or_put_aside(source, command))
-            self._finished.append(((source.topic, source.partition), source.offset))
-        except Exception as error:
-            self._failure = error  # what cannot even be put aside stops the sink
-            raise
-        finally:
-            self._in_flight -= 1
-            gauge(metrics.IN_FLIGHT).labels(self._name).set(self._in_flight)
-
-    async def _work_or_put_aside(self, source: ConsumedRecord, command: Dispatch) -> list[Record]:
-        """Work alone: what it did is told as it was, however often its report has to be published. A command that crashes must not
-        hold up the others: it is put aside, and `failed` in the log."""
-        try:
-            return await self._work(command)
-        except Exception as error:
-            self._taken.pop(_identity(command), None)  # replayed from the dead letters, it is no repetition
-            return put_aside(self._stage, error, source, lambda _, why: self._give_up(command, why))
-
-    async def _publish(self, records: list[Record]) -> None:
-        """What was done is done: its report is tried until it is acknowledged."""
+    async def _watch(self) -> None:
+        """A partition that we read, and that holds records which do not come, means a client that stands still: begin anew."""
         while True:
-            try:
-                await self._publisher.publish_all(records)
-                return
-            except Unavailable as error:
-                _log.warning("%s waits with a report: %s", self._name, error)
-                await asyncio.sleep(1.0)
+            await asyncio.sleep(5.0)
+            for place, partition in list(self._partitions.owned.items()):
+                read = partition.progress.read
+                seen, since = self._watched.get(place, (-1, 0.0))
+                if partition.paused or read != seen:
+                    self._watched[place] = (read, time.monotonic())
+                elif time.monotonic() - since > STUCK:
+                    end = await asyncio.to_thread(self._end_of, place)
+                    if end is not None and end > read and self._partitions.owned.get(place) is partition:
+                        end_process(f"{self._name} stands still at {place[0]}[{place[1]}]@{read} of {end}")
+                    self._watched[place] = (read, time.monotonic())
 
-
-def _identity(command: Dispatch) -> tuple[str, str, int]:
-    return command.mail_id, command.recipient, command.attempt
+    def _end_of(self, place: Place) -> int | None:
+        try:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), 5.0)
+            return int(high) if high > low else None
+        except KafkaException:
+            return None

@@ -2,15 +2,12 @@
 
 import asyncio
 import logging
-from collections import defaultdict
-from datetime import timedelta
 
 import httpx
 
 from contracts import clock, metrics, topics
 from contracts.errors import InvalidEvent
 from contracts.events import Action, Attempt, Dispatch, Outcome
-from contracts.records import Record
 from contracts.settings import Settings
 from contracts.stages import group_of
 from contracts.statuses import Reason
@@ -18,57 +15,92 @@ from runtime.blobs import BlobStore
 from runtime.expose_metrics import counter, histogram
 from runtime.health import Readiness
 from runtime.publish import Publisher
-from sinks.dispatch.conclude import conclude, give_up
 from sinks.dispatch.consume_commands import CommandConsumer
 from sinks.dispatch.fetch_raw import RawReader
+from sinks.dispatch.job import Done, Job
+from sinks.dispatch.limit_large import LargeMessages
+from sinks.dispatch.report_attempt import give_up, report_attempt
 from sinks.handlers.call_handler import Called
 from sinks.handlers.describe_mail import describe_mail
 
 _log = logging.getLogger("mailscope.handlers")
-WINDOW = 1000  # commands at a time; most of them wait for their handler
 CALLS = 50  # calls of one handler at a time
+SLOTS = 200  # calls at a time
+TOLERATED = 2  # calls in a row that got no answer: it may be the mail, and not the handler
+AWAY = (0, 429, 502, 503, 504)  # no answer, or one that says that the handler itself is not there
 
 
 async def run_handlers(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
-    """Call handlers until told to stop. ConfigurationError when one cannot be called."""
+    """Call handlers until told to stop. ConfigurationError when one cannot be called, Unavailable when a topic is missing."""
     called = {name: Called(name, handler) for name, handler in settings.handlers.items()}
-    slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(CALLS))
-    group = group_of("handlers", topics.DISPATCH)
     publisher = Publisher(settings.kafka_client)
-    await publisher.warm_up(topics.DISPATCH)
+    for topic in (topics.DISPATCH, topics.ATTEMPTS, *map(topics.retry_topic, settings.delivery.retry_names)):
+        await publisher.warm_up(topic)
     raw = RawReader(settings.kafka_client, BlobStore(settings.blobs_url), "handlers")
     # A webhook is called as it is written, and where it redirects nobody follows.
     async with httpx.AsyncClient(follow_redirects=False, timeout=None, trust_env=False) as client:
-
-        async def handle(command: Dispatch) -> list[Record]:
-            async with slots[command.targets[0].address]:
-                attempt = await _attempt(command, called, raw, client, settings.console.base_url)
-            counter(metrics.HANDLER_CALLS).labels(attempt.outcome).inc()
-            delays: list[timedelta] = settings.delivery.retry
-            return conclude(command, [attempt], delays, settings.delivery.retry_names)
-
-        consumer = CommandConsumer("handlers", group, settings, publisher, _wants, handle, give_up, WINDOW)
+        consumer = CommandConsumer(
+            "handlers",
+            group_of("handlers", topics.DISPATCH),
+            settings,
+            publisher,
+            _wants,
+            _handler,
+            HandlerCalls(settings, called, raw, client).handle,
+            give_up,
+            slots=SLOTS,
+            per_lane=CALLS,
+            tolerated=TOLERATED,
+        )
         readiness.set()
         _log.info("handling: %s", ", ".join(called) or "no handlers are configured")
-        await consumer.run(stop)
-    raw.close()
-    await publisher.close()
+        try:
+            await consumer.run(stop)
+        finally:
+            raw.close()
+            await publisher.close()
 
 
-async def _attempt(
-    command: Dispatch, called: dict[str, Called], raw: RawReader, client: httpx.AsyncClient, base_url: str
-) -> Attempt:
-    name = command.targets[0].address
-    if name not in called:
-        return _not_called(command, name, Reason.CONFIGURATION_ERROR, f"there is no handler '{name}' any more")
-    try:
-        _, octets = await raw.read(command.raw)
-    except InvalidEvent as why:
-        expired = clock.now() >= command.expires_at
-        return _not_called(command, name, Reason.EXPIRED if expired else Reason.INTERNAL_ERROR, str(why))
-    mail = await asyncio.to_thread(describe_mail, command, octets, base_url)
-    with histogram(metrics.HANDLER_SECONDS).time():
-        return await called[name].call(client, mail, command.attempt)
+class HandlerCalls:
+    """Gives mails to their handlers, with what they may take of memory."""
+
+    def __init__(
+        self, settings: Settings, called: dict[str, Called], raw: RawReader, client: httpx.AsyncClient
+    ) -> None:
+        self._settings = settings
+        self._called = called
+        self._raw = raw
+        self._client = client
+        self._large = LargeMessages(settings.delivery.memory)
+
+    async def handle(self, job: Job) -> Done:
+        """One call; what to publish about it. NotNow while too many large messages are in hand."""
+        with self._large.hold(job.command.mail.size):
+            attempt = await self._attempt(job)
+        counter(metrics.HANDLER_CALLS).labels(attempt.outcome).inc()
+        delivery = self._settings.delivery
+        records = report_attempt(job.command, job.key, [attempt], delivery.retry, delivery.retry_names)
+        silent = attempt.outcome is Outcome.TEMPORARY and attempt.code in AWAY
+        why = f"handler {attempt.target} did not take mail at {clock.rfc3339(attempt.started_at)}: {attempt.text}"
+        return Done(records, answered=not silent, why=why[:500] if silent else "")
+
+    async def _attempt(self, job: Job) -> Attempt:
+        command, name = job.command, job.lane
+        if name not in self._called:
+            return _not_called(command, name, Reason.CONFIGURATION_ERROR, f"there is no handler '{name}' any more")
+        if clock.now() >= command.expires_at:
+            return _not_called(
+                command, name, Reason.EXPIRED, "its time was over before it could be given to the handler"
+            )
+        try:
+            _, octets = await self._raw.read(command.raw)
+        except InvalidEvent as why:
+            expired = clock.now() >= command.expires_at
+            return _not_called(command, name, Reason.EXPIRED if expired else Reason.INTERNAL_ERROR, str(why))
+        mail = await asyncio.to_thread(describe_mail, command, octets, self._settings.console.base_url)
+        job.begin()
+        with histogram(metrics.HANDLER_SECONDS).time():
+            return await self._called[name].call(self._client, mail, command.attempt)
 
 
 def _not_called(command: Dispatch, name: str, reason: Reason, text: str) -> Attempt:
@@ -84,3 +116,7 @@ def _not_called(command: Dispatch, name: str, reason: Reason, text: str) -> Atte
 
 def _wants(command: Dispatch) -> bool:
     return command.action is Action.HANDLE
+
+
+def _handler(job: Job) -> str:
+    return job.command.targets[0].address

@@ -7,11 +7,10 @@ import signal
 import sys
 from pathlib import Path
 
-from contracts.events import Dispatch
-from contracts.records import Record
 from runtime.publish import Publisher
-from sinks.dispatch.conclude import give_up
 from sinks.dispatch.consume_commands import CommandConsumer
+from sinks.dispatch.job import Done, Job
+from sinks.dispatch.report_attempt import give_up
 from tests.fakes.broker import settings_of
 
 
@@ -20,17 +19,27 @@ async def main(bootstrap: str, name: str, folder: Path, hang: bool) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
 
-    async def work(command: Dispatch) -> list[Record]:
-        if hang and command.recipient.startswith("hang@"):
+    async def work(job: Job) -> Done:
+        job.begin()
+        if hang and job.command.recipient.startswith("hang@"):
             await asyncio.Event().wait()
         with (folder / "done").open("a") as done:
-            done.write(command.recipient + "\n")
-        return []
+            done.write(job.command.recipient + "\n")
+        return Done([])
 
     publisher = Publisher(settings.kafka_client)
     domain = f"@{name}.test"
     consumer = CommandConsumer(
-        name, f"mailscope-{name}", settings, publisher, lambda one: one.recipient.endswith(domain), work, give_up, 20
+        name,
+        f"mailscope-{name}",
+        settings,
+        publisher,
+        lambda one: one.recipient.endswith(domain),
+        lambda job: job.command.recipient,
+        work,
+        give_up,
+        slots=20,
+        per_lane=20,
     )
     await consumer.run(stop, 0.1)
 

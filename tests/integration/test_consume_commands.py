@@ -19,12 +19,13 @@ from contracts.events import AttemptReport, Dispatch
 from contracts.records import Record
 from local.run_kafka import LocalKafka
 from runtime.apply_topics import apply_topics
-from sinks.dispatch.conclude import give_up
 from sinks.dispatch.consume_commands import CommandConsumer
+from sinks.dispatch.job import Done, Job
+from sinks.dispatch.report_attempt import give_up
 from tests.fakes.broker import command, committed, publishing, read_topic, record, settings_of, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-Work = Callable[[Dispatch], Awaitable[list[Record]]]
+Work = Callable[[Dispatch], Awaitable[object]]
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +37,12 @@ def topics_are_there(kafka: LocalKafka, tmp_path: Path) -> None:
 async def working(kafka: LocalKafka, folder: Path, name: str, work: Work, window: int = 20) -> AsyncIterator[None]:
     """A consumer whose group is its name; it takes the commands for recipients at <name>.test."""
     stop = asyncio.Event()
+
+    async def do(job: Job) -> Done:
+        job.begin()
+        await work(job.command)
+        return Done([])
+
     async with publishing(kafka.bootstrap) as publisher:
         consumer = CommandConsumer(
             name,
@@ -43,9 +50,11 @@ async def working(kafka: LocalKafka, folder: Path, name: str, work: Work, window
             settings_of(kafka.bootstrap, folder),
             publisher,
             lambda one: one.recipient.endswith(f"@{name}.test"),
-            work,
+            lambda job: f"{name}.test",
+            do,
             give_up,
-            window,
+            slots=window,
+            per_lane=window,
         )
         running = asyncio.create_task(consumer.run(stop, 1.0))
         try:

@@ -11,8 +11,10 @@ import pytest
 from contracts.events import Attempt, Outcome
 from contracts.settings import Settings
 from ingest.smtp.serve_tls import tls_context
-from sinks.delivery.attempt_smtp import Client, SmtpTransaction, attempt_smtp
+from sinks.delivery.attempt_smtp import SmtpTransaction
 from sinks.delivery.find_servers import Server
+from sinks.delivery.open_session import Identity
+from sinks.delivery.try_servers import SmtpClient
 
 HANG_UP = "hang up"
 SILENCE = "silence"
@@ -107,8 +109,20 @@ async def attempt(
     utf8: bool = False,
     wait: float = 5.0,
 ) -> list[Attempt]:
-    transaction = SmtpTransaction("b+1@ours.test", recipients, content, utf8)
-    return await attempt_smtp(server, transaction, Client("mx.ours.test", wait, None), 1)
+    client = SmtpClient(Identity("mx.ours.test", wait, None), 60.0)
+    try:
+        return await client.try_servers([server], transaction(recipients, content, utf8), 1, lambda: None)
+    finally:
+        client.sessions.close()
+
+
+def transaction(
+    recipients: tuple[str, ...] = ("a@x.test",), content: bytes = CONTENT, utf8: bool = False
+) -> SmtpTransaction:
+    async def read() -> bytes:
+        return content
+
+    return SmtpTransaction("b+1@ours.test", recipients, len(content), read, utf8)
 
 
 async def test_an_accepted_mail_shows_who_took_it_and_arrives_as_it_was() -> None:
@@ -117,7 +131,7 @@ async def test_an_accepted_mail_shows_who_took_it_and_arrives_as_it_was() -> Non
     assert (done.outcome, done.code, done.enhanced_code, done.text) == ("accepted", 250, "2.0.0", "2.0.0 queued as 7")
     assert (done.host, done.ip, done.port, done.tls) == ("mx.remote.test", "127.0.0.1", server.port, "")
     assert script.content == CONTENT.replace(b"\r\n.dot", b"\r\n..dot") + b".\r\n"
-    assert f"MAIL FROM:<b+1@ours.test> SIZE={len(CONTENT)}" in script.heard
+    assert f"MAIL FROM:<b+1@ours.test> SIZE={len(CONTENT)} BODY=8BITMIME" in script.heard
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """After an attempt: the report, and the command of the next attempt where something is left to try."""
 
+import random
 from datetime import timedelta
 
 import msgspec
@@ -14,12 +15,20 @@ from contracts.statuses import Reason
 SOURCE = "mailscope/sinks"
 
 
-def conclude(command: Dispatch, attempts: list[Attempt], delays: list[timedelta], names: list[str]) -> list[Record]:
-    """The report of one attempt and, where a target is left, the command of the next one. Where the next attempt would come
-    after the mail's time limit, the last answer stands and the target has expired."""
+def report_attempt(
+    command: Dispatch,
+    key: str,
+    attempts: list[Attempt],
+    delays: list[timedelta],
+    names: list[str],
+    spread: float | None = None,
+) -> list[Record]:
+    """The report of one attempt and, where a target is left, the command of the next one, under the same key. Where the next attempt
+    would come after the mail's time limit, the last answer stands and the target has expired. `spread` (0 to 1, random) lets a
+    retry come up to a tenth of its delay later, so that what failed together does not come back together."""
     now = clock.now()
     step = min(command.attempt, len(delays)) - 1
-    due = now + delays[step]
+    due = now + delays[step] * (1 + 0.1 * (random.random() if spread is None else spread))
     retry = any(attempt.outcome is Outcome.TEMPORARY for attempt in attempts) and due <= command.expires_at
     final = [attempt if retry else _expired(attempt, command) for attempt in attempts]
     if retry:
@@ -47,10 +56,8 @@ def conclude(command: Dispatch, attempts: list[Attempt], delays: list[timedelta]
     )
     records = [Record(topics.ATTEMPTS, command.mail_id, encode_attempt_report(report, SOURCE), HEADERS)]
     if retry:
-        again = msgspec.structs.replace(command, attempt=command.attempt + 1, not_before=due, targets=targets)
-        records.append(
-            Record(topics.retry_topic(names[step]), command.mail_id, encode_dispatch(again, SOURCE), HEADERS)
-        )
+        again = msgspec.structs.replace(command, attempt=command.attempt + 1, parked=0, not_before=due, targets=targets)
+        records.append(Record(topics.retry_topic(names[step]), key, encode_dispatch(again, SOURCE), HEADERS))
     return records
 
 
@@ -69,7 +76,7 @@ def give_up(command: Dispatch, why: str) -> list[Record]:
         for target in command.targets
         if target.settled is None
     ]
-    return conclude(command, attempts, [timedelta(0)], [""])
+    return report_attempt(command, "", attempts, [timedelta(0)], [""])
 
 
 def _expired(attempt: Attempt, command: Dispatch) -> Attempt:

@@ -2,12 +2,14 @@
 
 from datetime import timedelta
 
+import msgspec
+
 from contracts import clock
 from contracts.codec import decode
 from contracts.events import Action, Attempt, AttemptReport, Dispatch, Outcome, RawPointer, Summary, Target
 from contracts.records import Record
 from contracts.statuses import Direction, Reason
-from sinks.dispatch.conclude import conclude
+from sinks.dispatch.report_attempt import report_attempt
 
 DELAYS, NAMES = [timedelta(minutes=1), timedelta(minutes=5)], ["1m", "5m"]
 
@@ -38,21 +40,23 @@ def report_of(records: list[Record]) -> AttemptReport:
 
 
 def test_success_is_reported_and_nothing_more() -> None:
-    records = conclude(command(), [tried("a@x.test", Outcome.ACCEPTED)], DELAYS, NAMES)
+    records = report_attempt(command(), "x.test", [tried("a@x.test", Outcome.ACCEPTED)], DELAYS, NAMES)
     assert [record.topic for record in records] == ["mail.attempts"]
     assert report_of(records).next_attempt_at is None
 
 
 def test_each_attempt_waits_in_the_topic_of_its_delay_and_the_last_delay_repeats() -> None:
     for attempt, topic in ((1, "1m"), (2, "5m"), (3, "5m"), (9, "5m")):
-        records = conclude(command(attempt), [tried("a@x.test", Outcome.TEMPORARY)], DELAYS, NAMES)
+        records = report_attempt(command(attempt), "x.test", [tried("a@x.test", Outcome.TEMPORARY)], DELAYS, NAMES)
         assert records[1].topic == f"mail.dispatch.retry.{topic}"
         again = decode(records[1].value, Dispatch)
         assert again.attempt == attempt + 1 and again.not_before == report_of(records).next_attempt_at
 
 
 def test_where_time_runs_out_the_last_answer_stands() -> None:
-    records = conclude(command(lives=30), [tried("a@x.test", Outcome.TEMPORARY, "451 busy")], DELAYS, NAMES)
+    records = report_attempt(
+        command(lives=30), "x.test", [tried("a@x.test", Outcome.TEMPORARY, "451 busy")], DELAYS, NAMES
+    )
     assert len(records) == 1
     (attempt,) = report_of(records).attempts
     assert (attempt.outcome, attempt.reason) == (Outcome.PERMANENT, Reason.EXPIRED)
@@ -61,6 +65,26 @@ def test_where_time_runs_out_the_last_answer_stands() -> None:
 
 def test_only_targets_that_are_left_are_tried_again() -> None:
     both = command(targets=("a@x.test", "b@y.test"))
-    records = conclude(both, [tried("a@x.test", Outcome.ACCEPTED), tried("b@y.test", Outcome.TEMPORARY)], DELAYS, NAMES)
+    records = report_attempt(
+        both, "x.test", [tried("a@x.test", Outcome.ACCEPTED), tried("b@y.test", Outcome.TEMPORARY)], DELAYS, NAMES
+    )
     again = decode(records[1].value, Dispatch)
     assert [target.settled is None for target in again.targets] == [False, True]
+
+
+def test_a_retry_keeps_its_key_and_comes_up_to_a_tenth_later_so_that_not_all_come_at_once() -> None:
+    for spread, seconds in ((0.0, 60), (1.0, 66)):
+        before = clock.now()
+        records = report_attempt(
+            command(), "x.test", [tried("a@x.test", Outcome.TEMPORARY)], DELAYS, NAMES, spread=spread
+        )
+        due = decode(records[1].value, Dispatch).not_before
+        assert records[1].key == "x.test" and due is not None
+        assert timedelta(seconds=seconds) <= due - before <= timedelta(seconds=seconds + 1)
+
+
+def test_a_command_that_was_parked_counts_anew_after_an_attempt() -> None:
+    parked = msgspec.structs.replace(command(), parked=3)
+    records = report_attempt(parked, "x.test", [tried("a@x.test", Outcome.TEMPORARY)], DELAYS, NAMES)
+    again = decode(records[1].value, Dispatch)
+    assert (again.attempt, again.parked) == (2, 0)

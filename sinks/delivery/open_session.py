@@ -1,0 +1,120 @@
+"""A connection to one address of a remote server, greeted and encrypted where it can be (RFC 5321 section 3.1, RFC 3207, RFC 7435)."""
+
+import asyncio
+import ssl
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from aiosmtplib import SMTP
+from aiosmtplib.errors import SMTPException, SMTPResponseException
+from aiosmtplib.protocol import PERIOD_REGEX, normalize_message_line_endings
+from aiosmtplib.response import SMTPResponse
+
+CONNECT = 30.0  # seconds for the connection and the greeting
+TROUBLE = (
+    SMTPException,
+    OSError,
+    asyncio.IncompleteReadError,
+    ssl.SSLError,
+    ValueError,
+)  # all that a remote server can cause
+
+
+@dataclass(frozen=True)
+class Identity:
+    """How we present ourselves. `timeout` (seconds) is for the answer to one command."""
+
+    helo: str
+    timeout: float
+    bind: str | None
+
+
+class NotOpened(Exception):
+    """No session came about: at which step, and the server's answer (`code` 0: there was none, `text` says what happened)."""
+
+    def __init__(self, step: str, code: int, text: str) -> None:
+        super().__init__(f"{step}: {code} {text}")
+        self.step = step
+        self.code = code
+        self.text = text
+
+
+class Session(SMTP):
+    """One connection; it may carry many transactions, one at a time."""
+
+    def __init__(self, host: str, address: str, port: int, identity: Identity) -> None:
+        super().__init__(
+            hostname=address,
+            port=port,
+            local_hostname=identity.helo,
+            timeout=identity.timeout,
+            source_address=(identity.bind, 0) if identity.bind else None,
+            start_tls=False,
+        )
+        self.host = host
+        self.address = address
+        self.tls = ""  # such as "TLSv1.3 TLS_AES_256_GCM_SHA384"; "" is a connection in the clear
+        self.transactions = 0
+        self.idle_since = 0.0
+
+    async def begin_data(self) -> SMTPResponse:
+        """The answer to DATA; 354 asks for the content."""
+        return await self.execute_command(b"DATA")
+
+    async def send_content(self, content: bytes, seconds: float) -> SMTPResponse:
+        """Send the content with its end, and read the answer that decides: whatever 2yz it is, it takes responsibility (RFC 5321
+        section 4.3.2). TimeoutError when it is not over within `seconds`."""
+        protocol: Any = self.protocol
+        stuffed = PERIOD_REGEX.sub(b"..", normalize_message_line_endings(content)) + b".\r\n"
+        async with protocol._command_lock:
+            protocol._response_pending = True
+            protocol.write(stuffed)
+            answer: SMTPResponse = await protocol.read_response(timeout=seconds)
+            return answer
+
+
+async def open_session(host: str, address: str, port: int, identity: Identity) -> Session:
+    """A session with one address. Encryption that cannot be had does not stop the mail: it goes in the clear then (RFC 7435)."""
+    try:
+        return await _open(host, address, port, identity, tls=True)
+    except NotOpened as error:
+        if error.step != "STARTTLS":
+            raise
+    return await _open(host, address, port, identity, tls=False)
+
+
+async def _open(host: str, address: str, port: int, identity: Identity, *, tls: bool) -> Session:
+    session = Session(host, address, port, identity)
+    step = "connect"
+    opened = False
+    try:
+        await session.connect(timeout=min(CONNECT, identity.timeout))
+        step = "EHLO"
+        await session._ehlo_or_helo_if_needed()
+        if tls and session.supports_extension("starttls"):
+            step = "STARTTLS"
+            await session.starttls(tls_context=_opportunistic(), server_hostname=host)
+            cipher = session.get_transport_info("cipher")
+            session.tls = f"{cipher[1]} {cipher[0]}" if cipher else ""
+            step = "EHLO"
+            await session.ehlo()
+        opened = True
+    except SMTPResponseException as error:
+        raise NotOpened(step, error.code, error.message) from error
+    except TROUBLE as error:
+        raise NotOpened(step, 0, f"{type(error).__name__}: {error}") from error
+    finally:
+        if not opened:  # also when cancelled
+            session.close()
+    session.idle_since = time.monotonic()
+    return session
+
+
+@cache
+def _opportunistic() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

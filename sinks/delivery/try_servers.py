@@ -1,0 +1,115 @@
+"""The servers of a domain, one after the other, until one has answered for the recipients. One attempt asks a bounded number of addresses
+and ends by a deadline; sessions are kept for the next mail."""
+
+import asyncio
+import ipaddress
+from collections.abc import Callable, Iterator
+
+from contracts.events import Attempt, Outcome
+from sinks.delivery.attempt_smtp import SmtpTransaction, attempt_smtp, not_opened, refused_here
+from sinks.delivery.find_servers import Server
+from sinks.delivery.keep_sessions import Sessions
+from sinks.delivery.open_session import Identity, NotOpened, Session, open_session
+
+MOST_ADDRESSES = 5  # of all servers of a domain, in one attempt
+MOST_SESSIONS = 2  # in one attempt: a server that greeted and then had no time, and one more
+
+
+class SmtpClient:
+    """Speaks SMTP as `identity`. An attempt may take `seconds` until the content begins to leave."""
+
+    def __init__(self, identity: Identity, seconds: float) -> None:
+        self._identity = identity
+        self._seconds = seconds
+        self.sessions = Sessions()
+
+    async def try_servers(
+        self, servers: list[Server], transaction: SmtpTransaction, number: int, begin: Callable[[], None]
+    ) -> list[Attempt]:
+        """One attempt for each recipient, in their order. `begin` is called when the content begins to leave. InvalidEvent when the
+        content is gone."""
+        sessions = 0
+        best: list[Attempt] = []
+        try:
+            async with asyncio.timeout(self._seconds) as deadline:
+                for server, address in candidates(servers):
+                    attempts, opened = await self._try(server, address, transaction, number, begin, deadline)
+                    sessions += opened
+                    best = _more_hopeful(best, attempts)
+                    if opened and _answered_for_recipients(attempts):
+                        return attempts
+                    if sessions >= MOST_SESSIONS:
+                        break
+        except TimeoutError:
+            text = f"the attempt was not over within {self._seconds:g} s"
+            return best or [
+                refused_here(number, one, Outcome.TEMPORARY, text, None, "connect") for one in transaction.recipients
+            ]
+        return best
+
+    async def _try(
+        self,
+        server: Server,
+        address: str,
+        transaction: SmtpTransaction,
+        number: int,
+        begin: Callable[[], None],
+        deadline: asyncio.Timeout,
+    ) -> tuple[list[Attempt], bool]:
+        """(attempts, whether a session came about) with one address, over a kept session where there is one."""
+        kept = self.sessions.take(server.host, server.port)
+        if kept is not None:
+            attempts, alive = await self._transact(kept, server.port, transaction, number, begin, deadline)
+            if alive or _answered_for_recipients(attempts):
+                return attempts, True
+            # It had been closed meanwhile, or wants no more from us: that is no answer to this mail.
+        try:
+            session = await open_session(server.host, address, server.port, self._identity)
+        except NotOpened as error:
+            return not_opened(error, transaction.recipients, number, server.host, address, server.port), False
+        attempts, _ = await self._transact(session, server.port, transaction, number, begin, deadline)
+        return attempts, True
+
+    async def _transact(
+        self,
+        session: Session,
+        port: int,
+        transaction: SmtpTransaction,
+        number: int,
+        begin: Callable[[], None],
+        deadline: asyncio.Timeout,
+    ) -> tuple[list[Attempt], bool]:
+        reusable = False
+        try:
+            attempts, reusable = await attempt_smtp(session, transaction, number, begin, deadline)
+            return attempts, reusable
+        finally:
+            if reusable:
+                self.sessions.give(session, port)
+            else:
+                session.close()
+
+
+def candidates(servers: list[Server]) -> Iterator[tuple[Server, str]]:
+    """The addresses to ask in one attempt: each once, however it is written, and so many of each server that the others have their turn."""
+    share = -(-MOST_ADDRESSES // max(1, len(servers)))
+    asked: set[ipaddress.IPv4Address | ipaddress.IPv6Address] = set()
+    for server in servers:
+        fresh = [one for one in server.addresses if ipaddress.ip_address(one) not in asked]
+        for address in fresh[:share]:
+            parsed = ipaddress.ip_address(address)
+            if parsed not in asked and len(asked) < MOST_ADDRESSES:
+                asked.add(parsed)
+                yield server, address
+
+
+def _answered_for_recipients(attempts: list[Attempt]) -> bool:
+    """Whether this answer stands: the next server is asked only where this one had no time before it heard of a recipient."""
+    return any(one.outcome is not Outcome.TEMPORARY or one.command in ("RCPT", "DATA") for one in attempts)
+
+
+def _more_hopeful(before: list[Attempt], now: list[Attempt]) -> list[Attempt]:
+    """Of two servers that both did not take it: one that only has no time now outweighs one that refuses to talk to us."""
+    if before and any(one.outcome is Outcome.PERMANENT for one in now) and before[0].outcome is Outcome.TEMPORARY:
+        return before
+    return now
