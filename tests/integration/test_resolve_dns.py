@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from contracts.dns_answers import DnsStatus
+from runtime.nameservers import parse_nameservers
 from runtime.resolve_dns import DnsResolver
 from tests.fakes.zone_server import ZoneServer
 
@@ -122,3 +123,13 @@ async def test_every_look_up_is_observed(server: ZoneServer) -> None:
 def test_resolver_outlives_an_event_loop(resolver: DnsResolver) -> None:
     for name in ("example.org", "null.example"):
         assert asyncio.run(resolver.query(name, "MX")).status is DnsStatus.OK
+
+
+def test_a_name_server_may_be_a_host_that_the_system_knows() -> None:
+    assert parse_nameservers(["localhost:5353"])[0] in (("127.0.0.1", 5353), ("::1", 5353))
+
+
+@pytest.mark.parametrize("entry", ["no host", ""])
+def test_a_name_server_that_the_system_does_not_know_is_named(entry: str) -> None:
+    with pytest.raises(ValueError, match="neither an address nor a known host"):
+        parse_nameservers([entry])

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.auth_results import AuthResults
 from mail.authentication.sign_dkim import SigningKey
-from tests.unit.mail.authentication.signed_mail import MESSAGE, check, rsa_key, sign, zone
+from tests.fakes.signed_mail import MESSAGE, check, rsa_key, sign, zone
 from tests.unit.mail.authentication.test_parse_key import der_key
 
 CEO = b"From: ceo@bank.example\r\n"

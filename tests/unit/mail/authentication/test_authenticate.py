@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contracts.auth_results import AuthResults
 from mail.authentication import ReceivedMail, authenticate
-from tests.unit.mail.authentication.signed_mail import MESSAGE, check, sign, zone
+from tests.fakes.signed_mail import MESSAGE, check, sign, zone
 
 
 async def test_mail_that_is_right_in_every_way_passes_every_check() -> None:

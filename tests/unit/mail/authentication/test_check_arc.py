@@ -8,7 +8,7 @@ import pytest
 from contracts.auth_results import AuthResults
 from mail.authentication.seal_arc import seal_arc
 from mail.authentication.write_headers import write_auth_results
-from tests.unit.mail.authentication.signed_mail import MESSAGE, NOW, check, ed25519_key, rsa_key, sign, zone
+from tests.fakes.signed_mail import MESSAGE, NOW, check, ed25519_key, rsa_key, sign, zone
 
 
 async def seal(raw: bytes, *, ed25519: bool = False) -> bytes:

@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.auth_results import AuthResults
-from tests.unit.mail.authentication.signed_mail import MESSAGE, NOW, check, ed25519_key, rsa_key, sign, zone
+from tests.fakes.signed_mail import MESSAGE, NOW, check, ed25519_key, rsa_key, sign, zone
 
 
 def outcome(found: AuthResults) -> tuple[str, str]:

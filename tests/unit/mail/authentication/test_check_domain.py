@@ -6,8 +6,8 @@ import pytest
 
 from mail.authentication.check_domain import check_domain
 from mail.authentication.domain_report import Level
+from tests.fakes.signed_mail import rsa_key
 from tests.fakes.zone import Zone
-from tests.unit.mail.authentication.signed_mail import rsa_key
 
 POLICY = "version: STSv1\r\nmode: enforce\r\nmx: *.example.org\r\nmax_age: 86400\r\n"
 

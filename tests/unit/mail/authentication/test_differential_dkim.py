@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mail.authentication import ReceivedMail, authenticate
 from mail.authentication.sign_dkim import sign_dkim
 from mail.parse_headers import split_message
-from tests.unit.mail.authentication.signed_mail import ed25519_key, rsa_key, zone
+from tests.fakes.signed_mail import ed25519_key, rsa_key, zone
 
 KEYS = {b"s1": rsa_key().key_record().encode(), b"ed": ed25519_key().key_record().encode()}
 LINE = st.text(alphabet=st.sampled_from('ab :;=\t<>@"()é-.'), max_size=30)

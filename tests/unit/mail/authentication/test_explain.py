@@ -17,7 +17,7 @@ from contracts.auth_results import (
     SpfWord,
 )
 from mail.authentication.explain import explain
-from tests.unit.mail.authentication.signed_mail import MESSAGE, check, sign, zone
+from tests.fakes.signed_mail import MESSAGE, check, sign, zone
 
 SILENT = (AuthReason.OK, AuthReason.NOT_SIGNED, AuthReason.TOO_MANY_SIGNATURES)  # no check that failed carries these
 

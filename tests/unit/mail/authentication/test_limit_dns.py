@@ -46,15 +46,13 @@ async def test_time_that_is_up_is_a_temporary_failure() -> None:
         ("[::1]:5353", ("::1", 5353)),
         ("[::1]", ("::1", 53)),
         ("2001:db8::1", ("2001:db8::1", 53)),
-        ("localhost:5353", ("127.0.0.1", 5353)),
     ],
 )
 def test_name_servers_are_read(entry: str, server: tuple[str, int]) -> None:
-    found = parse_nameservers([entry])
-    assert found == [server] or (entry.startswith("localhost") and found == [("::1", 5353)])
+    assert parse_nameservers([entry]) == [server]
 
 
-@pytest.mark.parametrize("entry", ["127.0.0.1:", "127.0.0.1:dns", "127.0.0.1:70000", "no host", "", "[::1]:x"])
+@pytest.mark.parametrize("entry", ["127.0.0.1:", "127.0.0.1:dns", "127.0.0.1:70000", "[::1]:x"])
 def test_bad_name_servers_are_named(entry: str) -> None:
     with pytest.raises(ValueError, match="name server"):
         parse_nameservers([entry])

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from mail.authentication.parse_key import parse_key
-from tests.unit.mail.authentication.signed_mail import ed25519_key, rsa_key
+from tests.fakes.signed_mail import ed25519_key, rsa_key
 
 
 def der_key(modulus: int, exponent: int) -> str:

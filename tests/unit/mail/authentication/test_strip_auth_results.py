@@ -3,7 +3,7 @@
 import pytest
 
 from mail.authentication.strip_auth_results import strip_auth_results
-from tests.unit.mail.authentication.signed_mail import check, sign
+from tests.fakes.signed_mail import check, sign
 
 OURS = "mx.example.com"
 

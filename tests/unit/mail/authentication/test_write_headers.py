@@ -7,7 +7,7 @@ import pytest
 
 from mail.authentication.write_headers import write_auth_results, write_received
 from mail.parse_headers import split_message
-from tests.unit.mail.authentication.signed_mail import MESSAGE, check, ed25519_key, sign
+from tests.fakes.signed_mail import MESSAGE, check, ed25519_key, sign
 
 
 async def test_authentication_results_name_every_check() -> None:
