@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 CORPORA ?= corpora
 
-.PHONY: install demo up test check bench bench-auth score-auth docs lock clean
+.PHONY: install demo up unit test coverage check bench bench-auth score-auth docs lock clean
 
 install: $(INSTALLED)
 
@@ -24,8 +24,20 @@ demo: $(INSTALLED)
 up: $(INSTALLED)
 	@exec $(BIN)/mailscope up
 
+# Pure tests: no broker, no network, seconds.
+unit: $(INSTALLED)
+	@$(BIN)/python -m pytest tests/unit
+
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest
+
+# What the unit tests reach; what all tests reach, in all processes: make coverage SUITE=
+SUITE ?= tests/unit
+coverage: $(INSTALLED)
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(SUITE)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 check: $(INSTALLED)
 	@$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from sinks.delivery.attempt_smtp import SmtpTransaction
 from sinks.delivery.find_servers import Server
 from sinks.delivery.open_session import Identity
 from sinks.delivery.try_servers import SmtpClient
+from tests.fakes.serve_streams import serving
 
 HANG_UP = "hang up"
 SILENCE = "silence"
@@ -41,7 +42,6 @@ class Scripted:
             if await self.say(writer, self.answer("banner", "220 remote.test ready")):
                 while await self.command(reader, writer):
                     pass
-        writer.close()
 
     async def say(self, writer: asyncio.StreamWriter, reply: str) -> bool:
         if reply == SILENCE:
@@ -94,11 +94,8 @@ async def remote(
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[tuple[Scripted, Server]]:
     script = Scripted(says or {}, extensions, tls)
-    server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
-    try:
-        yield script, Server("mx.remote.test", ("127.0.0.1",), server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
+    async with serving(script.serve) as port:
+        yield script, Server("mx.remote.test", ("127.0.0.1",), port)
 
 
 async def attempt(

@@ -14,6 +14,7 @@ from standardwebhooks import Webhook
 from contracts.events import Attempt
 from contracts.settings import Handler
 from sinks.handlers.call_handler import MAX_ANSWER, Called
+from tests.fakes.serve_streams import serving
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
 MAIL = {"mail_id": "m1", "recipient": "desk@ours.test", "subject": "Grüße", "attachments": []}
@@ -36,7 +37,6 @@ class Server:
             await asyncio.sleep(self.wait)
             writer.write(self.answer)
             await writer.drain()
-        writer.close()
 
 
 def http(status: int, body: object = b"", head: str = "") -> bytes:
@@ -47,12 +47,9 @@ def http(status: int, body: object = b"", head: str = "") -> bytes:
 @contextlib.asynccontextmanager
 async def answering(answer: bytes, wait: float = 0) -> AsyncIterator[Server]:
     server = Server(answer, wait)
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/mail"
-    try:
+    async with serving(server.serve) as port:
+        server.url = f"http://127.0.0.1:{port}/mail"
         yield server
-    finally:
-        listening.close()
 
 
 async def call(number: int = 1, **handler: Any) -> Attempt:

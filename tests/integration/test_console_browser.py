@@ -69,6 +69,7 @@ def evil() -> Iterator[http.server.HTTPServer]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
+    server.server_close()
 
 
 def test_hostile_mail_neither_runs_nor_phones_home(log: Log, address: str, evil: http.server.HTTPServer) -> None:
