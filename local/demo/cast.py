@@ -91,7 +91,7 @@ NEWSLETTERS = (
     "Last chance: free shipping ends tonight",
 )
 
-# Addresses at the remote servers whose local part decides what they answer (see remote_servers.py).
+# Addresses at the remote servers whose local part decides what they answer (see habits.py).
 OUTBOUND_TROUBLE = (
     "gone.hansen@acme.example",  # 550 5.1.1, then on our suppression list
     "full.mailbox@partner.example",  # 552 5.2.2

@@ -37,7 +37,7 @@ def prepare(folder: Path, ports: DemoPorts) -> Path:
         (folder / sub).mkdir(parents=True, exist_ok=True)
     for name in (OURS, *(domain.name for domain in DOMAINS)):
         if not key_file(folder, name).exists():
-            _write_secret(key_file(folder, name), _rsa_key())
+            _write_secret(key_file(folder, name), rsa_key())
     if not (folder / "secrets" / "desk").exists():
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
         _write_secret(folder / "secrets" / "desk", secret.encode())
@@ -105,7 +105,8 @@ def read_secret(folder: Path, name: str) -> str:
     return (folder / "secrets" / name).read_text().strip()
 
 
-def _rsa_key() -> bytes:
+def rsa_key() -> bytes:
+    """A new private DKIM key in PEM."""
     key = rsa.generate_private_key(65537, 2048)
     # PKCS#1: what every DKIM signer reads.
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())

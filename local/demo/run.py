@@ -19,7 +19,7 @@ from local.demo.compose_mail import Notification, Writer
 from local.demo.config import DemoPorts, read_keys, read_secret
 from local.demo.desk import Desk, Mail
 from local.demo.dns_zones import zones
-from local.demo.remote_servers import RemoteServer
+from local.demo.remote_servers import Arrived, demo_server
 from local.demo.senders import write_for_ever
 from local.demo.serve_dns import NameServer, Zones
 
@@ -40,7 +40,7 @@ class World:
         self.writer = Writer(keys, self._dice)
         self._names = NameServer(Zones(zones(keys)), ports.dns)
         certificate = folder / "tls" / "mx.pem"
-        self._remotes = [RemoteServer(each, ports.remote_smtp, certificate, self._arrived) for each in DOMAINS]
+        self._remotes = [demo_server(each, ports.remote_smtp, certificate, self._arrived) for each in DOMAINS]
         self._application: Application | None = None
         app = desks.application(Desk(self._created), read_secret(folder, "desk"))
         config = uvicorn.Config(app, "127.0.0.1", ports.desk, log_level="warning", access_log=False, lifespan="off")
@@ -72,11 +72,11 @@ class World:
         if self._application is not None:
             self._application.created(mail, reference)
 
-    def _arrived(self, recipients: list[str], content: bytes) -> None:
-        mail = message_from_bytes(content.partition(b"\r\n\r\n")[0], policy=policy.default)
+    def _arrived(self, arrived: Arrived) -> None:
+        mail = message_from_bytes(arrived.content.partition(b"\r\n\r\n")[0], policy=policy.default)
         subject, message_id = str(mail["Subject"] or ""), str(mail["Message-ID"] or "")
         if subject.startswith("[IT-") and message_id:
-            self.writer.answerable.append(Notification(recipients[0], subject, message_id))
+            self.writer.answerable.append(Notification(arrived.recipients[0], subject, message_id))
 
 
 async def wait_until_ready(api_url: str, token_file: Path) -> str:

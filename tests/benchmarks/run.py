@@ -15,7 +15,7 @@ from pathlib import Path
 from local.run_kafka import LocalKafka
 from tests.conftest import find_free_port
 from tests.e2e.pipeline import ROOT, Pipeline
-from tests.fakes.outside import wait_for
+from tests.wait_for import wait_for
 
 ROUNDS = 5
 SECONDS = 4.0

@@ -17,7 +17,8 @@ from typing import Any
 import dkim
 import httpx
 
-from tests.fakes.outside import Outside, wait_for
+from tests.fakes.outside import Outside
+from tests.wait_for import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 OFFSETS = (25, 80, 92, 93, 101, 102, 103, 104, 105, 106, 150, 153, 190)

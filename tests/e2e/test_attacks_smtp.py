@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.e2e.pipeline import Pipeline
-from tests.fakes.outside import wait_for
+from tests.wait_for import wait_for
 
 # Line ends that one server or another has taken for the end of data; only CRLF.CRLF is one (RFC 5321 section 4.1.1.4).
 SMUGGLED = [

@@ -6,7 +6,7 @@ import sys
 from confluent_kafka import Producer
 
 from tests.e2e.pipeline import ROOT, Pipeline
-from tests.fakes.outside import wait_for
+from tests.wait_for import wait_for
 
 
 def _run(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProcess[str]:

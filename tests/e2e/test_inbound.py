@@ -7,7 +7,7 @@ import dkim
 from standardwebhooks import Webhook
 
 from tests.e2e.pipeline import Pipeline
-from tests.fakes.outside import wait_for
+from tests.wait_for import wait_for
 
 
 def test_forwarded_mail_arrives_unchanged_and_still_verifies(pipeline: Pipeline) -> None:
@@ -233,7 +233,7 @@ def test_the_detail_tells_what_was_on_the_wire(pipeline: Pipeline) -> None:
     assert {"name": "Subject", "value": "look closely"} in mail["headers"]
     (attempt,) = mail["attempts"]
     assert (attempt["host"], attempt["code"], attempt["command"]) == ("mx.partner.test", 250, "DATA")
-    assert attempt["text"].startswith("2.0.0 queued as remote-")
+    assert attempt["text"].startswith("2.0.0 Ok: queued as ")
     received = datetime.fromisoformat(row["received_at"])
     assert abs((received - before).total_seconds()) < 5 and len(row["received_at"]) == len("2026-11-03T12:22:54.120Z")
     assert row["size"] == len(raw) and row["raw_available"]

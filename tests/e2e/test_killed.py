@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.pipeline import Pipeline
-from tests.fakes.outside import wait_for
+from tests.wait_for import wait_for
 
 RATE = 15  # messages a second
 EXPECTED = {"desk@ours.test": "processed", "drop@ours.test": "dropped", "fwd-k@ours.test": "forwarded"}

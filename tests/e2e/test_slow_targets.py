@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.pipeline import Pipeline
-from tests.fakes.outside import wait_for
+from tests.wait_for import wait_for
 
 
 @pytest.fixture

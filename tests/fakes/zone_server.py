@@ -1,94 +1,75 @@
-"""A real DNS server on a free port of 127.0.0.1, UDP and TCP, that answers from a zone like `Zone` does."""
+"""A real DNS server on 127.0.0.1, UDP and TCP, that answers from records as `Zone` does."""
 
 from typing import Any
 
-from dnslib import AAAA, CNAME, MX, PTR, QTYPE, RCODE, RR, TXT, A
-from dnslib.server import BaseResolver, DNSHandler, DNSLogger, DNSServer
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+from dns.rdtypes.ANY.TXT import TXT
+
+from local.demo.serve_dns import NameServer
+from tests.fakes.loop_thread import LoopThread
+
+Records = dict[str, dict[str, Any]]
 
 
 class ZoneServer:
-    """Runs until `stop()`. A type that is "SERVFAIL" answers so, "TIMEOUT" answers nothing at all."""
+    """Runs until `stop()`, on a free port unless one is given; its records may change meanwhile. A type that is
+    "SERVFAIL" answers so, "TIMEOUT" answers nothing at all. What was asked is kept in `asked`."""
 
-    def __init__(self, records: dict[str, dict[str, Any]], ttl: int = 3600) -> None:
-        self.answerer = _Answerer(records, ttl)
-        quiet = DNSLogger(log="-request,-reply,-truncated,-error")
-        udp = DNSServer(self.answerer, address="127.0.0.1", port=0, logger=quiet, handler=_Silent)
-        self.port: int = udp.server.server_address[1]
-        tcp = DNSServer(self.answerer, address="127.0.0.1", port=self.port, tcp=True, logger=quiet, handler=_Silent)
-        self._servers = [udp, tcp]
-        for server in self._servers:
-            server.start_thread()
-
-    @property
-    def asked(self) -> list[tuple[str, str]]:
-        return self.answerer.asked
+    def __init__(self, records: Records, ttl: int = 3600, port: int = 0) -> None:
+        self.records: Records = {name.lower().rstrip("."): types for name, types in records.items()}
+        self.asked: list[tuple[str, str]] = []
+        self._ttl = ttl
+        self._thread = LoopThread()
+        self._server = NameServer(self, port)
+        self._thread.run(self._server.start())
+        self.port = self._server.port
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    def add(self, name: str, rtype: str, value: str) -> None:
+        """One more record."""
+        self.records.setdefault(name.lower(), {}).setdefault(rtype, []).append(value)
+
     def stop(self) -> None:
-        for server in self._servers:
-            server.stop()
-            server.server.server_close()
+        self._thread.stop(self._server.stop)
 
-
-class _TimesOut(Exception):
-    """Answer nothing."""
-
-
-class _Silent(DNSHandler):  # type: ignore[misc]
-    """dnslib's handler, without its trace for a question that is to stay unanswered."""
-
-    def handle(self) -> None:
-        try:
-            super().handle()
-        except _TimesOut:
-            pass
-
-
-class _Answerer(BaseResolver):  # type: ignore[misc]
-    def __init__(self, records: dict[str, dict[str, Any]], ttl: int) -> None:
-        self.records = {name.lower().rstrip("."): types for name, types in records.items()}
-        self.ttl = ttl
-        self.asked: list[tuple[str, str]] = []
-
-    def resolve(self, request: Any, handler: Any) -> Any:
-        name, rtype = str(request.q.qname).lower().rstrip("."), QTYPE[request.q.qtype]
+    def answer(self, query: dns.message.Message) -> dns.message.Message | None:
+        question = query.question[0]
+        name, rtype = question.name.to_text().lower().rstrip("."), dns.rdatatype.to_text(question.rdtype)
         self.asked.append((name, rtype))
-        reply = request.reply()
+        response = dns.message.make_response(query)
+        response.flags |= dns.flags.AA
         types = self.records.get(name)
         if types is None:
-            exists = any(other.endswith("." + name) for other in self.records)
-            reply.header.rcode = RCODE.NOERROR if exists else RCODE.NXDOMAIN
-            return reply
+            if not any(other.endswith("." + name) for other in self.records):
+                response.set_rcode(dns.rcode.NXDOMAIN)
+            return response
+        if "CNAME" in types and not types.get(rtype):
+            rtype = "CNAME"  # the target is left to the resolver
         found = [types["CNAME"]] if rtype == "CNAME" and "CNAME" in types else types.get(rtype)
         if found == "TIMEOUT":
-            raise _TimesOut
+            return None
         if found == "SERVFAIL":
-            reply.header.rcode = RCODE.SERVFAIL
-            return reply
-        if not found and "CNAME" in types:
-            reply.add_answer(RR(request.q.qname, QTYPE.CNAME, rdata=CNAME(types["CNAME"]), ttl=self.ttl))
-            return reply  # the target is left to the resolver
-        for value in found or []:
-            reply.add_answer(RR(request.q.qname, request.q.qtype, rdata=_to_rdata(rtype, value), ttl=self.ttl))
-        return reply
+            response.set_rcode(dns.rcode.SERVFAIL)
+        elif found:
+            rdatas = [_to_rdata(rtype, value) for value in found]
+            response.answer.append(dns.rrset.from_rdata_list(question.name, self._ttl, rdatas))
+        return response
 
 
-def _to_rdata(rtype: str, value: Any) -> Any:
-    match rtype:
-        case "TXT":
-            data = value.encode() if isinstance(value, str) else value
-            return TXT([data[start : start + 255] for start in range(0, len(data), 255)] or [b""])
-        case "MX":
-            preference, _, host = value.partition(" ")
-            return MX(host, int(preference))
-        case "A":
-            return A(value)
-        case "AAAA":
-            return AAAA(value)
-        case "PTR":
-            return PTR(value)
-        case _:
-            return CNAME(value)
+def _to_rdata(rtype: str, value: str | bytes) -> dns.rdata.Rdata:
+    """TXT values are split into character strings (RFC 1035 §3.3) and may be octets; all others are as in master files."""
+    if rtype == "TXT":
+        data = value.encode() if isinstance(value, str) else value
+        strings = [data[start : start + 255] for start in range(0, len(data), 255)] or [b""]
+        return TXT(dns.rdataclass.IN, dns.rdatatype.TXT, strings)
+    return dns.rdata.from_text(dns.rdataclass.IN, rtype, str(value), origin=dns.name.root, relativize=False)

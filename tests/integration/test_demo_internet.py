@@ -18,7 +18,7 @@ from aiosmtpd.smtp import SMTP
 from local.demo.cast import OUTBOUND_TROUBLE, domain
 from local.demo.config import DemoPorts, prepare, read_keys
 from local.demo.dns_zones import zones
-from local.demo.remote_servers import RemoteServer
+from local.demo.remote_servers import RemoteServer, demo_server
 from local.demo.serve_dns import NameServer, Zones
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs all of 127.0.0.0/8")
@@ -37,9 +37,7 @@ def folder(tmp_path: Path, ports: DemoPorts) -> Path:
 
 @pytest.fixture
 async def remote(folder: Path, ports: DemoPorts) -> AsyncIterator[RemoteServer]:
-    server = RemoteServer(
-        domain("acme.example"), ports.remote_smtp, folder / "tls" / "mx.pem", lambda to, content: None
-    )
+    server = demo_server(domain("acme.example"), ports.remote_smtp, folder / "tls" / "mx.pem", lambda arrived: None)
     await server.start()
     yield server
     server.stop()

@@ -21,7 +21,7 @@ from contracts.raw_message import decode_headers
 from local.run_kafka import LocalKafka
 from tests.conftest import find_free_port
 from tests.e2e.pipeline import ROOT
-from tests.fakes.outside import wait_for
+from tests.wait_for import wait_for
 
 SECOND = b"MAIL FROM:<admin@evil.test>\r\nRCPT TO:<a@ours.test>\r\nDATA\r\nSubject: smuggled\r\n\r\nx"
 
