@@ -1,40 +1,46 @@
 """`mailscope config check`."""
 
-import os
-
 import click
 
-from commands.ask_api import leave, settings_or_leave
+from commands.ask_api import leave
+from commands.check_references import doubtful_references, unusable_references
+from contracts.errors import ConfigurationError
 from contracts.settings import Settings
+from runtime.load_settings import load_with_origin
 
 
 @click.command("check")
 def check_config() -> None:
-    """Read the configuration and say what is wrong with it; exit 0 when it can be used."""
-    settings = settings_or_leave()
+    """Read the configuration and say what is wrong with it; exit 0 when it can be used.
+
+    Keys, certificates, passwords and Python functions that it names are tried as well.
+    """
+    try:
+        settings, origin = load_with_origin()
+    except ConfigurationError as error:
+        leave(str(error), 78)
     problems, hints = look_through(settings)
     for hint in hints:
-        click.echo(f"note: {hint}")
+        click.echo(f"note: {origin.point_by_text(hint)}")
     if problems:
-        leave("the configuration cannot be used:\n" + "\n".join(f"  {line}" for line in problems), 78)
+        told = "\n".join(f"  {origin.point_by_text(problem)}" for problem in problems)
+        leave(f"the configuration cannot be used:\n{told}", 78)
     counts = (
         f"{len(settings.inbound.domains)} inbound domains, {len(settings.inbound.routes)} routes, "
         f"{len(settings.handlers)} handlers, {len(settings.outbound.domains)} outbound domains"
     )
-    click.echo(f"{os.environ.get('MAILSCOPE_CONFIG', 'mailscope.yaml')} is good: {counts}")
+    click.echo(f"{origin.file or 'the built-in configuration'} is good: {counts}")
 
 
 def look_through(settings: Settings) -> tuple[list[str], list[str]]:
-    """(what stops a stage, what may surprise): files that are missing, routes that can never match, parts not built yet."""
-    problems, hints = [], []
-    files = [
-        (f"outbound.domains.{name}.dkim[{number}].key_file", key.key_file)
-        for name, domain in settings.outbound.domains.items()
-        for number, key in enumerate(domain.dkim)
-    ]
-    for place, path in [*files, ("smtp.tls_cert", settings.smtp.tls_cert), ("smtp.tls_key", settings.smtp.tls_key)]:
-        if path is not None and not os.access(path, os.R_OK):
-            problems.append(f"{place}: {path} cannot be read")
+    """(what stops a stage, what may surprise); each begins with the path of its setting."""
+    hints = [*doubtful_references(settings), *_idle_settings(settings)]
+    return list(unusable_references(settings)), hints
+
+
+def _idle_settings(settings: Settings) -> list[str]:
+    """Routes that can never match, and parts that are not built yet."""
+    hints = []
     for name, domain in settings.outbound.domains.items():
         if not domain.dkim:
             hints.append(f"outbound.domains.{name}: no DKIM key; large receivers will not trust this mail")
@@ -49,4 +55,4 @@ def look_through(settings: Settings) -> tuple[list[str], list[str]]:
         hints.append("outbound.credentials: SMTP submission is not built yet; POST /api/v1/send is")
     if settings.outbound.quotas:
         hints.append("outbound.quotas: quotas are not enforced yet")
-    return problems, hints
+    return hints

@@ -1,11 +1,12 @@
 """The types that a value in mailscope.yaml may have beyond those of YAML: durations, sizes, secrets, patterns, replies."""
 
+import binascii
 import ipaddress
 import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -160,6 +161,18 @@ class Secret:
         return cls(value)
 
 
+def parse_webhook_secret(secret: Secret) -> Secret:
+    """A secret of Standard Webhooks: `whsec_` and base64, padded or not. Its octets are what signs, so nothing is guessed."""
+    text = secret.reveal().removeprefix("whsec_").rstrip("=")
+    try:
+        octets = binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+    except ValueError:
+        octets = b""
+    if not octets:
+        raise ValueError("write whsec_ and base64, as Standard Webhooks asks")
+    return secret
+
+
 def _string(example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "examples": [example]})
 
@@ -167,6 +180,7 @@ def _string(example: str) -> WithJsonSchema:
 Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str), _string("30s")
 ]
+WebhookSecret = Annotated[Secret, AfterValidator(parse_webhook_secret)]
 Size = Annotated[int, BeforeValidator(parse_size), _string("10MiB")]
 Smarthost = Annotated[str, BeforeValidator(parse_smarthost), _string("relay.example.com:587")]
 Allowed = Annotated[str, BeforeValidator(parse_allowed), _string("192.0.2.0/24")]

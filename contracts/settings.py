@@ -16,9 +16,9 @@ from contracts.setting_types import (
     Duration,
     Pattern,
     Reply,
-    Secret,
     Size,
     Smarthost,
+    WebhookSecret,
     format_duration,
 )
 
@@ -185,7 +185,7 @@ class Handler(Section):
     python: str | None = Field(
         None, pattern=r"^[\w.]+:\w+$", description="`package.module:function` called for each mail."
     )
-    secret: Secret | None = Field(None, description="Secret of the webhook's signature (Standard Webhooks).")
+    secret: WebhookSecret | None = Field(None, description="Secret of the webhook's signature (Standard Webhooks).")
     timeout: Duration = Field(timedelta(seconds=10), description="How long the handler may take.")
 
     @model_validator(mode="after")
@@ -310,6 +310,12 @@ class Settings(Section):
             if name is not None and name not in self.handlers:
                 known = ", ".join(sorted(self.handlers)) or "none"
                 raise ValueError(f"{place}.handle: there is no handler '{name}' (handlers: {known})")
+        return self
+
+    @model_validator(mode="after")
+    def _key_has_certificate(self) -> "Settings":
+        if self.smtp.tls_key is not None and self.smtp.tls_cert is None:
+            raise ValueError("smtp.tls_key: is not used without smtp.tls_cert")
         return self
 
     @property

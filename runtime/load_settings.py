@@ -1,13 +1,15 @@
-"""Reading mailscope.yaml and `MAILSCOPE_...` variables. An unknown key refuses to start and names the nearest known one.
+"""Reading mailscope.yaml and `MAILSCOPE_...` variables. An unknown key refuses to start and names the nearest known one,
+with the file and line that it stands on, or the variable.
 
 A variable names a setting by its path: `MAILSCOPE_DELIVERY__EXPIRE=1d` is `delivery: {expire: 1d}`; its value is read as YAML.
-Variables win over the file; `MAILSCOPE_PORT_BASE` wins over both for the ports.
+Variables win over the file; `MAILSCOPE_PORT_BASE` wins over both for the ports. None of them hides what is wrong in the file.
 """
 
 import copy
 import difflib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -17,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from contracts.errors import ConfigurationError
 from contracts.settings import Settings
+from runtime.read_yaml import Document, KeyPath, nearest_line, read_yaml, render_path
 
 PREFIX = "MAILSCOPE_"
 OWN_VARIABLES = {
@@ -38,22 +41,64 @@ BUILT_IN: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where the values of a configuration come from; `file` is None where there is none."""
+
+    file: Path | None
+    lines: Mapping[KeyPath, int] = field(default_factory=dict)
+    variables: dict[KeyPath, str] = field(default_factory=dict)  # by the path of the setting that each one sets
+
+    def point(self, path: KeyPath, problem: str) -> str:
+        """`smtp.port: ...` as `mailscope.yaml:12: smtp.port: ...`, or with the variable that sets it."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.variables:
+                return f"{self.variables[path[:length]]}: {problem}"
+        return self.point_in_file(path, problem)
+
+    def point_in_file(self, path: KeyPath, problem: str) -> str:
+        """The same, whatever the variables set."""
+        line = nearest_line(path, self.lines)
+        return f"{self.file}:{line}: {problem}" if line is not None else problem
+
+    def point_by_text(self, problem: str) -> str:
+        """The same for a problem that begins with the path of its key."""
+        known = [path for path in (*self.lines, *self.variables) if _begins(problem, render_path(path))]
+        return self.point(max(known, key=len), problem) if known else problem
+
+
 def load_settings(environ: Mapping[str, str] | None = None, path: Path | None = None) -> Settings:
-    """The settings of this process. ConfigurationError names every key that is wrong and what would be right."""
+    """The settings of this process. ConfigurationError names every key that is wrong, its line, and what would be right."""
+    return load_with_origin(environ, path)[0]
+
+
+def load_with_origin(environ: Mapping[str, str] | None = None, path: Path | None = None) -> tuple[Settings, Origin]:
+    """The settings, and where each of them comes from. ConfigurationError as of `load_settings`."""
     environ = os.environ if environ is None else environ
     given = path or (Path(environ["MAILSCOPE_CONFIG"]) if environ.get("MAILSCOPE_CONFIG") else None)
     file = given or Path("mailscope.yaml")
-    values = _read_yaml(file) if given is not None or file.exists() else copy.deepcopy(BUILT_IN)
-    problems = _apply_variables(values, environ)
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
-        problems += [_explain(dict(problem)) for problem in error.errors()]
-        settings = None
+    exists = given is not None or file.exists()
+    document = read_yaml(file) if exists else Document(BUILT_IN)
+    origin = Origin(file if exists else None, document.lines)
+    problems = [
+        f"{file}:{line}: {render_path(key)}: this key is given twice (first on line {document.lines[key]})"
+        for key, line in document.repeated.items()
+    ]
+    _, in_file = _validate(document.values)
+    # What is wrong between sections may be put right by a variable; what is wrong with a value may not be hidden by one.
+    problems += [origin.point_in_file(place, text) for place, text in in_file if place]
+    values = copy.deepcopy(document.values)
+    problems += _apply_variables(values, environ, origin)
+    settings, found = _validate(values)
+    for place, text in found:
+        if (place, text) not in in_file:
+            problems.append(origin.point(place, text))
+        elif not place:
+            problems.append(origin.point_by_text(text))
     if problems or settings is None:
-        where = str(file) if given is not None or file.exists() else "the environment"
+        where = str(file) if exists else "the environment"
         raise ConfigurationError(f"{where} cannot be used:\n" + "\n".join(f"  {line}" for line in problems))
-    return settings
+    return settings, origin
 
 
 def port_base(environ: Mapping[str, str]) -> int | None:
@@ -66,24 +111,24 @@ def port_base(environ: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def _validate(values: dict[str, Any]) -> tuple[Settings | None, list[tuple[KeyPath, str]]]:
+    """The settings, or what is wrong with them and where."""
     try:
-        values = yaml.safe_load(file.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} is not YAML: {error}") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigurationError(f"{file} must hold keys and values, such as `authserv_id: mx.example.com`")
-    return values
+        return Settings.model_validate(values), []
+    except ValidationError as error:
+        return None, [_explain(dict(problem)) for problem in error.errors()]
 
 
-def _apply_variables(values: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
+def _apply_variables(values: dict[str, Any], environ: Mapping[str, str], origin: Origin) -> list[str]:
+    """Put the variables' values in, and note in `origin` what each one sets. What is wrong with the variables themselves."""
     problems = []
+
+    def put(name: str, path: list[str], value: Any) -> None:
+        _put(values, path, value)
+        origin.variables[tuple(path)] = name
+
     if environ.get("MAILSCOPE_DATA_DIR"):
-        values["data_dir"] = environ["MAILSCOPE_DATA_DIR"]
+        put("MAILSCOPE_DATA_DIR", ["data_dir"], environ["MAILSCOPE_DATA_DIR"])
     known = _variable_names()
     for name in sorted(environ):
         if not name.startswith(PREFIX) or name in OWN_VARIABLES:
@@ -92,7 +137,7 @@ def _apply_variables(values: dict[str, Any], environ: Mapping[str, str]) -> list
             problems.append(f"{name}: unknown variable{_nearest(name, [*known, *OWN_VARIABLES])}")
             continue
         try:
-            _put(values, known[name], yaml.safe_load(environ[name]))
+            put(name, known[name], yaml.safe_load(environ[name]))
         except yaml.YAMLError:
             problems.append(f"{name}: '{environ[name]}' cannot be read")
     base = port_base(environ)
@@ -103,7 +148,7 @@ def _apply_variables(values: dict[str, Any], environ: Mapping[str, str]) -> list
             ("kafka", "bootstrap"): f"127.0.0.1:{base + 92}",
             ("metrics", "port"): base + 101,
         }.items():
-            _put(values, list(path), port)
+            put("MAILSCOPE_PORT_BASE", list(path), port)
     return problems
 
 
@@ -131,22 +176,21 @@ def _variable_names() -> dict[str, list[str]]:
     return names
 
 
-def _explain(problem: dict[str, Any]) -> str:
-    location = [part for part in problem["loc"] if part != "[key]"]
-    path = ""
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+def _explain(problem: dict[str, Any]) -> tuple[KeyPath, str]:
+    """(path of the key, what is wrong with it, beginning with that path)."""
+    location = tuple(part for part in problem["loc"] if part != "[key]")
+    path = render_path(location)
     if problem["type"] == "extra_forbidden":
-        return f"{path}: unknown key{_nearest(str(location[-1]), _keys_at(Settings, location[:-1]))}"
+        return location, f"{path}: unknown key{_nearest(str(location[-1]), _keys_at(Settings, list(location[:-1])))}"
     if problem["type"] == "missing":
-        return f"{path}: this key is needed"
+        return location, f"{path}: this key is needed"
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not path:
-        return message
+        return location, message
     value = problem.get("input")
     hidden = any(word in path.lower() for word in ("secret", "password", "dsn"))
     shown = f"{value!r}: " if isinstance(value, str | int | float | bool) and not hidden else ""
-    return f"{path}: {shown}{message}"
+    return location, f"{path}: {shown}{message}"
 
 
 def _keys_at(annotation: Any, path: list[Any]) -> list[str]:
@@ -168,3 +212,8 @@ def _nearest(word: str, known: list[str]) -> str:
     if close:
         return f"; did you mean '{close[0]}'?"
     return f" (known: {', '.join(known)})" if known and len(known) <= 30 else ""
+
+
+def _begins(problem: str, path: str) -> bool:
+    """Whether a problem is about this key or what is below it; case does not matter in domains."""
+    return problem.lower().startswith(path.lower()) and problem[len(path) : len(path) + 1] in (":", ".", "[")

@@ -33,7 +33,7 @@ class Called:
         self.name = name
         self._handler = handler
         self._timeout = handler.timeout.total_seconds()
-        self._signer = _signer(name, handler)
+        self._signer = Webhook(handler.secret.reveal()) if handler.secret else None
         # Threads of its own: a function that hangs must not hold up the reading of messages.
         self._threads = (
             ThreadPoolExecutor(MAX_THREADS, thread_name_prefix=f"handler-{name}") if handler.python else None
@@ -121,17 +121,6 @@ def _not_understood(base: Attempt, answer: str) -> Attempt:
 
 def _text(answer: bytes) -> str:
     return answer[:1000].decode("utf-8", "replace").strip()
-
-
-def _signer(name: str, handler: Handler) -> Webhook | None:
-    if handler.secret is None:
-        return None
-    try:
-        return Webhook(handler.secret.reveal())
-    except Exception as error:
-        raise ConfigurationError(
-            f"handlers.{name}.secret: write whsec_ and base64, as Standard Webhooks asks"
-        ) from error
 
 
 def _function(name: str, path: str) -> Callable[[dict[str, Any]], Any]:

@@ -1,25 +1,29 @@
 """Configurations that must not start, and what they are told."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from contracts.errors import ConfigurationError
-from runtime.load_settings import load_settings, port_base
+from runtime.load_settings import load_settings, load_with_origin, port_base
 
 BAD = sorted((Path(__file__).resolve().parents[2] / "data" / "bad_configurations").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
-def test_a_bad_configuration_is_refused_with_the_sentence_that_helps(path: Path) -> None:
-    expected = path.read_text().splitlines()[0].removeprefix("# expect: ")
+def test_a_bad_configuration_is_refused_with_its_line_and_the_sentence_that_helps(path: Path) -> None:
+    """The first line of each file says what is expected: `# expect line 2: smtp.port: 70000`."""
+    expected = re.fullmatch(r"# expect line (\d+): (.+)", path.read_text().splitlines()[0])
+    assert expected, path
     with pytest.raises(ConfigurationError) as caught:
         load_settings({}, path)
-    assert expected in str(caught.value)
+    told = [line for line in str(caught.value).splitlines() if expected[2] in line]
+    assert told and told[0].strip().startswith(f"{path}:{expected[1]}: "), str(caught.value)
 
 
 def test_there_are_bad_configurations() -> None:
-    assert len(BAD) >= 12
+    assert len(BAD) >= 37
 
 
 def test_variables_win_over_the_file_and_the_port_base_over_both(tmp_path: Path) -> None:
@@ -63,11 +67,11 @@ def test_false_is_false(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_secret_is_never_shown(tmp_path: Path) -> None:
     file = tmp_path / "m.yaml"
-    file.write_text('handlers: {desk: {webhook: "http://127.0.0.1/", secret: "whsec_hidden"}}\n')
+    file.write_text('handlers: {desk: {webhook: "http://127.0.0.1/", secret: "whsec_aGlkZGVu"}}\n')
     settings = load_settings({}, file)
     secret = settings.handlers["desk"].secret
-    assert secret is not None and secret.reveal() == "whsec_hidden"
-    assert "hidden" not in repr(settings) and "hidden" not in settings.model_dump_json()
+    assert secret is not None and secret.reveal() == "whsec_aGlkZGVu"
+    assert "aGlk" not in repr(settings) and "aGlk" not in settings.model_dump_json()
 
 
 def test_a_wrong_secret_is_refused_without_being_shown(tmp_path: Path) -> None:
@@ -109,3 +113,83 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         load_settings({"MAILSCOPE_SMTP__PROT": "25"}, file)
     for said in ("smtp.prot", "delivery.expire", "delivery.per_domain", "MAILSCOPE_SMTP__PROT"):
         assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "line"),
+    [
+        ("smtp:\n  port: 70000\n", {"MAILSCOPE_SMTP__PORT": "2525"}, "2: smtp.port: 70000"),
+        ("smtp:\n  port: 70000\n", {"MAILSCOPE_PORT_BASE": "20000"}, "2: smtp.port: 70000"),
+        ("kafka:\n  bootstrap: [a, b]\n", {"MAILSCOPE_PORT_BASE": "20000"}, "2: kafka.bootstrap: "),
+        ("data_dir: 7\n", {"MAILSCOPE_DATA_DIR": "data"}, "1: data_dir: 7"),
+        ("delivery:\n  retry: [9d]\n", {"MAILSCOPE_DELIVERY__RETRY": "[1m]"}, "1: delivery: each of retry"),
+    ],
+)
+def test_a_variable_does_not_hide_what_is_wrong_in_the_file(
+    text: str, environ: dict[str, str], line: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(environ, file)
+    assert f"{file}:{line}" in str(caught.value)
+    assert str(caught.value).count("\n") == 1  # and it is told once
+
+
+def test_a_variable_may_complete_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text("inbound: {routes: [{match: {to: 'a@b.c'}, handle: desk}]}\nsmtp: {tls_key: k.pem}\n")
+    environ = {"MAILSCOPE_HANDLERS": "{desk: {python: 'a:b'}}", "MAILSCOPE_SMTP__TLS_CERT": "c.pem"}
+    assert load_settings(environ, file).handlers["desk"].python == "a:b"
+
+
+def test_a_wrong_value_of_a_variable_names_the_variable_and_not_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text("smtp:\n  port: 2525\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({"MAILSCOPE_SMTP__PORT": "70000"}, file)
+    assert "MAILSCOPE_SMTP__PORT: smtp.port: 70000: " in str(caught.value) and ":2" not in str(caught.value)
+
+
+def test_every_value_can_be_traced_to_its_line_or_variable(tmp_path: Path) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text("smtp:\n  port: 2525\n\noutbound:\n  domains:\n    Example.COM: {}\n")
+    _, origin = load_with_origin({"MAILSCOPE_CONSOLE__PORT": "8080"}, file)
+    assert origin.point(("smtp", "port"), "x") == f"{file}:2: x"
+    assert origin.point(("smtp", "tls_cert"), "x") == f"{file}:1: x"
+    assert origin.point(("console", "port"), "x") == "MAILSCOPE_CONSOLE__PORT: x"
+    assert origin.point(("delivery", "port"), "x") == "x"
+    where = origin.point_by_text("outbound.domains.example.com.dkim[0].key_file: gone")
+    assert where == f"{file}:6: outbound.domains.example.com.dkim[0].key_file: gone"
+    assert origin.point_by_text("smtpx: y") == "smtpx: y"
+
+
+@pytest.mark.parametrize(
+    ("octets", "says"),
+    [
+        (b"a: 1\n\nb: \xff\n", "3: this is not YAML: it is not UTF-8"),
+        (b"a: 1\nb: \x01\n", "2: this is not YAML: special"),
+    ],
+)
+def test_octets_that_are_no_text_are_found(octets: bytes, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_bytes(octets)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({}, file)
+    assert str(caught.value).startswith(f"{file}:{says}")
+
+
+@pytest.mark.parametrize("secret", ["whsec_a", "whsec_", "whsec_aGlk*ZGVu", "pass phrase", "whsec_====", "aGlk ZGVu"])
+def test_a_webhook_secret_that_would_be_guessed_at_is_refused(secret: str, tmp_path: Path) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(f"handlers: {{desk: {{webhook: 'http://x/', secret: '{secret}'}}}}\n")
+    with pytest.raises(ConfigurationError, match="write whsec_ and base64"):
+        load_settings({}, file)
+
+
+@pytest.mark.parametrize("secret", ["whsec_aGlkZGVuIQ==", "whsec_aGlkZGVuIQ", "aGlkZGVu"])
+def test_a_webhook_secret_may_leave_out_prefix_and_padding(secret: str, tmp_path: Path) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(f"handlers: {{desk: {{webhook: 'http://x/', secret: '{secret}'}}}}\n")
+    kept = load_settings({}, file).handlers["desk"].secret
+    assert kept is not None and kept.reveal() == secret

@@ -65,10 +65,9 @@ async def test_a_python_function_answers_in_the_same_words(name: str, outcome: s
         ({"python": "no.such.module:f"}, "no.such.module:f cannot be loaded"),
         ({"python": "handlers_of_a_test:missing"}, "handlers_of_a_test:missing cannot be loaded"),
         ({"python": "handlers_of_a_test:value"}, "handlers_of_a_test:value cannot be called"),
-        ({"webhook": "http://x/", "secret": "whsec_%%"}, "handlers.desk.secret: write whsec_ and base64"),
     ],
 )
 def test_a_handler_that_cannot_be_called_does_not_start(handler: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Called("desk", Handler.model_validate(handler))
-    assert says in str(caught.value) and "%%" not in str(caught.value)
+    assert says in str(caught.value)
