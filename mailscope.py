@@ -158,7 +158,14 @@ def token() -> None:
 
 @token.command("create")
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(["read", "raw", "send", "manage"]))
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice(["read", "raw", "send", "manage"]),
+    help="What it may do; may be repeated.",
+)
 @click.option("--domain", "domains", multiple=True, help="Limit it to mail of this domain; may be repeated.")
 def token_create(name: str, scopes: tuple[str, ...], domains: tuple[str, ...]) -> None:
     """Create a token and print it. It is shown once: only its hash is kept."""
