@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from console.protect_responses import HEADERS
@@ -24,6 +25,18 @@ _TITLES = {
     500: "Something broke",
     503: "The log is away for a moment",
 }
+
+
+class ErrorDetail(BaseModel):
+    code: str = Field(description="One word, for programs.")
+    message: str = Field(description="One sentence, for people.")
+    field: str | None = Field(description="The parameter or field that is wrong; null where it is none.")
+
+
+class ErrorBody(BaseModel):
+    """The one shape, as OpenAPI tells it."""
+
+    error: ErrorDetail
 
 
 class Problem(Exception):

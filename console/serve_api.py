@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from console.authorise import authorised
@@ -15,6 +15,7 @@ from contracts import clock
 
 Reader = Annotated[Principal, Depends(authorised("read"))]
 RawReader = Annotated[Principal, Depends(authorised("raw"))]
+MailId = Annotated[str, Path(description="The id that every row and event of the mail carries.")]
 FILTER_HELP = (
     "Filters, all combinable: direction status from to subject message_id reference channel stream template domain spf dkim "
     "dmarc bounce_type bounce_class reason since until q. Several values with commas are OR; a leading `!` excludes; `*` is a "
@@ -30,8 +31,8 @@ def api_router(search: Search, reader: MailReader) -> APIRouter:
     async def mails(
         request: Request,
         principal: Reader,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
-        cursor: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=500, description="Rows of a page.")] = 50,
+        cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
     ) -> dict[str, Any]:
         filters = request_filters(request, ("limit", "cursor"))
         complete_until = await search.complete_until()
@@ -44,11 +45,16 @@ def api_router(search: Search, reader: MailReader) -> APIRouter:
         }
 
     @router.get("/mails/{mail_id}", summary="One mail, whole")
-    async def mail(mail_id: str, principal: Reader) -> dict[str, Any]:
+    async def mail(mail_id: MailId, principal: Reader) -> dict[str, Any]:
         return await reader.read(mail_id, principal.domains)
 
-    @router.get("/mails/{mail_id}/raw", summary="The message as received, byte for byte", response_class=Response)
-    async def raw(mail_id: str, principal: RawReader) -> Response:
+    @router.get(
+        "/mails/{mail_id}/raw",
+        summary="The message as received, byte for byte",
+        response_class=Response,
+        responses={200: {"content": {"message/rfc822": {}}}},
+    )
+    async def raw(mail_id: MailId, principal: RawReader) -> Response:
         octets = await reader.raw(mail_id, principal.domains)
         return Response(
             octets,
@@ -60,9 +66,17 @@ def api_router(search: Search, reader: MailReader) -> APIRouter:
             },
         )
 
-    @router.get("/export", summary="The log as CSV or NDJSON, streamed", description=FILTER_HELP)
+    @router.get(
+        "/export",
+        summary="The log as CSV or NDJSON, streamed",
+        description=FILTER_HELP,
+        response_class=StreamingResponse,
+        responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}}},
+    )
     async def export(
-        request: Request, principal: Reader, format: Literal["csv", "ndjson"] = "ndjson"
+        request: Request,
+        principal: Reader,
+        format: Annotated[Literal["csv", "ndjson"], Query(description="What the answer is written in.")] = "ndjson",
     ) -> StreamingResponse:
         pages = search.every(request_filters(request, ("format",)), principal.domains)
         stream, media = (

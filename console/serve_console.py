@@ -12,7 +12,7 @@ from fastapi.responses import PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from console.answer_errors import answer_errors
+from console.answer_errors import ErrorBody, answer_errors
 from console.protect_responses import protect_responses
 from console.query_store import StoreQueries
 from console.read_mail import MailReader
@@ -46,7 +46,14 @@ def create_app(
         yield
         queries.close()
 
-    app = FastAPI(title="Mailscope", version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Mailscope",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        responses={"default": {"model": ErrorBody, "description": "Every error, whatever its status."}},
+    )
     app.state.tokens = Tokens(settings.tokens_path)
     app.state.settings = settings
     answer_errors(app)

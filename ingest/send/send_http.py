@@ -42,30 +42,30 @@ class SendBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
     from_: str = Field(alias="from", description="Author; its domain must be under outbound.domains.")
     to: list[str] = Field([], description="Recipients.")
-    cc: list[str] = []
+    cc: list[str] = Field([], description="Further recipients that the message names.")
     bcc: list[str] = Field([], description="Recipients that the message does not name.")
-    reply_to: str | None = None
-    subject: str = ""
-    text: str | None = None
-    html: str | None = None
+    reply_to: str | None = Field(None, description="Where answers shall go.")
+    subject: str = Field("", description="In Unicode; it is encoded as mail asks.")
+    text: str | None = Field(None, description="The plain text.")
+    html: str | None = Field(None, description="The HTML, beside the text or alone.")
     headers: dict[str, str] = Field({}, description="Further headers.")
-    attachments: list[AttachmentBody] = []
+    attachments: list[AttachmentBody] = Field([], description="Files, in this order.")
     raw: str | None = Field(None, description="Base64 of a whole message.")
     stream: str = Field("", max_length=200, description="Kind of mail: invitation, request-notification, or any word.")
-    template: str = Field("", max_length=200)
+    template: str = Field("", max_length=200, description="What it was made from, such as `Request created`.")
     reference: str = Field("", max_length=200, description="Your key for it, such as IT-42.")
-    tag: str = Field("", max_length=200)
+    tag: str = Field("", max_length=200, description="Any word of yours, to search for.")
 
 
 class RecipientBody(BaseModel):
-    recipient: str
-    status: str
-    reason: str | None
+    recipient: str = Field(description="The address.")
+    status: str = Field(description="`sent`: accepted and queued; else why it is not.")
+    reason: str | None = Field(description="Why it failed; null when it did not.")
 
 
 class SentBody(BaseModel):
-    mail_id: str
-    recipients: list[RecipientBody]
+    mail_id: str = Field(description="The id under which the log tells what becomes of it.")
+    recipients: list[RecipientBody] = Field(description="What became of each so far.")
 
 
 def send_router(sender: Sender, keys: KeyStore, authorised: Callable[..., Any]) -> APIRouter:
@@ -77,7 +77,9 @@ def send_router(sender: Sender, keys: KeyStore, authorised: Callable[..., Any]) 
         request: Request,
         body: SendBody,
         principal: Annotated[Any, Depends(authorised)],
-        idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+        idempotency_key: Annotated[
+            str | None, Header(max_length=255, description="The same key with the same body sends once, for a day.")
+        ] = None,
     ) -> JSONResponse:
         mail_id, answer = new_mail_id(), None
         if idempotency_key:
