@@ -143,6 +143,27 @@ def test_an_error_is_documented_as_it_is_answered() -> None:
         assert "422" not in operation["responses"]  # which would be FastAPI's own shape
 
 
+DECISIONS = sorted((DOCS / "decisions").glob("0*.md"))
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem[:4])
+def test_a_decision_says_what_was_weighed_and_is_in_the_index(page: Path) -> None:
+    text = page.read_text("utf-8")
+    title = re.match(r"# (\d+)\. (.+)\n\nDate: \d{4}-\d\d · Status: (accepted|replaced)", text)
+    assert title and int(title[1]) == int(page.stem[:4])
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == [
+        "Context",
+        "Decision",
+        "Alternatives considered",
+        "Consequences",
+    ]
+    assert f"| {title[1]} | [{title[2]}]({page.name}) |" in read("decisions/README.md")
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    assert [int(page.stem[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1)) and len(DECISIONS) >= 8
+
+
 def headings(page: Path) -> set[str]:
     found = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
