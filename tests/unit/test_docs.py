@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import click
 import pytest
+import yaml
 
 from commands.docs.api import every_operation, openapi
 from commands.docs.cli import every_command
@@ -14,6 +15,8 @@ from commands.docs.settings import every_setting
 from commands.write_docs import documents
 from contracts import metrics
 from contracts.settings import Section, Settings
+from contracts.statuses import BounceClass, BounceType
+from mail.bounces.classify import RULES
 from mailscope import cli
 from runtime.load_settings import OWN_VARIABLES
 
@@ -141,6 +144,20 @@ def test_an_error_is_documented_as_it_is_answered() -> None:
         (error,) = operation["responses"]["default"]["content"].values()
         assert error["schema"]["$ref"].endswith("/ErrorBody")
         assert "422" not in operation["responses"]  # which would be FastAPI's own shape
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")), ids=lambda path: path.stem
+)
+def test_an_issue_template_asks_with_words_that_exist(path: Path) -> None:
+    template = yaml.safe_load(path.read_text())
+    assert template["name"] and template["description"]
+    asked = [question["id"] for question in template["body"] if question["type"] != "markdown"]
+    assert len(asked) == len(set(asked)) >= 3
+    words = {*BounceClass, *BounceType, *(rule.id for rule in RULES)}
+    if "bounce" in path.stem:
+        shown = [one["attributes"]["placeholder"] for one in template["body"] if one["id"] in ("got", "expected")]
+        assert len(shown) == 2 and {word for line in shown for word in line.split(", ")} <= words
 
 
 DECISIONS = sorted((DOCS / "decisions").glob("0*.md"))
