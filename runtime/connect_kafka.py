@@ -67,7 +67,9 @@ class Complaints:
         _log.warning("%s: %s: %s%s", self._client, error.name(), error.str(), again)
 
 
-def group_member(kafka: Properties, group: str, instance: str, **more: Any) -> Consumer:
+def group_member(
+    kafka: Properties, group: str, instance: str, *, session_ms: int = SESSION_MS, **more: Any
+) -> Consumer:
     """A static member (KIP-345) of a consumer group of `contracts/stages.py`; it commits by hand. `instance` is unique among its
     like and stable over restarts. `more` are further properties, dots written as underscores."""
     return _consumer(
@@ -75,7 +77,7 @@ def group_member(kafka: Properties, group: str, instance: str, **more: Any) -> C
         group,
         {
             "group.instance.id": instance,
-            "session.timeout.ms": SESSION_MS,
+            "session.timeout.ms": session_ms,
             "heartbeat.interval.ms": 2_000,
             "auto.offset.reset": "earliest",
             **_dotted(more),

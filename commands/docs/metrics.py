@@ -6,7 +6,9 @@ from contracts import metrics
 def describe_metrics() -> str:
     """The document."""
     lines = ["# Metrics", ""]
-    lines += ["Every process serves Prometheus metrics at `/metrics`: those of its stage, and no others. Durations are seconds,"]
+    lines += [
+        "Every process serves Prometheus metrics at `/metrics`: those of its stage, and no others. Durations are seconds,"
+    ]
     lines += ["sizes octets.", ""]
     lines += ["| metric | type | labels | stages | meaning |", "|---|---|---|---|---|"]
     for one in metrics.all_metrics():

@@ -40,6 +40,7 @@ BATCH = 500  # records of one read
 MOST_JOBS = 10_000  # in memory, in work or waiting
 MOST_OCTETS = 32 << 20  # of their records
 COMMIT_EVERY = 0.5  # seconds
+SESSION_MS = 30_000  # an outage of Kafka that is shorter takes no partition, and so no command in work, away
 REVOKE_GRACE = 120.0  # seconds that a rebalance waits for what cannot be taken back (max.poll.interval.ms is 300 s)
 STUCK = 60.0  # seconds that a partition may hold records for us, unpaused, without giving one
 
@@ -86,6 +87,7 @@ class CommandConsumer:
             settings.kafka_client,
             group,
             instance_name(name),
+            session_ms=SESSION_MS,
             partition_assignment_strategy="cooperative-sticky",
             topic_metadata_refresh_interval_ms=30_000,
             queued_max_messages_kbytes=8_192,
