@@ -32,7 +32,7 @@ class Blob(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Refusal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the receiver answered before DATA, and why."""
+    """An address that the receiver does not take: what it answers at RCPT, and why."""
 
     reply: str
     reason: Reason

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from contracts.raw_message import Refusal
 from contracts.settings import Settings
 from contracts.statuses import Reason
 from mail.addresses import asks_for_relay, matches, split_address
@@ -22,17 +23,9 @@ class Recipient:
     policy: tuple[object, ...]
 
 
-@dataclass(frozen=True)
-class Refused:
-    """An address that we do not take, and what the sender hears."""
-
-    reply: str
-    reason: Reason
-
-
 def accept_recipient(
     address: str, envelope_from: str, settings: Settings, bounces: BounceAddresses, now: datetime
-) -> Recipient | Refused:
+) -> Recipient | Refusal:
     """Whether we take mail for this address. Never relays, in whatever spelling it is asked to. `postmaster` alone is that of
     our first domain (RFC 5321 section 4.5.1)."""
     if address.lower() == "postmaster" and settings.inbound.domains:
@@ -40,21 +33,21 @@ def accept_recipient(
     local, domain = split_address(address)
     ours = settings.inbound.domains.get(domain)
     if ours is None:
-        return Refused(RELAY, Reason.RELAY_DENIED)
+        return Refusal(reply=RELAY, reason=Reason.RELAY_DENIED)
     # A rewritten sender takes reports only (RFC 5321 section 4.5.5): nobody else gets mail passed on by having seen it.
     if bounces.read_verp(address, now) is not None or (
         not envelope_from and bounces.read_srs(address, now) is not None
     ):
         return Recipient(address, ("bounce",))
     if asks_for_relay(address) or _SRS.match(local):
-        return Refused(RELAY, Reason.RELAY_DENIED)
+        return Refusal(reply=RELAY, reason=Reason.RELAY_DENIED)
     for route in settings.inbound.routes:
         if route.match.to is None or matches(route.match.to, address):
             certain = route.reject is not None and _needs_only_recipient(route.match)
             return Recipient(
                 address, (frozenset(ours.reject_on), ours.monitor, tuple(ours.allow), route.reject if certain else None)
             )
-    return Refused(UNKNOWN, Reason.UNKNOWN_RECIPIENT)
+    return Refusal(reply=UNKNOWN, reason=Reason.UNKNOWN_RECIPIENT)
 
 
 def _needs_only_recipient(match: object) -> bool:

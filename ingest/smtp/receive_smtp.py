@@ -23,7 +23,7 @@ from contracts.raw_message import Envelope, RawType, Refusal
 from contracts.settings import Settings
 from contracts.statuses import Direction
 from ingest.hold_message import MessageHolder
-from ingest.smtp.accept_recipient import Refused, accept_recipient
+from ingest.smtp.accept_recipient import accept_recipient
 from ingest.smtp.await_verdict import VerdictWaiter
 from mail.addresses import normalise
 from mail.bounce_address import BounceAddresses
@@ -86,7 +86,7 @@ class Policy:
         if len(envelope.rcpt_tos) >= self.settings.smtp.max_recipients:
             return "452 4.5.3 Too many recipients, send the rest in another transaction"
         decision = accept_recipient(address, _sender(envelope), self.settings, self.bounces, clock.now())
-        if isinstance(decision, Refused):
+        if isinstance(decision, Refusal):
             counter(metrics.SMTP_REFUSED_RECIPIENTS).labels(decision.reason).inc()
             self._log_refusal(session, envelope, address, decision)
             server.unknown_recipients += 1
@@ -162,12 +162,12 @@ class Policy:
             smtputf8=bool(getattr(envelope, "smtp_utf8", False)),
         )
 
-    def _log_refusal(self, session: Session, envelope: Any, address: str, refused: Refused) -> None:
+    def _log_refusal(self, session: Session, envelope: Any, address: str, refusal: Refusal) -> None:
         """A refused recipient is a row of the log too; the dialogue does not wait for it."""
         described = msgspec.structs.replace(
             self._describe(session, envelope, new_mail_id(), clock.now(), RawType.REFUSED),
             recipients=[_text(normalise(address))],
-            refusal=Refusal(reply=refused.reply, reason=refused.reason),
+            refusal=refusal,
         )
         task = asyncio.get_running_loop().create_task(self._hold_refusal(described))
         self._background.add(task)

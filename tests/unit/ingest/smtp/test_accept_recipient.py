@@ -6,9 +6,10 @@ import pytest
 
 from contracts.clock import from_ms
 from contracts.ids import received_ms
+from contracts.raw_message import Refusal
 from contracts.settings import Settings
 from contracts.statuses import Reason
-from ingest.smtp.accept_recipient import Recipient, Refused, accept_recipient
+from ingest.smtp.accept_recipient import Recipient, accept_recipient
 from mail.bounce_address import VALID_DAYS, BounceAddresses
 
 BOUNCES = BounceAddresses(b"key")
@@ -31,7 +32,7 @@ SETTINGS = Settings.model_validate(
 )
 
 
-def decide(address: str, envelope_from: str = "a@b.test") -> Recipient | Refused:
+def decide(address: str, envelope_from: str = "a@b.test") -> Recipient | Refusal:
     return accept_recipient(address, envelope_from, SETTINGS, BOUNCES, NOW)
 
 
@@ -43,7 +44,7 @@ def test_an_address_that_a_route_matches_is_taken(address: str) -> None:
 def test_an_address_that_no_route_matches_is_unknown() -> None:
     for address in ("nobody@ours.test", "x@bare.test", "team@ours.test"):
         refused = decide(address)
-        assert isinstance(refused, Refused) and refused.reply.startswith("550 5.1.1")
+        assert isinstance(refused, Refusal) and refused.reply.startswith("550 5.1.1")
         assert refused.reason is Reason.UNKNOWN_RECIPIENT
 
 
@@ -68,7 +69,7 @@ def test_an_address_that_no_route_matches_is_unknown() -> None:
 )
 def test_nothing_is_relayed_in_whatever_spelling(address: str) -> None:
     refused = decide(address)
-    assert isinstance(refused, Refused) and refused.reply.startswith("550 5.")
+    assert isinstance(refused, Refusal) and refused.reply.startswith("550 5.")
 
 
 def test_a_name_that_only_begins_like_a_rewritten_sender_is_a_name() -> None:
@@ -86,11 +87,11 @@ def test_our_bounce_addresses_are_taken_without_a_route_while_they_are_valid() -
     rewritten = BOUNCES.srs("a@x.test", "bare.test", NOW)
     for address in (verp, verp.upper(), rewritten):
         assert isinstance(decide(address, envelope_from=""), Recipient)
-    assert isinstance(decide(rewritten), Refused)  # reports only
+    assert isinstance(decide(rewritten), Refusal)  # reports only
     expired = BOUNCES.srs("a@x.test", "bare.test", NOW - timedelta(days=VALID_DAYS + 1))
     forged = BounceAddresses(b"other").verp(MAIL_ID, "a@x.test", "bare.test")
     for address in (expired, forged):
-        assert isinstance(decide(address, envelope_from=""), Refused)
+        assert isinstance(decide(address, envelope_from=""), Refusal)
 
 
 def test_recipients_whose_mail_may_get_different_answers_do_not_share_a_transaction() -> None:
