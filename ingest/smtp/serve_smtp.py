@@ -8,8 +8,10 @@ from contracts import topics
 from contracts.settings import Settings
 from ingest.hold_message import MessageHolder
 from ingest.smtp.await_verdict import VerdictWaiter
-from ingest.smtp.receive_smtp import Connections, Policy, Receiver
+from ingest.smtp.connections import Connections
+from ingest.smtp.receive_mail import MailReceiver
 from ingest.smtp.serve_tls import tls_context
+from ingest.smtp.speak_smtp import SmtpConnection
 from mail.bounce_address import BounceAddresses
 from runtime.blobs import BlobStore
 from runtime.health import Readiness
@@ -35,45 +37,24 @@ async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readine
     )
     await verdicts.start()
     holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
-    policy = Policy(settings, holder, verdicts, BounceAddresses(load_secret(settings)))
-    connections = Connections()
-    loop = asyncio.get_running_loop()
-
-    def connection() -> Receiver:
-        return Receiver(
-            policy,
-            connections,
-            hostname=settings.authserv_id,
-            ident="ESMTP Mailscope",
-            data_size_limit=settings.smtp.max_size,
-            enable_SMTPUTF8=True,
-            tls_context=tls,
-            timeout=settings.smtp.idle_timeout.total_seconds(),
-            loop=loop,
-        )
-
-    server = await loop.create_server(connection, settings.smtp.host, settings.smtp.port, reuse_port=True, backlog=512)
+    receiver = MailReceiver(settings, holder, verdicts, BounceAddresses(load_secret(settings)))
+    connections = Connections(settings.smtp)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: SmtpConnection(receiver, settings.smtp, connections, settings.authserv_id, tls),
+        settings.smtp.host,
+        settings.smtp.port,
+        reuse_port=True,
+        backlog=512,
+    )
     _log.info("receiving on %s:%d", settings.smtp.host, settings.smtp.port)
     readiness.set()
     await stop.wait()
     readiness.set("stopping")
-    connections.draining = True
     server.close()
-    await _drain(connections, settings.smtp.drain_timeout.total_seconds())
-    await policy.drain()
+    await connections.drain()
+    await receiver.drain()
     verdicts.close()
     await publisher.close(2)
-
-
-async def _drain(connections: Connections, at_most: float) -> None:
-    for receiver in list(connections.open):
-        receiver.say_goodbye()
-    deadline = asyncio.get_running_loop().time() + at_most
-    while any(receiver.in_data for receiver in connections.open):
-        if asyncio.get_running_loop().time() > deadline:
-            _log.warning("left %d transactions unfinished: their senders try again", len(connections.open))
-            return
-        await asyncio.sleep(0.02)
 
 
 def _number(instance: str) -> int:

@@ -1,0 +1,141 @@
+"""Receiving mail from other servers: what is answered to MAIL, RCPT and the content, and what is held in Kafka."""
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+
+import msgspec
+
+from contracts import clock, metrics
+from contracts.errors import Unavailable
+from contracts.ids import new_mail_id
+from contracts.raw_message import Envelope, RawType, Refusal
+from contracts.settings import Settings
+from contracts.statuses import Direction
+from ingest.hold_message import MessageHolder
+from ingest.smtp.accept_recipient import accept_recipient
+from ingest.smtp.await_verdict import VerdictWaiter
+from ingest.smtp.transaction import TROUBLE, Peer
+from mail.addresses import normalise
+from mail.bounce_address import BounceAddresses
+from runtime.expose_metrics import counter, histogram
+
+_log = logging.getLogger("mailscope.smtp")
+ACCEPTED = "250 2.0.0 Accepted as {}"
+_OTHER_POLICY = "452 4.5.3 This recipient has another policy, send it in another transaction"
+
+
+class MailReceiver:
+    """The purpose of a server that other servers send to; what its transactions share."""
+
+    def __init__(
+        self, settings: Settings, holder: MessageHolder, verdicts: VerdictWaiter, bounces: BounceAddresses
+    ) -> None:
+        self.settings = settings
+        self.holder = holder
+        self.verdicts = verdicts
+        self.bounces = bounces
+        # A refusal decided later than this is taken to be too late for the dialogue: the verdict needs time to travel.
+        self.deadline = timedelta(seconds=verdicts.timeout * 0.8)
+        self._refusals: set[asyncio.Task[None]] = set()
+
+    def mail(self, peer: Peer, envelope_from: str) -> "InboundTransaction":
+        """Any sender may ask; what it may send is decided by recipient, and by the verdict."""
+        return InboundTransaction(self, peer, envelope_from)
+
+    def log_refusal(self, envelope: Envelope) -> None:
+        """A refused recipient is a row of the log too; the dialogue does not wait for it."""
+        task = asyncio.get_running_loop().create_task(self._hold_refusal(envelope))
+        self._refusals.add(task)
+        task.add_done_callback(self._refusals.discard)
+
+    async def drain(self) -> None:
+        """Wait for the refusals that are still being written."""
+        if self._refusals:
+            await asyncio.wait(self._refusals, timeout=2)
+
+    async def _hold_refusal(self, envelope: Envelope) -> None:
+        try:
+            await self.holder.hold(envelope, b"")
+        except Unavailable as error:
+            _log.error("a refused recipient is missing from the log: %s", error)
+
+
+class InboundTransaction:
+    """One mail on its way in."""
+
+    def __init__(self, receiver: MailReceiver, peer: Peer, envelope_from: str) -> None:
+        self.recipients: list[str] = []
+        self._receiver = receiver
+        self._peer = peer
+        self._envelope_from = envelope_from
+        self._policy: tuple[object, ...] = ()
+        self._mail_id = ""
+        self._expected: asyncio.Future[str] | None = None
+
+    def rcpt(self, address: str) -> str | Refusal:
+        """Recipients of one transaction share a policy, since one reply is for all of them."""
+        receiver = self._receiver
+        decision = accept_recipient(address, self._envelope_from, receiver.settings, receiver.bounces, clock.now())
+        if isinstance(decision, Refusal):
+            counter(metrics.SMTP_REFUSED_RECIPIENTS).labels(decision.reason).inc()
+            refused = self._describe(new_mail_id(), clock.now(), RawType.REFUSED, [normalise(address)])
+            receiver.log_refusal(msgspec.structs.replace(refused, refusal=decision))
+            return decision
+        if self.recipients and self._policy != decision.policy:
+            return _OTHER_POLICY
+        self._policy = decision.policy
+        if decision.address not in self.recipients:
+            self.recipients.append(decision.address)
+        return "250 2.1.5 Recipient ok"
+
+    async def hold(self, message: bytes) -> str:
+        """Held means acknowledged by Kafka; without that, 451."""
+        verdicts = self._receiver.verdicts
+        self._mail_id, received_at, waiting = new_mail_id(), clock.now(), verdicts.waiting
+        envelope = self._describe(
+            self._mail_id, received_at, RawType.ACCEPTED, [normalise(address) for address in self.recipients]
+        )
+        envelope = msgspec.structs.replace(
+            envelope,
+            size=len(message),
+            verdict_partition=verdicts.partition if verdicts.timeout > 0 else None,
+            verdict_deadline=received_at + self._receiver.deadline if waiting else None,
+        )
+        self._expected = verdicts.expect(self._mail_id) if waiting else None
+        try:
+            with histogram(metrics.SMTP_ACK_SECONDS).time():
+                await self._receiver.holder.hold(envelope, message)
+        except Unavailable as error:
+            _log.error("answered 451: %s", error)
+            verdicts.forget(self._mail_id)
+            return TROUBLE
+        except BaseException:
+            verdicts.forget(self._mail_id)
+            raise
+        counter(metrics.SMTP_OCTETS).inc(len(message))
+        return ""
+
+    async def verdict(self) -> str:
+        """What the processors say, or 250 when they do not say it in time: we have the message."""
+        said = None
+        if self._expected is not None:
+            said = await self._receiver.verdicts.reply_for(self._mail_id, self._expected)
+        return said or ACCEPTED.format(self._mail_id)
+
+    def _describe(self, mail_id: str, received_at: datetime, type: RawType, recipients: list[str]) -> Envelope:
+        return Envelope(
+            mail_id=mail_id,
+            type=type,
+            direction=Direction.INBOUND,
+            received_at=received_at,
+            envelope_from=self._envelope_from,
+            recipients=recipients,
+            peer_ip=self._peer.ip,
+            helo=self._peer.helo,
+            protocol=self._peer.protocol,
+            tls=self._peer.tls,
+            user=self._peer.user,
+            receiver=self._receiver.settings.authserv_id,
+            smtputf8=self._peer.smtputf8,
+        )

@@ -1,0 +1,279 @@
+"""SMTP (RFC 5321): one connection, its limits, and the dialogue. What is answered to a mail is its purpose's (`transaction.py`).
+
+aiosmtpd leads the dialogue; here it is made strict (NUL, bare CR and LF are refused) and reads the content in one piece.
+"""
+
+import asyncio
+import logging
+import re
+import ssl
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Session
+
+from contracts import metrics
+from contracts.raw_message import Refusal
+from contracts.settings import Smtp
+from ingest.smtp.connections import Connections
+from ingest.smtp.transaction import TROUBLE, Peer, Purpose, Transaction
+from runtime.expose_metrics import counter
+
+_log = logging.getLogger("mailscope.smtp")
+END_OF_DATA = b"\r\n.\r\n"
+SHUTTING_DOWN = "421 4.3.2 Shutting down, come back soon"
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_PLAIN_PATH = re.compile(rf"<({_ATOM}(?:\.{_ATOM})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)>( .*)?")
+
+
+class _Hooks:
+    """What aiosmtpd asks when it has read a command that is well formed."""
+
+    async def handle_EHLO(
+        self, server: "SmtpConnection", session: Session, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return [*responses[:-1], "250-PIPELINING", responses[-1]]  # RFC 2920: commands may come in one packet
+
+    async def handle_MAIL(
+        self, server: "SmtpConnection", session: Session, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        reply = server.begin("" if address == "<>" else address)
+        if reply[0] == "2":
+            envelope.mail_from = address or "<>"
+        return reply
+
+    async def handle_RCPT(
+        self, server: "SmtpConnection", session: Session, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        return server.add_recipient(address)
+
+    async def handle_exception(self, error: Exception) -> str:
+        _log.error("answered 451 after a bug", exc_info=error)
+        return TROUBLE
+
+
+_HOOKS = _Hooks()
+
+
+class SmtpConnection(SMTP):  # type: ignore[misc]
+    """One connection."""
+
+    command_size_limit = 2048  # RFC 5321 section 4.5.3.1.4 asks for 512; SMTPUTF8 and extensions need more
+
+    def __init__(
+        self, purpose: Purpose, settings: Smtp, connections: Connections, hostname: str, tls: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(
+            _HOOKS,
+            hostname=hostname,
+            ident="ESMTP Mailscope",
+            data_size_limit=settings.max_size,
+            enable_SMTPUTF8=True,
+            tls_context=tls,
+            timeout=settings.idle_timeout.total_seconds(),
+            loop=asyncio.get_running_loop(),
+        )
+        self.settings = settings
+        self.purpose = purpose
+        self.connections = connections
+        self.transaction: Transaction | None = None
+        self.in_data = False
+        self._ip: str | None = None  # None: turned away at the door
+        self._commands = 0
+        self._guesses = 0
+        self._hanging_up = False
+        methods: dict[str, Any] = vars(self)["_smtp_methods"]
+        self._smtp_methods = {name: partial(self._obey, method) for name, method in methods.items()}
+
+    # The connection
+
+    def connection_made(self, transport: Any) -> None:
+        if self._original_transport is None:  # not the second one, which STARTTLS makes
+            ip = str((transport.get_extra_info("peername") or ("",))[0])
+            if not self.connections.enter(self, ip):
+                self._timeout_handle = self.loop.call_later(0, lambda: None)
+                transport.write(b"421 4.7.0 Too many connections, come back later\r\n")
+                transport.close()
+                return
+            self._ip = ip
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._ip is not None:
+            self.connections.leave(self, self._ip)
+            super().connection_lost(error)
+
+    def data_received(self, data: bytes) -> None:
+        if self._ip is not None:
+            if self.in_data and self._timeout_handle is not None and not self._timeout_handle.cancelled():
+                self._reset_timeout()  # a slow message is not an idle connection
+            super().data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return None if self._ip is None else super().eof_received()
+
+    def say_goodbye(self) -> None:
+        """The process stops: leave an idle connection with 421 (RFC 5321 section 3.8); one in DATA may finish."""
+        if self.transport is not None and not self.in_data:
+            self.transport.write(f"{SHUTTING_DOWN}\r\n".encode())
+            self._close()
+
+    def _close(self) -> None:
+        """Close when what was written is sent. What is still unread is not obeyed."""
+        if self.transport is not None:
+            self._reader._buffer.clear()
+            self._handler_coroutine.cancel()
+            self.transport.close()
+
+    # The dialogue
+
+    async def _obey(self, method: Callable[..., Awaitable[None]], argument: str | None) -> None:
+        self._commands += 1
+        if self._commands > self.settings.max_commands:
+            await self.push("421 4.7.0 Too many commands without a message")
+            self._hanging_up = True
+        else:
+            await method(argument)
+        if self._hanging_up:
+            self._close()
+
+    def _set_post_data_state(self) -> None:
+        super()._set_post_data_state()
+        self.transaction = None
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        """A path and the parameters behind it. Plain addresses are read here; aiosmtpd's parser of everything else takes a
+        third of the receiver's time."""
+        plain = _PLAIN_PATH.fullmatch(arg.lstrip())
+        if plain is not None:
+            return plain[1], (plain[2] or "").strip()
+        found: tuple[str | None, str | None] = super()._getaddr(arg)
+        return found
+
+    def begin(self, envelope_from: str) -> str:
+        """The reply to MAIL."""
+        if self.connections.draining:
+            return SHUTTING_DOWN
+        if not _is_clean(envelope_from):
+            return "553 5.1.7 The sender's address has characters that no address may have"
+        begun = self.purpose.mail(self._describe_peer(), envelope_from)
+        if isinstance(begun, str):
+            return begun
+        self.transaction = begun
+        return "250 2.1.0 Sender ok"
+
+    def add_recipient(self, address: str) -> str:
+        """The reply to RCPT."""
+        assert self.transaction is not None  # aiosmtpd refuses RCPT without MAIL
+        if not _is_clean(address):
+            return "553 5.1.3 The recipient's address has characters that no address may have"
+        if len(self.transaction.recipients) >= self.settings.max_recipients:
+            return "452 4.5.3 Too many recipients, send the rest in another transaction"
+        reply = self.transaction.rcpt(address)
+        if not isinstance(reply, Refusal):
+            return reply
+        self._guesses += 1
+        if self._guesses > self.settings.max_unknown_recipients:
+            self._hanging_up = True
+            return "421 4.7.0 Too many recipients that do not exist"
+        return reply.reply
+
+    def _describe_peer(self) -> Peer:
+        tls = self.session.ssl
+        cipher = tls.get("cipher") if isinstance(tls, dict) else None
+        smtputf8 = bool(self.envelope.smtp_utf8)
+        protocol = ("UTF8" if smtputf8 else "E") + "SMTP" if self.session.extended_smtp else "SMTP"
+        return Peer(
+            ip=self._ip or "",
+            helo=_decodable(self.session.host_name or ""),
+            protocol=protocol + ("S" if tls else ""),
+            tls=f"{cipher[1]} {cipher[0]}" if cipher else "",
+            smtputf8=smtputf8,
+        )
+
+    # The content
+
+    async def smtp_DATA(self, arg: str | None) -> None:
+        if await self.check_helo_needed():
+            return
+        if self.transaction is None or not self.transaction.recipients:
+            await self.push("503 5.5.1 Error: need RCPT command")
+            return
+        if arg:
+            await self.push("501 5.5.4 Syntax: DATA")
+            return
+        self.in_data = True
+        try:
+            await self.push("354 End data with <CR><LF>.<CR><LF>")
+            reply = await self._take_message(self.transaction)
+            counter(metrics.SMTP_MESSAGES).labels({"2": "accepted", "4": "deferred"}.get(reply[0], "refused")).inc()
+            self._set_post_data_state()
+            await self.push(reply)
+        finally:
+            self.in_data = False
+            if self.connections.draining:
+                self._close()
+
+    async def _take_message(self, transaction: Transaction) -> str:
+        message = await self._read_message()
+        if message is None:
+            return f"552 5.3.4 The message is larger than {self.settings.max_size} octets"
+        if b"\x00" in message or not message.count(b"\r\n") == message.count(b"\n") == message.count(b"\r"):
+            return "550 5.6.0 The message has NUL, or CR or LF that stand alone"
+        self._timeout_handle.cancel()  # the wait for Kafka and the verdict is ours, not the sender's
+        try:
+            reply = await transaction.hold(message) or await transaction.verdict()
+        finally:
+            if self.transport is not None:
+                self._reset_timeout()
+        self._commands = 0
+        return reply
+
+    async def _read_message(self) -> bytes | None:
+        """The content with transparency undone (RFC 5321 section 4.5.2); None when it is too large.
+
+        CRLF.CRLF alone ends it. The reader is made to hold all of it, with the CRLF of the DATA line in front, so that one
+        search finds the end and one replacement undoes the dots.
+        """
+        reader = self._reader
+        usual = reader._limit
+        reader._limit = self.settings.max_size + 4096
+        reader._buffer[0:0] = b"\r\n"
+        try:
+            octets = bytes(await reader.readuntil(END_OF_DATA))
+        except asyncio.LimitOverrunError:
+            await self._skip_message()
+            return None
+        finally:
+            reader._limit = usual
+        message = octets[2 : -len(END_OF_DATA) + 2] if octets != END_OF_DATA else b""
+        message = (b"\r\n" + message).replace(b"\r\n..", b"\r\n.")[2:]
+        return message if len(message) <= self.settings.max_size else None
+
+    async def _skip_message(self) -> None:
+        """Read to the end of a message that is too large, keeping only what may be a part of its end."""
+        tail = b""
+        while True:
+            self._reset_timeout()
+            piece = await self._reader.read(1 << 20)
+            if not piece:
+                raise ConnectionResetError
+            tail += piece
+            end = tail.find(END_OF_DATA)
+            if end >= 0:
+                rest = tail[end + len(END_OF_DATA) :]
+                self._reader._buffer[0:0] = rest
+                return
+            tail = tail[-len(END_OF_DATA) + 1 :]
+
+
+def _is_clean(address: str) -> bool:
+    """No control characters, and no octets that are not UTF-8 (they arrive as surrogates)."""
+    return not any(ord(c) < 0x20 or ord(c) == 0x7F or 0xDC80 <= ord(c) <= 0xDCFF for c in address)
+
+
+def _decodable(value: str) -> str:
+    """The text with octets that are not UTF-8 replaced, so that it can be written as JSON."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
