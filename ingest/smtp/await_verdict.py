@@ -25,46 +25,33 @@ _log = logging.getLogger("mailscope.smtp.verdict")
 
 
 class VerdictWaiter:
-    """Reads one partition of `mail.verdicts` from its end on. `timeout` in seconds; `misses` in a row stop the waiting."""
+    """The messages whose verdict is awaited. `timeout` in seconds; `misses` in a row stop the waiting."""
 
-    def __init__(self, kafka: dict[str, str], partition: int, timeout: float, misses: int) -> None:
+    def __init__(self, partition: int, timeout: float, misses: int) -> None:
         self.partition = partition
         self.timeout = timeout
         self._allowed_misses = misses
         self._missed = 0
-        self._pending: dict[str, asyncio.Future[str]] = {}
-        self._loop = asyncio.get_running_loop()
-        self._closing = False
-        self._consumer = reader(kafka, "verdicts", auto_offset_reset="latest", fetch_wait_max_ms=100)
+        self._leaving = False
+        self._awaited: dict[str, asyncio.Future[str | None]] = {}
 
     @property
     def waiting(self) -> bool:
         """Whether senders wait at present."""
-        return self.timeout > 0 and self._missed < self._allowed_misses
+        return self.timeout > 0 and self._missed < self._allowed_misses and not self._leaving
 
-    async def start(self) -> None:
-        """Stand at the end of the partition before the first message is published. Unavailable without brokers."""
-        where = TopicPartition(topics.VERDICTS, self.partition)
-        try:
-            _, end = await asyncio.to_thread(self._consumer.get_watermark_offsets, where, 30.0)
-        except KafkaException as error:
-            raise Unavailable("Kafka", str(error)) from error
-        self._consumer.assign([TopicPartition(topics.VERDICTS, self.partition, end)])
-        threading.Thread(target=self._read, name="verdicts", daemon=True).start()
-        gauge(metrics.SMTP_VERDICT_WAITING).set(self.waiting)
-
-    def expect(self, mail_id: str) -> "asyncio.Future[str]":
+    def expect(self, mail_id: str) -> "asyncio.Future[str | None]":
         """Announce a message before it is published; its verdict may come before the call to `reply_for`."""
-        future: asyncio.Future[str] = self._loop.create_future()
-        self._pending[mail_id] = future
+        future: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._awaited[mail_id] = future
         return future
 
     def forget(self, mail_id: str) -> None:
         """The message was not published after all."""
-        self._pending.pop(mail_id, None)
+        self._awaited.pop(mail_id, None)
 
-    async def reply_for(self, mail_id: str, expected: "asyncio.Future[str]") -> str | None:
-        """The reply that the processors chose; None when it did not come in time."""
+    async def reply_for(self, mail_id: str, expected: "asyncio.Future[str | None]") -> str | None:
+        """The reply that the processors chose; None when it did not come in time, or the process leaves."""
         began = time.monotonic()
         try:
             reply = await asyncio.wait_for(expected, self.timeout)
@@ -78,9 +65,53 @@ class VerdictWaiter:
                 gauge(metrics.SMTP_VERDICT_WAITING).set(0)
             return None
         finally:
-            self._pending.pop(mail_id, None)
-        histogram(metrics.SMTP_VERDICT_SECONDS).observe(time.monotonic() - began)
+            self._awaited.pop(mail_id, None)
+        if reply is not None:
+            histogram(metrics.SMTP_VERDICT_SECONDS).observe(time.monotonic() - began)
         return reply
+
+    def settle(self, verdict: Verdict) -> None:
+        """A verdict has come."""
+        age = time.time() - received_ms(verdict.mail_id) / 1000
+        if age < self.timeout / 2:
+            if not self.waiting and not self._leaving:
+                _log.info("verdicts flow again: senders wait for them")
+                gauge(metrics.SMTP_VERDICT_WAITING).set(1)
+            self._missed = 0
+        future = self._awaited.get(verdict.mail_id)
+        if future is not None and not future.done():
+            future.set_result(verdict.reply)
+
+    def leave(self, grace: float) -> None:
+        """The process stops: nobody waits from now on, and who waits already does so for `grace` seconds at most."""
+        self._leaving = True
+        asyncio.get_running_loop().call_later(grace, self._let_go)
+
+    def _let_go(self) -> None:
+        for future in self._awaited.values():
+            if not future.done():
+                future.set_result(None)
+
+
+class VerdictReader:
+    """Reads the waiter's partition of `mail.verdicts` from its end on, in a thread of its own."""
+
+    def __init__(self, kafka: dict[str, str], waiter: VerdictWaiter) -> None:
+        self._waiter = waiter
+        self._loop = asyncio.get_running_loop()
+        self._closing = False
+        self._consumer = reader(kafka, "verdicts", auto_offset_reset="latest", fetch_wait_max_ms=100)
+
+    async def start(self) -> None:
+        """Stand at the end of the partition before the first message is published. Unavailable without brokers."""
+        where = TopicPartition(topics.VERDICTS, self._waiter.partition)
+        try:
+            _, end = await asyncio.to_thread(self._consumer.get_watermark_offsets, where, 30.0)
+        except KafkaException as error:
+            raise Unavailable("Kafka", str(error)) from error
+        self._consumer.assign([TopicPartition(where.topic, where.partition, end)])
+        threading.Thread(target=self._read, name="verdicts", daemon=True).start()
+        gauge(metrics.SMTP_VERDICT_WAITING).set(self._waiter.waiting)
 
     def close(self) -> None:
         """Stop reading."""
@@ -96,16 +127,6 @@ class VerdictWaiter:
     def _settle(self, records: list[ConsumedRecord]) -> None:
         for record in records:
             try:
-                verdict = decode(record.value, Verdict)
-                age = time.time() - received_ms(verdict.mail_id) / 1000
+                self._waiter.settle(decode(record.value, Verdict))
             except (InvalidEvent, ValueError) as error:
                 _log.error("ignored a verdict that cannot be read: %s", error)
-                continue
-            if age < self.timeout / 2:
-                if not self.waiting:
-                    _log.info("verdicts flow again: senders wait for them")
-                    gauge(metrics.SMTP_VERDICT_WAITING).set(1)
-                self._missed = 0
-            future = self._pending.get(verdict.mail_id)
-            if future is not None and not future.done():
-                future.set_result(verdict.reply)

@@ -71,7 +71,7 @@ class InboundTransaction:
         self._envelope_from = envelope_from
         self._policy: tuple[object, ...] = ()
         self._mail_id = ""
-        self._expected: asyncio.Future[str] | None = None
+        self._expected: asyncio.Future[str | None] | None = None
 
     def rcpt(self, address: str) -> str | Refusal:
         """Recipients of one transaction share a policy, since one reply is for all of them."""

@@ -7,7 +7,7 @@ import re
 from contracts import topics
 from contracts.settings import Settings
 from ingest.hold_message import MessageHolder
-from ingest.smtp.await_verdict import VerdictWaiter
+from ingest.smtp.await_verdict import VerdictReader, VerdictWaiter
 from ingest.smtp.connections import Connections
 from ingest.smtp.receive_mail import MailReceiver
 from ingest.smtp.serve_tls import tls_context
@@ -21,6 +21,7 @@ from runtime.run_stage import instance_name
 
 _log = logging.getLogger("mailscope.smtp")
 ACK_TIMEOUT = 20.0  # seconds until the sender hears 451; RFC 5321 section 4.5.3.2.6 gives us 10 minutes
+LAST_WAIT = 0.5  # seconds that a verdict may still take once the process stops; then 250, since the message is held
 
 
 async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
@@ -30,12 +31,12 @@ async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readine
     await publisher.warm_up(topics.RAW)
     partitions = await publisher.warm_up(topics.VERDICTS)
     verdicts = VerdictWaiter(
-        settings.kafka_client,
         _number(instance_name("smtp-1")) % partitions,
         settings.smtp.verdict_timeout.total_seconds(),
         settings.smtp.verdict_misses,
     )
-    await verdicts.start()
+    verdict_reader = VerdictReader(settings.kafka_client, verdicts)
+    await verdict_reader.start()
     holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
     receiver = MailReceiver(settings, holder, verdicts, BounceAddresses(load_secret(settings)))
     connections = Connections(settings.smtp)
@@ -51,9 +52,10 @@ async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readine
     await stop.wait()
     readiness.set("stopping")
     server.close()
+    verdicts.leave(LAST_WAIT)
     await connections.drain()
     await receiver.drain()
-    verdicts.close()
+    verdict_reader.close()
     await publisher.close(2)
 
 
