@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from contracts import clock, metrics
-from contracts.errors import Unavailable
+from contracts.errors import InvalidEvent, Unavailable
 from contracts.ids import new_mail_id
 from contracts.raw_message import Envelope, RawType, Refusal
 from contracts.settings import Settings
@@ -22,6 +22,7 @@ from runtime.expose_metrics import counter, histogram
 
 _log = logging.getLogger("mailscope.smtp")
 ACCEPTED = "250 2.0.0 Accepted as {}"
+_TOO_LARGE = "552 5.3.4 The message is too large to be held with its envelope"
 _OTHER_POLICY = "452 4.5.3 This recipient has another policy, send it in another transaction"
 
 
@@ -90,7 +91,7 @@ class InboundTransaction:
         return "250 2.1.5 Recipient ok"
 
     async def hold(self, message: bytes) -> str:
-        """Held means acknowledged by Kafka; without that, 451."""
+        """Held means acknowledged by Kafka; without that, 451, or 552 when no broker would ever take it."""
         verdicts = self._receiver.verdicts
         self._mail_id, received_at, waiting = new_mail_id(), clock.now(), verdicts.waiting
         envelope = self._describe(
@@ -106,13 +107,9 @@ class InboundTransaction:
         try:
             with histogram(metrics.SMTP_ACK_SECONDS).time():
                 await self._receiver.holder.hold(envelope, message)
-        except Unavailable as error:
-            _log.error("answered 451: %s", error)
+        except BaseException as error:
             verdicts.forget(self._mail_id)
-            return TROUBLE
-        except BaseException:
-            verdicts.forget(self._mail_id)
-            raise
+            return _reply_to(error)
         counter(metrics.SMTP_OCTETS).inc(len(message))
         return ""
 
@@ -139,3 +136,13 @@ class InboundTransaction:
             receiver=self._receiver.settings.authserv_id,
             smtputf8=self._peer.smtputf8,
         )
+
+
+def _reply_to(error: BaseException) -> str:
+    if isinstance(error, Unavailable):
+        _log.error("answered 451: %s", error)
+        return TROUBLE
+    if isinstance(error, InvalidEvent) and error.reason == "record_too_large":
+        _log.warning("answered 552: %s", error)
+        return _TOO_LARGE
+    raise error

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import random
 import re
 
 from contracts import topics
@@ -17,7 +19,6 @@ from runtime.blobs import BlobStore
 from runtime.health import Readiness
 from runtime.load_secret import load_secret
 from runtime.publish import Publisher
-from runtime.run_stage import instance_name
 
 _log = logging.getLogger("mailscope.smtp")
 ACK_TIMEOUT = 20.0  # seconds until the sender hears 451; RFC 5321 section 4.5.3.2.6 gives us 10 minutes
@@ -31,7 +32,7 @@ async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readine
     await publisher.warm_up(topics.RAW)
     partitions = await publisher.warm_up(topics.VERDICTS)
     verdicts = VerdictWaiter(
-        _number(instance_name("smtp-1")) % partitions,
+        verdict_partition(os.environ.get("MAILSCOPE_INSTANCE"), partitions),
         settings.smtp.verdict_timeout.total_seconds(),
         settings.smtp.verdict_misses,
     )
@@ -59,7 +60,9 @@ async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readine
     await publisher.close(2)
 
 
-def _number(instance: str) -> int:
-    """The trailing number of an instance's name, so that receivers of one machine read partitions of their own."""
-    digits = re.search(r"(\d+)$", instance)
-    return int(digits[1]) if digits else sum(instance.encode())
+def verdict_partition(instance: str | None, partitions: int) -> int:
+    """Receivers that share no name are spread by their trailing numbers, which are those of their replicas; nameless ones by chance."""
+    if not instance:
+        return random.randrange(partitions)
+    number = re.search(r"(\d+)$", instance)
+    return (int(number[1]) if number else sum(instance.encode())) % partitions
