@@ -139,7 +139,10 @@ def test_what_no_broker_takes_is_refused_for_good(start: Start, broker: LocalKaf
     receiver = start(verdict_timeout="0s", max_recipients=1000, max_commands=2000)
     client = Client(receiver)
     client.begin(*(b"%d.%s@ours.test" % (number, b"x" * 960) for number in range(1000)), sender=b"long@good.test")
-    assert client.say(MESSAGE + b"x\r\n" * 30_000 + b".") == b"552 5.3.4 The message is too large to be held with its envelope\r\n"
+    assert (
+        client.say(MESSAGE + b"x\r\n" * 30_000 + b".")
+        == b"552 5.3.4 The message is too large to be held with its envelope\r\n"
+    )
     client.begin(sender=b"long@good.test")
     assert client.say(MESSAGE + b".").startswith(b"250")
     assert held_from(broker, "long@good.test") == [MESSAGE]
