@@ -93,14 +93,13 @@ class SmtpClient:
 def candidates(servers: list[Server]) -> Iterator[tuple[Server, str]]:
     """The addresses to ask in one attempt: each once, however it is written, and so many of each server that the others have their turn."""
     share = -(-MOST_ADDRESSES // max(1, len(servers)))
-    asked: set[ipaddress.IPv4Address | ipaddress.IPv6Address] = set()
+    asked: set[tuple[object, int]] = set()
     for server in servers:
-        fresh = [one for one in server.addresses if ipaddress.ip_address(one) not in asked]
-        for address in fresh[:share]:
-            parsed = ipaddress.ip_address(address)
-            if parsed not in asked and len(asked) < MOST_ADDRESSES:
-                asked.add(parsed)
-                yield server, address
+        places = dict.fromkeys((ipaddress.ip_address(one), server.port) for one in server.addresses)
+        for place in [place for place in places if place not in asked][:share]:
+            if len(asked) < MOST_ADDRESSES:
+                asked.add(place)
+                yield server, str(place[0])
 
 
 def _answered_for_recipients(attempts: list[Attempt]) -> bool:

@@ -1,9 +1,6 @@
 """What an attempt says of each thing that a server may do, against a server that follows a script on a real socket."""
 
 import asyncio
-import contextlib
-import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,87 +12,9 @@ from sinks.delivery.attempt_smtp import SmtpTransaction
 from sinks.delivery.find_servers import Server
 from sinks.delivery.open_session import Identity
 from sinks.delivery.try_servers import SmtpClient
-from tests.fakes.serve_streams import serving
+from tests.fakes.scripted_smtp import HANG_UP, SILENCE, remote
 
-HANG_UP = "hang up"
-SILENCE = "silence"
 CONTENT = b"Subject: x\r\n\r\n.dot\r\nend\r\n"
-
-
-class Scripted:
-    """`says` maps a step (banner, EHLO, STARTTLS, MAIL, RCPT <address>, DATA, END) to an answer, HANG_UP or SILENCE."""
-
-    def __init__(self, says: dict[str, str], extensions: tuple[str, ...], tls: ssl.SSLContext | None) -> None:
-        self.says = says
-        self.extensions = extensions
-        self.tls = tls
-        self.heard: list[str] = []
-        self.content = b""
-        self.connections = 0
-
-    def answer(self, step: str, usual: str) -> str:
-        return self.says.get(step, usual)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-            if await self.say(writer, self.answer("banner", "220 remote.test ready")):
-                while await self.command(reader, writer):
-                    pass
-
-    async def say(self, writer: asyncio.StreamWriter, reply: str) -> bool:
-        if reply == SILENCE:
-            await asyncio.sleep(30)
-        if reply in (HANG_UP, SILENCE):
-            return False
-        writer.write(reply.encode("utf-8", "surrogateescape") + b"\r\n")
-        await writer.drain()
-        return True
-
-    async def command(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        line = (await reader.readuntil(b"\r\n")).decode().strip()
-        self.heard.append(line)
-        verb = line.partition(" ")[0].upper()
-        if verb == "EHLO":
-            lines = ["remote.test", *self.extensions]
-            usual = "\r\n".join(f"250{'-' if n < len(lines) - 1 else ' '}{text}" for n, text in enumerate(lines))
-            return await self.say(writer, self.answer("EHLO", usual))
-        if verb == "STARTTLS":
-            said = await self.say(writer, self.answer("STARTTLS", "220 go"))
-            if said and "STARTTLS" not in self.says and self.tls is not None:
-                await writer.start_tls(self.tls)
-                self.extensions = tuple(one for one in self.extensions if one != "STARTTLS")
-            return said
-        if verb == "RCPT":
-            address = line.partition("<")[2].partition(">")[0]
-            return await self.say(writer, self.answer(f"RCPT {address}", "250 2.1.5 ok"))
-        if verb == "DATA":
-            reply = self.answer("DATA", "354 go on")
-            if not await self.say(writer, reply):
-                return False
-            if reply.startswith("354"):
-                if self.says.get("END") == HANG_UP:
-                    await reader.readexactly(3)
-                    return False
-                self.content = await reader.readuntil(b"\r\n.\r\n")
-                return await self.say(writer, self.answer("END", "250 2.0.0 queued as 7"))
-            return True
-        if verb == "QUIT":
-            await self.say(writer, "221 bye")
-            return False
-        return await self.say(writer, self.answer(verb, "250 ok"))
-
-
-@contextlib.asynccontextmanager
-async def remote(
-    says: dict[str, str] | None = None,
-    *,
-    extensions: tuple[str, ...] = ("SIZE 1000000", "8BITMIME"),
-    tls: ssl.SSLContext | None = None,
-) -> AsyncIterator[tuple[Scripted, Server]]:
-    script = Scripted(says or {}, extensions, tls)
-    async with serving(script.serve) as port:
-        yield script, Server("mx.remote.test", ("127.0.0.1",), port)
 
 
 async def attempt(
