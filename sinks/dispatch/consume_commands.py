@@ -2,9 +2,9 @@
 many at a time.
 
 All state lives in the event loop. Reading, and what the client calls while it reads (a rebalance), happens in one thread, which the
-loop waits for; between two reads the loop pauses, resumes and commits. An offset is committed after what its command did has been
-reported and acknowledged (track_offsets.py). When a partition goes elsewhere, what has not begun is given back, and what cannot be
-taken back any more ends and is committed before the new owner begins.
+loop waits for (hold_partitions.py); between two reads the loop pauses, resumes and commits. An offset is committed after what its
+command did has been reported and acknowledged (track_offsets.py). When a partition goes elsewhere, what has not begun is given back,
+and what cannot be taken back any more ends and is committed before the new owner begins.
 """
 
 import asyncio
@@ -13,22 +13,19 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-
 from contracts import clock, metrics, topics
 from contracts.codec import decode
 from contracts.errors import InvalidEvent
 from contracts.events import Dispatch
 from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
-from runtime.connect_kafka import group_member
 from runtime.consume import read_records
 from runtime.end_process import end_process
 from runtime.expose_metrics import counter, gauge
 from runtime.publish import Publisher
 from runtime.put_aside import put_aside
-from runtime.run_stage import instance_name
 from sinks.dispatch.due_times import DueTimes
+from sinks.dispatch.hold_partitions import PartitionHolder
 from sinks.dispatch.job import GiveUp, Job, NotNow, Place, Work
 from sinks.dispatch.know_repetitions import Repetitions
 from sinks.dispatch.lanes import Lanes, Park
@@ -39,10 +36,6 @@ _log = logging.getLogger("mailscope.sinks")
 BATCH = 500  # records of one read
 MOST_JOBS = 10_000  # in memory, in work or waiting
 MOST_OCTETS = 32 << 20  # of their records
-COMMIT_EVERY = 0.5  # seconds
-SESSION_MS = 30_000  # an outage of Kafka that is shorter takes no partition, and so no command in work, away
-REVOKE_GRACE = 120.0  # seconds that a rebalance waits for what cannot be taken back (max.poll.interval.ms is 300 s)
-STUCK = 60.0  # seconds that a partition may hold records for us, unpaused, without giving one
 
 
 class CommandConsumer:
@@ -80,45 +73,28 @@ class CommandConsumer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._octets = 0
         self._full = False
-        self._draining = False
-        self._committed_at = 0.0
-        self._watched: dict[Place, tuple[int, float]] = {}
-        self._consumer = group_member(
-            settings.kafka_client,
-            group,
-            instance_name(name),
-            session_ms=SESSION_MS,
-            partition_assignment_strategy="cooperative-sticky",
-            topic_metadata_refresh_interval_ms=30_000,
-            queued_max_messages_kbytes=8_192,
-            on_commit=self._on_commit,
-        )
+        self._holder = PartitionHolder(name, group, settings, self._partitions, self._release)
 
     async def run(self, stop: asyncio.Event, drain: float = 3.0) -> None:
         """Work until told to stop, then let what cannot be taken back end for up to `drain` seconds."""
+        consumer = self._holder.consumer
         # By pattern: commands that wait in the topic of a delay that is configured no more are not forgotten.
-        self._consumer.subscribe(
-            [f"^{topics.DISPATCH}$", f"^{topics.DISPATCH}[.]retry[.].+$"],
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_lost,
-        )
-        watch = asyncio.create_task(self._watch())
+        self._holder.subscribe([f"^{topics.DISPATCH}$", f"^{topics.DISPATCH}[.]retry[.].+$"])
+        watch = asyncio.create_task(self._holder.watch())
         try:
             while not stop.is_set():
-                for source in await asyncio.to_thread(read_records, self._consumer, BATCH, self._patience()):
+                for source in await asyncio.to_thread(read_records, consumer, BATCH, self._patience()):
                     self._take(source)
                 self._offer_again()
                 self._set_pauses()
-                self._commit()
-            self._draining = True
+                self._holder.commit()
             await self._let_end(self._known.jobs, drain)
             for task in self._tasks:
                 task.cancel()  # not committed: done again after the restart
-            self._commit(wait=True)
+            self._holder.commit(wait=True)
         finally:
             watch.cancel()
-            await asyncio.to_thread(self._consumer.close)
+            await asyncio.to_thread(consumer.close)
 
     def _rest(self, failures: int) -> float:
         return rest_after(failures, self._delays)
@@ -134,7 +110,10 @@ class CommandConsumer:
 
     def _take(self, source: ConsumedRecord) -> None:
         place, offset = (source.topic, source.partition), source.offset
-        progress = self._partitions.progress(place, offset)
+        partition = self._partitions.owned.get(place)
+        if partition is None:  # it went elsewhere between two records of one read
+            return
+        progress = partition.progress
         if progress.is_done(offset):
             progress.skip(offset)
             return
@@ -185,26 +164,13 @@ class CommandConsumer:
             self._wait_or_offer(job)
 
     def _set_pauses(self) -> None:
-        """Tell the client which partitions to read on. It keeps what it was told across rebalances: see `_on_assign`."""
+        """Read on only what there is room for."""
         jobs = self._lanes.active + self._lanes.waiting + len(self._due)
         limit = 2 if self._full else 1  # once full, read on when half of it is gone
         self._full = jobs * limit >= MOST_JOBS or self._octets * limit >= MOST_OCTETS
-        pause: list[TopicPartition] = []
-        resume: list[TopicPartition] = []
-        for place, partition in self._partitions.owned.items():
-            wanted = (
-                self._full or partition.stalled is not None or self._due.full(place) or partition.progress.far_ahead
-            )
-            if wanted != partition.paused:
-                partition.paused = wanted
-                (pause if wanted else resume).append(TopicPartition(*place))
-        try:
-            if pause:
-                self._consumer.pause(pause)
-            if resume:
-                self._consumer.resume(resume)
-        except KafkaException as error:  # one of them has just gone elsewhere
-            _log.debug("%s could not pause: %s", self._name, error)
+        self._holder.set_pauses(
+            lambda place, one: self._full or one.stalled is not None or self._due.full(place) or one.progress.far_ahead
+        )
 
     # Work
 
@@ -307,91 +273,5 @@ class CommandConsumer:
         if tasks:
             await asyncio.wait(tasks, timeout=at_most)
 
-    async def _release(self, places: set[Place], at_most: float) -> list[tuple[Place, int, str]]:
+    async def _release(self, places: set[Place], at_most: float) -> None:
         await self._let_end(self._known.jobs, at_most, places)
-        return self._partitions.commits(places)
-
-    # In the reading thread, while the loop waits for it
-
-    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        known = {(part.topic, part.partition): part for part in self._ask_committed(consumer, partitions)}
-        for part in partitions:
-            committed = known[(part.topic, part.partition)]
-            if committed.offset >= 0:
-                place = (part.topic, part.partition)
-                self._partitions.assign(place, committed.offset, committed.metadata or "")
-        consumer.incremental_assign(partitions)
-        consumer.resume(partitions)  # the client keeps a pause across assignments; ours begin anew
-        _log.info("%s works on %d partitions more", self._name, len(partitions))
-
-    def _ask_committed(self, consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        for pause in (0.2, 1.0, 5.0):
-            try:
-                found: list[TopicPartition] = consumer.committed(partitions, 20.0)
-                return found
-            except KafkaException as error:
-                _log.warning("%s asks again what is done: %s", self._name, error)
-                time.sleep(pause)
-        end_process(f"{self._name} cannot learn what is done in its partitions")
-
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        places = {(part.topic, part.partition) for part in partitions}
-        released = asyncio.run_coroutine_threadsafe(self._release(places, REVOKE_GRACE), self._loop)
-        offsets = [TopicPartition(*place, offset, metadata) for place, offset, metadata in released.result()]
-        if offsets:
-            try:
-                consumer.commit(offsets=offsets, asynchronous=False)
-            except KafkaException as error:
-                _log.warning("%s could not commit what it gives back: %s", self._name, error)
-        self._partitions.release(places)
-        consumer.incremental_unassign(partitions)
-
-    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Somebody else may own them already: nothing that is not under way is begun here."""
-        places = {(part.topic, part.partition) for part in partitions}
-        asyncio.run_coroutine_threadsafe(self._release(places, 0.0), self._loop).result()
-        self._partitions.release(places)
-        _log.warning("%s lost %d partitions", self._name, len(places))
-
-    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        for part in partitions:
-            if error is not None or part.error is not None:
-                self._partitions.commit_failed((part.topic, part.partition))
-
-    def _commit(self, wait: bool = False) -> None:
-        now = time.monotonic()
-        if not wait and now - self._committed_at < COMMIT_EVERY:
-            return
-        self._committed_at = now
-        offsets = [TopicPartition(*place, offset, metadata) for place, offset, metadata in self._partitions.commits()]
-        if offsets:
-            try:
-                self._consumer.commit(offsets=offsets, asynchronous=not wait)
-            except KafkaException as error:
-                for part in offsets:
-                    self._partitions.commit_failed((part.topic, part.partition))
-                _log.warning("%s could not commit, and will do it again: %s", self._name, error)
-
-    # The watchdog
-
-    async def _watch(self) -> None:
-        """A partition that we read, and that holds records which do not come, means a client that stands still: begin anew."""
-        while True:
-            await asyncio.sleep(5.0)
-            for place, partition in list(self._partitions.owned.items()):
-                read = partition.progress.read
-                seen, since = self._watched.get(place, (-1, 0.0))
-                if partition.paused or read != seen:
-                    self._watched[place] = (read, time.monotonic())
-                elif time.monotonic() - since > STUCK:
-                    end = await asyncio.to_thread(self._end_of, place)
-                    if end is not None and end > read and self._partitions.owned.get(place) is partition:
-                        end_process(f"{self._name} stands still at {place[0]}[{place[1]}]@{read} of {end}")
-                    self._watched[place] = (read, time.monotonic())
-
-    def _end_of(self, place: Place) -> int | None:
-        try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), 5.0)
-            return int(high) if high > low else None
-        except KafkaException:
-            return None

@@ -22,15 +22,8 @@ class Partitions:
     owned: dict[Place, Partition] = field(default_factory=dict)
 
     def assign(self, place: Place, committed: int, metadata: str) -> None:
-        """It is ours from its committed offset on."""
+        """It is ours from its committed offset on; below 0: nothing is committed, and it begins where it is read first."""
         self.owned[place] = Partition(Progress(committed, metadata))
-
-    def progress(self, place: Place, offset: int) -> Progress:
-        """Its progress; a partition without a commit begins where it is read first."""
-        partition = self.owned.get(place)
-        if partition is None:
-            partition = self.owned[place] = Partition(Progress(offset))
-        return partition.progress
 
     def release(self, places: set[Place]) -> None:
         """They are not ours any more."""

@@ -23,7 +23,7 @@ class Progress:
         self._open: set[int] = set()
         self._done = set(_parse(self._next, metadata))
         self._written: tuple[int, str] | None = None
-        self._changed = True
+        self._changed = False
 
     def is_done(self, offset: int) -> bool:
         """Whether this offset was finished before a restart."""

@@ -18,7 +18,7 @@ from local.run_kafka import LocalKafka
 from runtime.apply_topics import apply_topics
 from tests.conftest import find_free_port
 from tests.fakes.broker import read_topic, settings_of
-from tests.fakes.outside import wait_for
+from tests.wait_for import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 MESSAGE = b"From: anna@good.test\r\nSubject: x\r\n\r\nhello\r\n"

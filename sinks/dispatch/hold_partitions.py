@@ -1,0 +1,147 @@
+"""Being a member of a consumer group: which partitions are ours, what is committed of them, and giving them back in order.
+
+The client calls `_on_...` in the thread that reads, while the event loop waits for it; everything else runs in the loop.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from contracts.settings import Settings
+from runtime.connect_kafka import group_member
+from runtime.end_process import end_process
+from runtime.run_stage import instance_name
+from sinks.dispatch.job import Place
+from sinks.dispatch.own_partitions import Partition, Partitions
+
+_log = logging.getLogger("mailscope.sinks")
+SESSION_MS = 30_000  # an outage of Kafka that is shorter takes no partition, and so no command in work, away
+COMMIT_EVERY = 0.5  # seconds
+REVOKE_GRACE = 120.0  # seconds that a rebalance waits for what cannot be taken back (max.poll.interval.ms is 300 s)
+STUCK = 60.0  # seconds that a partition may hold records for us, unpaused, without giving one
+
+# Takes back what has not begun in these partitions, and waits up to so many seconds for what cannot be taken back.
+Release = Callable[[set[Place], float], Coroutine[Any, Any, None]]
+
+
+class PartitionHolder:
+    """One member of a group. Cooperative: what is not moved is worked on all the while (KIP-429)."""
+
+    def __init__(self, name: str, group: str, settings: Settings, partitions: Partitions, release: Release) -> None:
+        self._name = name
+        self._partitions = partitions
+        self._release = release
+        self._loop = asyncio.get_running_loop()
+        self._committed_at = 0.0
+        self._watched: dict[Place, tuple[int, float]] = {}
+        self.consumer = group_member(
+            settings.kafka_client,
+            group,
+            instance_name(name),
+            session_ms=SESSION_MS,
+            partition_assignment_strategy="cooperative-sticky",
+            topic_metadata_refresh_interval_ms=30_000,
+            queued_max_messages_kbytes=8_192,
+            on_commit=self._on_commit,
+        )
+
+    def subscribe(self, patterns: list[str]) -> None:
+        """Join the group for all topics whose names match."""
+        self.consumer.subscribe(patterns, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+
+    def set_pauses(self, wanted: Callable[[Place, Partition], bool]) -> None:
+        """Tell the client which partitions to read on, and which not for the moment."""
+        pause: list[TopicPartition] = []
+        resume: list[TopicPartition] = []
+        for place, partition in self._partitions.owned.items():
+            want = wanted(place, partition)
+            if want != partition.paused:
+                partition.paused = want
+                (pause if want else resume).append(TopicPartition(*place))
+        try:
+            if pause:
+                self.consumer.pause(pause)
+            if resume:
+                self.consumer.resume(resume)
+        except KafkaException as error:  # one of them has just gone elsewhere
+            _log.debug("%s could not pause: %s", self._name, error)
+
+    def commit(self, wait: bool = False) -> None:
+        """Commit what has changed, every COMMIT_EVERY seconds; or all of it now, and wait for the brokers."""
+        now = time.monotonic()
+        if wait or now - self._committed_at >= COMMIT_EVERY:
+            self._committed_at = now
+            self._commit(self._partitions.commits(), wait=wait)
+
+    async def watch(self) -> None:
+        """A partition that we read, and that holds records which do not come, means a client that stands still: begin anew."""
+        while True:
+            await asyncio.sleep(5.0)
+            for place, partition in list(self._partitions.owned.items()):
+                read = partition.progress.read
+                seen, since = self._watched.get(place, (-1, 0.0))
+                if partition.paused or read != seen:
+                    self._watched[place] = (read, time.monotonic())
+                elif time.monotonic() - since > STUCK:
+                    end = await asyncio.to_thread(self._end_of, place)
+                    if end is not None and end > read and self._partitions.owned.get(place) is partition:
+                        end_process(f"{self._name} stands still at {place[0]}[{place[1]}]@{read} of {end}")
+                    self._watched[place] = (read, time.monotonic())
+
+    def _end_of(self, place: Place) -> int | None:
+        try:
+            low, high = self.consumer.get_watermark_offsets(TopicPartition(*place), 5.0)
+            return int(high) if high > low else None
+        except KafkaException:
+            return None
+
+    def _commit(self, states: list[tuple[Place, int, str]], *, wait: bool) -> None:
+        offsets = [TopicPartition(*place, offset, metadata) for place, offset, metadata in states]
+        if not offsets:
+            return
+        try:
+            self.consumer.commit(offsets=offsets, asynchronous=not wait)
+        except KafkaException as error:
+            for place, _, _ in states:
+                self._partitions.commit_failed(place)
+            _log.warning("%s could not commit, and will do it again: %s", self._name, error)
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        for part in partitions:
+            if error is not None or part.error is not None:
+                self._partitions.commit_failed((part.topic, part.partition))
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for part in self._ask_committed(consumer, partitions):
+            self._partitions.assign((part.topic, part.partition), part.offset, part.metadata or "")
+        consumer.incremental_assign(partitions)
+        consumer.resume(partitions)  # the client keeps a pause across assignments; ours begin anew
+        _log.info("%s works on %d partitions more", self._name, len(partitions))
+
+    def _ask_committed(self, consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        for pause in (0.2, 1.0, 5.0):
+            try:
+                found: list[TopicPartition] = consumer.committed(partitions, 20.0)
+                return found
+            except KafkaException as error:
+                _log.warning("%s asks again what is done: %s", self._name, error)
+                time.sleep(pause)
+        end_process(f"{self._name} cannot learn what is done in its partitions")
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        places = {(part.topic, part.partition) for part in partitions}
+        asyncio.run_coroutine_threadsafe(self._release(places, REVOKE_GRACE), self._loop).result()
+        self._commit(self._partitions.commits(places), wait=True)
+        self._partitions.release(places)
+        consumer.incremental_unassign(partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Somebody else may own them already: nothing that is not under way is begun here."""
+        places = {(part.topic, part.partition) for part in partitions}
+        asyncio.run_coroutine_threadsafe(self._release(places, 0.0), self._loop).result()
+        self._partitions.release(places)
+        _log.warning("%s lost %d partitions", self._name, len(places))
