@@ -121,15 +121,15 @@ class Pipeline:
         }
 
     def start(self, timeout: float = 90.0) -> "Pipeline":
-        log = open(self.folder / "up.log", "ab")  # noqa: SIM115 - it belongs to the process
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "mailscope", "up"],
-            cwd=ROOT,
-            env=self.environ,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with open(self.folder / "up.log", "ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mailscope", "up"],
+                cwd=ROOT,
+                env=self.environ,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         if not wait_for(self.is_ready, timeout, 0.2):
             raise AssertionError(f"not ready within {timeout} s:\n{self.log()[-4000:]}")
         token = (self.data / "admin-token").read_text().strip()

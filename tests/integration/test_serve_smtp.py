@@ -36,6 +36,7 @@ class Receiver:
 
     def __init__(self, broker: LocalKafka, folder: Path, smtp: dict[str, Any]) -> None:
         self.port = find_free_port()
+        self.clients: list[Client] = []
         config = folder / "mailscope.yaml"
         settings = {
             "authserv_id": "mx.ours.test",
@@ -69,6 +70,8 @@ class Receiver:
         return True
 
     def stop(self) -> int:
+        for client in self.clients:
+            client.close()
         self.process.terminate()
         return self.process.wait(15)
 
@@ -95,7 +98,12 @@ class Client:
     def __init__(self, receiver: Receiver) -> None:
         self.socket = socket.create_connection(("127.0.0.1", receiver.port), 20)
         self.replies = self.socket.makefile("rb")
+        receiver.clients.append(self)
         assert self.read().startswith(b"220")
+
+    def close(self) -> None:
+        self.replies.close()
+        self.socket.close()
 
     def read(self) -> bytes:
         return self.replies.readline()
