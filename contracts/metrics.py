@@ -77,7 +77,7 @@ SENDS = Counter(
 # processors
 PROCESSED = Counter(
     "mailscope_processors_records_total",
-    "Records processed, by app (inbound, outcomes) and result (done, dead_letter).",
+    "Records processed, by app (inbound, outcomes) and result (done, dead_letter, parked).",
     PROCESSORS,
     ("app", "result"),
 )

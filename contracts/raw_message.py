@@ -22,6 +22,9 @@ class RawType(StrEnum):
     ACCEPTED = "mailscope.raw.accepted.v1"  # inbound: the whole message, before the receiver answers
     SUBMITTED = "mailscope.raw.submitted.v1"  # outbound: the whole message, signed
     REFUSED = "mailscope.raw.refused.v1"  # inbound: refused before DATA; there is no message
+    ANSWERED = (
+        "mailscope.raw.answered.v1"  # inbound: the receiver's word that it answered without the verdict; no message
+    )
 
 
 class Blob(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,10 +59,13 @@ class Envelope(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):
     receiver: str = ""  # the host name that the receiver announced
     smtputf8: bool = False
     verdict_partition: int | None = None  # where the receiver waits for the verdict; null: nobody waits
-    verdict_deadline: datetime | None = None  # a refusal decided after this comes too late for the dialogue
+    answered: str = ""  # what the sender has heard already; "" while it waits for the verdict
     refusal: Refusal | None = None
     blob: Blob | None = None
 
+
+# Records of these types have a message.
+WITH_MESSAGE = frozenset({RawType.ACCEPTED, RawType.SUBMITTED})
 
 _decoder = msgspec.json.Decoder(Envelope)
 

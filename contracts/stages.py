@@ -51,7 +51,8 @@ STAGES = (
         ("processors", "inbound"),
         "Authenticate and route every mail (Faust).",
         groups=(Group("mailscope-inbound", (topics.RAW,)),),
-        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS),
+        follows=(topics.EVENTS,),
+        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW),
         health_offset=0,
     ),
     Stage(
@@ -59,7 +60,7 @@ STAGES = (
         ("processors", "outcomes"),
         "Say what became of every attempt (Faust).",
         groups=(Group("mailscope-outcomes", (topics.ATTEMPTS,)),),
-        writes=_DECIDES,
+        writes=(*_DECIDES, topics.ATTEMPTS),
         health_offset=1,
     ),
     Stage(

@@ -56,7 +56,9 @@ def rank(status: Status, late: bool) -> int:
         return 10
     if status is Status.DEFERRED:
         return 20
-    return 40 if late and status is Status.DELIVERY_FAILED else 30
+    if not late:
+        return 30
+    return 40 if status is Status.DELIVERY_FAILED else 31  # a refusal that the sender did not hear is the fuller word
 
 
 class Reason(StrEnum):

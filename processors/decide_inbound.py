@@ -22,6 +22,7 @@ from processors.find_channel import find_channel
 from processors.route import route
 from processors.summarise import readable_headers, summarise
 
+ANSWERED = " (answered "  # how the detail of a refusal says what the sender heard
 Prepend = Callable[[str], tuple[str, list[tuple[int, int]]]]  # recipient -> header lines, octet ranges to leave out
 
 
@@ -29,7 +30,8 @@ def decide_inbound(
     mail: ReadMail, auth: AuthResults, settings: Settings, bounces: BounceAddresses, now: datetime, prepend: Prepend
 ) -> Consequences:
     """Policy, loops and routes for each recipient. The dialogue refuses only what every recipient refuses; a refusal that
-    the sender does not hear (decided too late, or beside recipients that accept) is logged with `late`."""
+    the sender does not hear (beside recipients that accept, or answered already) is logged with `late`. Whether the verdict comes in
+    time only the receiver knows: see `decide_answered`."""
     envelope = mail.envelope
     summary = summarise(envelope, mail.message, auth, "")
     found = []
@@ -39,8 +41,7 @@ def decide_inbound(
     out = Consequences()
     if envelope.verdict_partition is not None:
         refused = [decision.reply for _, _, decision in found]
-        in_time = envelope.verdict_deadline is not None and now <= envelope.verdict_deadline
-        out.reply = refused[0] if all(refused) and in_time else accepted(envelope)
+        out.reply = refused[0] if all(refused) and not envelope.answered else accepted(envelope)
     headers = readable_headers(mail.message)
     for recipient, summary, decision in found:
         if decision.status is Status.REJECTED:
@@ -53,6 +54,18 @@ def decide_inbound(
         else:
             out.events.append(_event(mail, recipient, summary, decision, now))
     return out
+
+
+def decide_answered(refusals: list[MailEvent], reply: str) -> Consequences:
+    """The receiver's word that it gave this reply without waiting any longer: refusals that the sender was to hear are late."""
+    events = [
+        msgspec.structs.replace(
+            event, late=True, detail=f"{event.detail.partition(ANSWERED)[0]}{ANSWERED}{reply}, before this was decided)"
+        )
+        for event in refusals
+        if event.status is Status.REJECTED and not event.late
+    ]
+    return Consequences(events)
 
 
 def decide_refused(envelope: Envelope) -> Consequences:
@@ -121,7 +134,7 @@ def _rejected(
     reply: str,
 ) -> MailEvent:
     heard = bool(reply) and reply[0] != "2"
-    told = f" (answered {reply or '250 before this was decided'})"
+    told = f"{ANSWERED}{reply or '250 before this was decided'})"
     decision = replace(decision, detail=decision.detail + told)
     return _event(mail, recipient, summary, decision, now, auth, headers, late=not heard)
 

@@ -1,26 +1,36 @@
 """The app `inbound`: every record of `mail.raw` is authenticated, judged and routed."""
 
-from contracts import clock, metrics, topics
-from contracts.auth_results import AuthResults
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import replace
+
+import msgspec
+
+from contracts import clock, topics
 from contracts.codec import HEADERS, encode_verdict
-from contracts.events import RawPointer, Verdict
+from contracts.events import MailEvent, RawPointer, Verdict
 from contracts.raw_message import Envelope, RawType, decode_headers
 from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
-from mail import authentication
+from contracts.statuses import Status
 from mail.bounce_address import BounceAddresses
-from mail.parse_headers import Message, split_message
-from processors.decide_inbound import decide_inbound, decide_refused, decide_unusable
+from mail.parse_headers import split_message
+from processors.authenticate_received import Authenticator
+from processors.decide_inbound import accepted, decide_answered, decide_inbound, decide_refused, decide_unusable
 from processors.decide_outbound import decide_outbound
 from processors.decision import Consequences, ReadMail
 from processors.head_forward import ForwardHead
 from processors.publish_events import SOURCE, dispatch_record, event_records
+from processors.recall_decisions import Decisions
 from processors.run_app import run_app
 from runtime.blobs import BlobStore
-from runtime.expose_metrics import counter, histogram
+from runtime.budget_octets import OctetBudget
 from runtime.health import Readiness
 from runtime.load_secret import load_secret
-from runtime.resolve_dns import DnsResolver
+
+MEMORY = 192 << 20  # octets for the copies of messages that travel by claim check
+COPIES = 4  # of a message's octets, that deciding about it needs at most
 
 
 def run_inbound(settings: Settings, readiness: Readiness) -> None:
@@ -36,57 +46,75 @@ class Inbound:
         self._bounces = BounceAddresses(load_secret(settings))
         self._blobs = BlobStore(settings.blobs_url)
         self._head = ForwardHead(settings)
-        self._resolver = DnsResolver(
-            settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds(), observe=_observe_dns
-        )
+        self._authenticator = Authenticator(settings)
+        self._memory = OctetBudget(MEMORY)
+        self._decisions = Decisions(settings.kafka_client)
+        self._deciding: dict[str, asyncio.Future[None]] = {}
+        self._refusals = RememberedRefusals()
 
     async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
         """What to publish about one record. InvalidEvent when it has no envelope, Unavailable when its blob cannot be had now."""
         envelope = decode_headers(source.headers)
-        return self._records(envelope, await self._decide(source, envelope))
+        if envelope.type is RawType.ANSWERED:
+            return self._records(envelope, await self._answered(source, envelope))
+        decided = self._deciding[envelope.mail_id] = asyncio.get_running_loop().create_future()
+        try:
+            found = await self._decide(source, envelope)
+            self._refusals.remember(envelope.mail_id, found.events)
+            return self._records(envelope, found)
+        finally:
+            decided.set_result(None)
+            self._deciding.pop(envelope.mail_id, None)
 
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
         """The events of a mail whose record was put aside."""
         envelope = decode_headers(source.headers)
+        if envelope.type is RawType.ANSWERED:
+            return []
         return [record for group in self._records(envelope, decide_unusable(envelope, why)) for record in group]
+
+    def forget_partitions(self, partitions: Iterable[int]) -> None:
+        """Their records are not read by us any more, or anew."""
+        self._decisions.forget(partitions)
 
     async def _decide(self, source: ConsumedRecord, envelope: Envelope) -> Consequences:
         if envelope.type is RawType.REFUSED:
             return decide_refused(envelope)
-        octets = await self._blobs.message(envelope, source.value)
-        message = split_message(octets)
-        mail = ReadMail(
-            envelope, message, RawPointer(topic=source.topic, partition=source.partition, offset=source.offset)
-        )
-        if envelope.type is RawType.SUBMITTED:
-            return decide_outbound(mail, self._settings, self._bounces)
-        auth = await self._authenticate(envelope, octets, message)
-        head = self._head.of(envelope, auth, octets)
-        return decide_inbound(mail, auth, self._settings, self._bounces, clock.now(), head)
-
-    async def _authenticate(self, envelope: Envelope, octets: bytes, message: Message) -> AuthResults:
-        with histogram(metrics.AUTHENTICATION_SECONDS).time():
-            auth = await authentication.authenticate(
-                authentication.ReceivedMail(
-                    raw=octets,
-                    peer_ip=envelope.peer_ip,
-                    helo=envelope.helo,
-                    envelope_from=envelope.envelope_from,
-                    authserv_id=self._settings.authserv_id,
-                    now=envelope.received_at.timestamp(),
-                    message=message,
-                ),
-                self._resolver,
+        need = COPIES * envelope.size if envelope.blob is not None else 0
+        async with self._memory.hold(need):
+            octets = await self._blobs.message(envelope, source.value)
+            message = split_message(octets)
+            mail = ReadMail(
+                envelope, message, RawPointer(topic=source.topic, partition=source.partition, offset=source.offset)
             )
-        for method in ("spf", "dkim", "dmarc", "arc", "iprev"):
-            counter(metrics.AUTHENTICATION_RESULTS).labels(method, getattr(auth, f"{method}_word")).inc()
-        return auth
+            if envelope.type is RawType.SUBMITTED:
+                return decide_outbound(mail, self._settings, self._bounces)
+            before = await self._decisions.of(source, envelope.mail_id)
+            auth = next((event.auth for event in before if event.auth is not None), None)
+            if auth is None:
+                auth = await self._authenticator.authenticate(envelope, octets, message)
+            elif any(event.late for event in before):
+                mail = replace(mail, envelope=msgspec.structs.replace(envelope, answered=accepted(envelope)))
+            now = max((event.occurred_at for event in before), default=clock.now())
+            head = self._head.of(envelope, auth, octets)
+            return decide_inbound(mail, auth, self._settings, self._bounces, now, head)
+
+    async def _answered(self, source: ConsumedRecord, envelope: Envelope) -> Consequences:
+        """The receiver answered without the verdict: what was refused for the dialogue came too late for it."""
+        deciding = self._deciding.get(envelope.mail_id)
+        if deciding is not None:
+            await deciding
+        refusals = self._refusals.of(envelope.mail_id)
+        if refusals is None:
+            refusals = await self._decisions.look_up(envelope.mail_id, source.partition)
+        return decide_answered(refusals, envelope.answered)
 
     def _records(self, envelope: Envelope, found: Consequences) -> list[list[Record]]:
-        records = [record for event in found.events for record in event_records(event)]
-        records += [dispatch_record(command, self._settings.delivery.split) for command in found.commands]
+        """Events first, so that a command that was sent out is always one whose decision can be found again."""
+        events = [record for event in found.events for record in event_records(event)]
+        commands = [dispatch_record(command, self._settings.delivery.split) for command in found.commands]
         if not found.reply:
-            return [records]
+            return [events, commands]
         verdict = Record(
             topics.VERDICTS,
             envelope.mail_id,
@@ -95,10 +123,22 @@ class Inbound:
             envelope.verdict_partition,
         )
         # An acceptance may be told at once, since the message is held. A refusal is told when the log has it.
-        return [[*records, verdict]] if found.reply[0] == "2" else [records, [verdict]]
+        return [[*events, verdict], commands] if found.reply[0] == "2" else [events, [verdict]]
 
 
-def _observe_dns(rtype: str, status: str, seconds: float, cached: bool) -> None:
-    counter(metrics.DNS_QUESTIONS).labels(rtype, status, str(cached).lower()).inc()
-    if not cached:
-        histogram(metrics.DNS_SECONDS).observe(seconds)
+class RememberedRefusals:
+    """What was refused lately, for the receiver's word about it. Bounded: what is forgotten is looked up."""
+
+    def __init__(self, most: int = 2000) -> None:
+        self._most = most
+        self._mails: OrderedDict[str, list[MailEvent]] = OrderedDict()
+
+    def remember(self, mail_id: str, events: list[MailEvent]) -> None:
+        """These events were made for a mail; the refusals among them are kept."""
+        self._mails[mail_id] = [event for event in events if event.status is Status.REJECTED]
+        if len(self._mails) > self._most:
+            self._mails.popitem(last=False)
+
+    def of(self, mail_id: str) -> list[MailEvent] | None:
+        """The refusals of a mail; None when it is not remembered."""
+        return self._mails.get(mail_id)

@@ -1,5 +1,7 @@
 """The app `outcomes`: reports of attempts become events: delivered, deferred, bounced, processed."""
 
+from collections.abc import Iterable
+
 from contracts import topics
 from contracts.codec import decode
 from contracts.events import AttemptReport
@@ -26,3 +28,6 @@ class Outcomes:
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
         """The events of a mail whose report was put aside."""
         return event_records(settle_unusable(decode(source.value, AttemptReport), why))
+
+    def forget_partitions(self, partitions: Iterable[int]) -> None:
+        """Nothing is remembered of a partition."""

@@ -6,6 +6,8 @@ tried again in place; what cannot be read, or crashes us, is put aside as a dead
 
 import asyncio
 import logging
+import time
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import faust
@@ -29,6 +31,9 @@ from runtime.watch_lag import Lag, watch_lag
 _log = logging.getLogger("mailscope.processors")
 IN_FLIGHT = 500  # records that are worked on at a time
 IN_FLIGHT_OCTETS = 48 << 20  # of records; large messages are in the blob store, and have a budget of their own
+PATIENCE = 30.0  # seconds that a record waits in its place for a dependency other than Kafka
+MOST_WAITING = 100  # records that wait so; more have IMPATIENCE
+IMPATIENCE = 1.0
 
 
 class App(Protocol):
@@ -40,6 +45,9 @@ class App(Protocol):
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
         """What the log shall say of a record that was put aside; may raise where the record does not even say of which mail."""
 
+    def forget_partitions(self, partitions: Iterable[int]) -> None:
+        """These partitions went elsewhere: what is known of their records does not hold any more."""
+
 
 class RecordWork:
     """One record, from reading it to the acknowledgement of all that follows from it."""
@@ -48,30 +56,42 @@ class RecordWork:
         self._name = name
         self._app = app
         self._publisher = publisher
+        self._waiting = 0
 
     async def __call__(self, source: ConsumedRecord) -> None:
         """Work on one record. Waits while a dependency is away; raises only for a bug in putting things aside."""
-        result = "done"
         with histogram(metrics.PROCESS_SECONDS).labels(self._name).time():
-            pause = 0.1
-            while True:
-                try:
-                    try:
-                        groups = await self._app.handle(source)
-                    except Unavailable:
-                        raise
-                    except Exception as why:  # one record must not hold up the others
-                        result = "dead_letter"
-                        stage = f"processors.{self._name}"
-                        groups = [put_aside(stage, why, source, self._app.tell_failed)]
-                    for group in groups:
-                        await self._publisher.publish_all(group)
-                    break
-                except Unavailable as error:
-                    _log.warning("waiting at %s: %s", source, error)
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, 10.0)
+            result, groups = await self._decide(source)
+            for group in groups:
+                await self._publisher.publish_until_done(group, f"processors.{self._name}")
         counter(metrics.PROCESSED).labels(self._name, result).inc()
+
+    async def _decide(self, source: ConsumedRecord) -> tuple[str, list[list[Record]]]:
+        """(result, what to publish). What waits long for something other than Kafka is parked: written again at the end of its
+        topic, so that it holds up neither its partition nor the others' turn."""
+        began, pause = time.monotonic(), 0.1
+        while True:
+            try:
+                return "done", await self._app.handle(source)
+            except Unavailable as error:
+                patience = PATIENCE if self._waiting < MOST_WAITING else IMPATIENCE
+                if error.what != "Kafka" and time.monotonic() - began >= patience:
+                    _log.warning("parked %s: %s", source, error)
+                    return "parked", [[_again(source)]]
+                _log.warning("waiting at %s: %s", source, error)
+                self._waiting += 1
+                try:
+                    await asyncio.sleep(pause)
+                finally:
+                    self._waiting -= 1
+                pause = min(pause * 2, 10.0)
+            except Exception as why:  # one record must not hold up the others
+                return "dead_letter", [put_aside(f"processors.{self._name}", why, source, self._app.tell_failed)]
+
+
+def _again(source: ConsumedRecord) -> Record:
+    key = (source.key or b"").decode("utf-8", "replace")
+    return Record(source.topic, key, source.value, source.headers, source.partition)
 
 
 def run_app(name: str, topic: str, decides: App, settings: Settings, readiness: Readiness) -> None:
@@ -102,6 +122,10 @@ def run_app(name: str, topic: str, decides: App, settings: Settings, readiness: 
             busy=lambda: "records" in state and state["records"].in_flight > 0,
             tell=gauge(metrics.PROCESSORS_LAG).labels(name).set,
         )
+
+    @app.on_partitions_revoked.connect  # type: ignore[untyped-decorator]
+    async def forget(_app: Any, revoked: Iterable[Any], **_more: Any) -> None:
+        decides.forget_partitions({part.partition for part in revoked})
 
     worker = faust.Worker(app, loglevel="WARN", override_logging=False, console_port=0, quiet=True)
     worker.execute_from_commandline()

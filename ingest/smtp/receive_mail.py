@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -21,6 +21,7 @@ from mail.bounce_address import BounceAddresses
 from runtime.expose_metrics import counter, histogram
 
 _log = logging.getLogger("mailscope.smtp")
+ANSWER_WITHIN = 2.0  # seconds that the note of an answer may take
 ACCEPTED = "250 2.0.0 Accepted as {}"
 _TOO_LARGE = "552 5.3.4 The message is too large to be held with its envelope"
 _OTHER_POLICY = "452 4.5.3 This recipient has another policy, send it in another transaction"
@@ -36,8 +37,6 @@ class MailReceiver:
         self.holder = holder
         self.verdicts = verdicts
         self.bounces = bounces
-        # A refusal decided later than this is taken to be too late for the dialogue: the verdict needs time to travel.
-        self.deadline = timedelta(seconds=verdicts.timeout * 0.8)
         self._refusals: set[asyncio.Task[None]] = set()
 
     def mail(self, peer: Peer, envelope_from: str) -> "InboundTransaction":
@@ -49,6 +48,14 @@ class MailReceiver:
         task = asyncio.get_running_loop().create_task(self._hold_refusal(envelope))
         self._refusals.add(task)
         task.add_done_callback(self._refusals.discard)
+
+    async def log_answer(self, envelope: Envelope) -> None:
+        """Write down that this was answered without the verdict, before it is; without Kafka it is answered all the same."""
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                await self.holder.hold(envelope, b"")
+        except (TimeoutError, Unavailable) as error:
+            _log.warning("%s is answered without the verdict, and the log may not say so: %s", envelope.mail_id, error)
 
     async def drain(self) -> None:
         """Wait for the refusals that are still being written."""
@@ -93,15 +100,15 @@ class InboundTransaction:
     async def hold(self, message: bytes) -> str:
         """Held means acknowledged by Kafka; without that, 451, or 552 when no broker would ever take it."""
         verdicts = self._receiver.verdicts
-        self._mail_id, received_at, waiting = new_mail_id(), clock.now(), verdicts.waiting
+        self._mail_id, waiting = new_mail_id(), verdicts.waiting
         envelope = self._describe(
-            self._mail_id, received_at, RawType.ACCEPTED, [normalise(address) for address in self.recipients]
+            self._mail_id, clock.now(), RawType.ACCEPTED, [normalise(address) for address in self.recipients]
         )
         envelope = msgspec.structs.replace(
             envelope,
             size=len(message),
             verdict_partition=verdicts.partition if verdicts.timeout > 0 else None,
-            verdict_deadline=received_at + self._receiver.deadline if waiting else None,
+            answered="" if waiting else ACCEPTED.format(self._mail_id),
         )
         self._expected = verdicts.expect(self._mail_id) if waiting else None
         try:
@@ -115,10 +122,14 @@ class InboundTransaction:
 
     async def verdict(self) -> str:
         """What the processors say, or 250 when they do not say it in time: we have the message."""
-        said = None
-        if self._expected is not None:
-            said = await self._receiver.verdicts.reply_for(self._mail_id, self._expected)
-        return said or ACCEPTED.format(self._mail_id)
+        accepted = ACCEPTED.format(self._mail_id)
+        if self._expected is None:
+            return accepted
+        said = await self._receiver.verdicts.reply_for(self._mail_id, self._expected)
+        if said is None:  # a refusal that comes after this is late, and only we know
+            note = self._describe(self._mail_id, clock.now(), RawType.ANSWERED, [])
+            await self._receiver.log_answer(msgspec.structs.replace(note, answered=accepted))
+        return said or accepted
 
     def _describe(self, mail_id: str, received_at: datetime, type: RawType, recipients: list[str]) -> Envelope:
         return Envelope(

@@ -12,7 +12,7 @@ from contracts.errors import InvalidEvent
 from contracts.events import MailEvent, decisive_answer
 from contracts.ids import received_ms
 from contracts.metadata import metadata_of
-from contracts.raw_message import RawType, decode_headers
+from contracts.raw_message import WITH_MESSAGE, decode_headers
 from contracts.records import ConsumedRecord
 from contracts.statuses import rank
 from mail.addresses import split_address
@@ -104,7 +104,7 @@ def event_rows(source: ConsumedRecord) -> Rows:
 def raw_rows(source: ConsumedRecord) -> Rows:
     """The row of one record of `mail.raw`; none where there is no message. InvalidEvent when it cannot be read."""
     envelope = decode_headers(source.headers)
-    if envelope.type is RawType.REFUSED:
+    if envelope.type not in WITH_MESSAGE:
         return []
     try:
         received = received_ms(envelope.mail_id)

@@ -33,7 +33,7 @@ import yaml
 from contracts import clock
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.events import Verdict
-from contracts.raw_message import Envelope
+from contracts.raw_message import Envelope, RawType
 from contracts.settings import Settings
 from ingest.smtp.await_verdict import VerdictWaiter
 from ingest.smtp.connections import Connections
@@ -72,6 +72,8 @@ class Holder:
     async def hold(self, envelope: Envelope, message: bytes) -> None:
         if envelope.refusal is not None:
             self.refused.append(envelope)
+            return
+        if envelope.type is RawType.ANSWERED:  # a note, and no message
             return
         if self.trouble == "away":
             raise Unavailable("Kafka")
@@ -139,17 +141,25 @@ class Dialogue:
         server = await asyncio.get_running_loop().create_server(self._make, "127.0.0.1", 0)
         self._port = server.sockets[0].getsockname()[1]
         async with server:
-            for line in self._script:
-                try:
-                    await self._play(line)
-                except (AssertionError, TimeoutError, OSError) as error:
-                    raise AssertionError(f"line {line.number}: {line.verb} {line.text[:100]}: {error!r}") from error
-            for name, (reader, writer) in self._streams.items():
-                assert not (rest := await _whatever_comes(reader, 0.02)), f"not expected on connection {name}: {rest!r}"
-                writer.close()
-            await asyncio.gather(*self._background)
+            try:
+                await self._speak()
+            finally:
+                for _, writer in self._streams.values():
+                    writer.transport.abort()
+                await asyncio.sleep(0.01)  # until the loop has closed them
         assert not self._holder.held, f"held as well: {self._holder.held}"
         assert not self._holder.refused, f"refused as well: {self._holder.refused}"
+
+    async def _speak(self) -> None:
+        for line in self._script:
+            try:
+                await self._play(line)
+            except (AssertionError, TimeoutError, OSError) as error:
+                raise AssertionError(f"line {line.number}: {line.verb} {line.text[:100]}: {error!r}") from error
+        for name, (reader, writer) in self._streams.items():
+            assert not (rest := await _whatever_comes(reader, 0.02)), f"not expected on connection {name}: {rest!r}"
+            writer.close()
+        await asyncio.gather(*self._background)
 
     async def _play(self, line: Line) -> None:
         if line.verb in ("SET", "VERDICT", "HOLDER"):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from contracts.raw_message import decode_headers
+from contracts.raw_message import WITH_MESSAGE, RawType, decode_headers
 from local.run_kafka import LocalKafka
 from runtime.apply_topics import apply_topics
 from tests.conftest import find_free_port
@@ -123,7 +123,14 @@ class Client:
 def held_from(broker: LocalKafka, sender: str) -> list[bytes]:
     """The messages of an envelope sender that Kafka holds."""
     found = [(decode_headers(one.headers()), one.value()) for one in read_topic(broker.bootstrap, "mail.raw")]
-    return [value for envelope, value in found if envelope.envelope_from == sender]
+    ours = [(envelope, value) for envelope, value in found if envelope.envelope_from == sender]
+    return [value or b"" for envelope, value in ours if envelope.type in WITH_MESSAGE]
+
+
+def answered_from(broker: LocalKafka, sender: str) -> list[str]:
+    """What the receiver wrote down of its answers without a verdict."""
+    found = [decode_headers(one.headers()) for one in read_topic(broker.bootstrap, "mail.raw")]
+    return [one.answered for one in found if one.type is RawType.ANSWERED and one.envelope_from == sender]
 
 
 def test_a_message_that_is_held_is_answered_250_when_the_process_stops(start: Start, broker: LocalKafka) -> None:
@@ -135,11 +142,14 @@ def test_a_message_that_is_held_is_answered_250_when_the_process_stops(start: St
     assert wait_for(lambda: held_from(broker, "stopped@good.test"))
     began = time.monotonic()
     receiver.process.send_signal(signal.SIGTERM)
-    assert client.read().startswith(b"250 2.0.0 Accepted as ")
-    assert time.monotonic() - began < 2
+    said = client.read()
+    assert said.startswith(b"250 2.0.0 Accepted as ")
+    assert time.monotonic() - began < 3
     assert client.read() == b"" and idle.read().startswith(b"421 4.3.2")
     assert receiver.process.wait(10) == 0
     assert held_from(broker, "stopped@good.test") == [MESSAGE]
+    # Only the receiver knows what was said: a refusal that is decided later is late by its word.
+    assert answered_from(broker, "stopped@good.test") == [said.decode().strip()]
 
 
 def test_what_no_broker_takes_is_refused_for_good(start: Start, broker: LocalKafka) -> None:

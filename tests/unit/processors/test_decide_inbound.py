@@ -7,10 +7,10 @@ from contracts.auth_results import AuthResults, DmarcPolicy, DmarcResult, DmarcW
 from contracts.events import RawPointer
 from contracts.raw_message import Envelope, RawType
 from contracts.settings import Settings
-from contracts.statuses import Direction
+from contracts.statuses import Direction, rank
 from mail.bounce_address import BounceAddresses
 from mail.parse_headers import split_message
-from processors.decide_inbound import decide_inbound
+from processors.decide_inbound import decide_answered, decide_inbound
 from processors.decision import Consequences, ReadMail
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
@@ -52,7 +52,6 @@ def process(
             "envelope_from": "a@b.test",
             "size": 100,
             "verdict_partition": 1,
-            "verdict_deadline": NOW + timedelta(seconds=8),
             **fields,
         },
     )
@@ -71,13 +70,13 @@ def test_a_spoof_is_refused_while_the_sender_listens() -> None:
     assert not outcome.commands and outcome.events[0].auth is SPOOF
 
 
-def test_decided_too_late_the_sender_heard_250_and_the_log_says_so() -> None:
-    outcome = process(["a@ours.test"], auth=SPOOF, now=NOW + timedelta(seconds=9))
+def test_where_the_sender_has_heard_250_already_the_log_says_so() -> None:
+    outcome = process(["a@ours.test"], auth=SPOOF, answered="250 2.0.0 Accepted as x")
     assert outcome.reply.startswith("250") and told(outcome) == [("a@ours.test", "rejected", True)]
 
 
 def test_where_nobody_waits_a_refusal_is_late() -> None:
-    outcome = process(["a@ours.test"], auth=SPOOF, verdict_partition=None, verdict_deadline=None)
+    outcome = process(["a@ours.test"], auth=SPOOF, verdict_partition=None)
     assert outcome.reply == "" and told(outcome) == [("a@ours.test", "rejected", True)]
 
 
@@ -112,3 +111,19 @@ def test_a_report_to_a_bounce_address_is_taken_and_goes_nowhere() -> None:
     address = BOUNCES.verp("01a206f7-6b43-7745-9bab-87fa221dd751", "anna@x.test", "ours.test")
     outcome = process([address], envelope_from="")
     assert told(outcome)[-1][1] == "dropped" and "01a206f7-6b43-7745-9bab-87fa221dd751" in outcome.events[-1].detail
+
+
+def test_the_time_of_the_decision_does_not_make_a_refusal_late() -> None:
+    """A replay hours later tells the same story: only the receiver knows what was said."""
+    outcome = process(["a@ours.test"], auth=SPOOF, now=NOW + timedelta(hours=9))
+    assert outcome.reply.startswith("550") and told(outcome) == [("a@ours.test", "rejected", False)]
+
+
+def test_the_receivers_word_makes_what_it_did_not_wait_for_late() -> None:
+    refused = process(["a@ours.test"], auth=SPOOF).events
+    late = decide_answered(refused, "250 2.0.0 Accepted as x")
+    assert told(late) == [("a@ours.test", "rejected", True)] and late.reply == "" and not late.commands
+    assert late.events[0].detail.endswith(" (answered 250 2.0.0 Accepted as x, before this was decided)")
+    assert late.events[0].detail.count("answered") == 1
+    assert rank(late.events[0].status, True) > rank(refused[0].status, False)
+    assert told(decide_answered(process(["big@ours.test", "x@ours.test"]).events, "250 x")) == []

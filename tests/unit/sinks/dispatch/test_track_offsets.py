@@ -2,7 +2,7 @@
 
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinks.dispatch.track_offsets import MAX_SPAN, Progress
@@ -77,6 +77,7 @@ def test_a_gap_before_what_is_done_is_not_jumped_over_before_it_was_read() -> No
     assert again.to_commit() == (7, "")
 
 
+@settings(deadline=None, max_examples=15)
 @given(st.sets(st.integers(0, MAX_SPAN - 1), max_size=3000), st.sampled_from([2, 3, 7, 1000]))
 def test_whatever_is_done_within_the_span_fits_and_comes_back(scattered: set[int], every: int) -> None:
     """10,000 read and every third open is what a slow destination makes: all of it is remembered."""

@@ -1,0 +1,59 @@
+"""Authentication as the app `inbound` runs it: counted, and off the event loop where a message is large."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from contracts import metrics
+from contracts.auth_results import AuthResults
+from contracts.raw_message import Envelope
+from contracts.settings import Settings
+from mail import authentication
+from mail.parse_headers import Message
+from runtime.expose_metrics import counter, histogram
+from runtime.resolve_dns import DnsResolver
+
+LARGE = 1 << 20  # octets from which a message is authenticated in a thread: hashing 25 MB would hold up everybody else
+
+
+class Authenticator:
+    """SPF, DKIM, DMARC, ARC and iprev of what was received."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._resolver = self._make_resolver()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="authenticate-large")
+        self._resolver_of_thread = self._make_resolver()  # a resolver serves one event loop
+
+    async def authenticate(self, envelope: Envelope, octets: bytes, message: Message) -> AuthResults:
+        """Always returns results: DNS trouble is temperror."""
+        received = authentication.ReceivedMail(
+            raw=octets,
+            peer_ip=envelope.peer_ip,
+            helo=envelope.helo,
+            envelope_from=envelope.envelope_from,
+            authserv_id=self._settings.authserv_id,
+            now=envelope.received_at.timestamp(),
+            message=message,
+        )
+        with histogram(metrics.AUTHENTICATION_SECONDS).time():
+            if len(octets) < LARGE:
+                auth = await authentication.authenticate(received, self._resolver)
+            else:
+                loop = asyncio.get_running_loop()
+                auth = await loop.run_in_executor(self._thread, self._authenticate_large, received)
+        for method in ("spf", "dkim", "dmarc", "arc", "iprev"):
+            counter(metrics.AUTHENTICATION_RESULTS).labels(method, getattr(auth, f"{method}_word")).inc()
+        return auth
+
+    def _authenticate_large(self, received: authentication.ReceivedMail) -> AuthResults:
+        return asyncio.run(authentication.authenticate(received, self._resolver_of_thread))
+
+    def _make_resolver(self) -> DnsResolver:
+        dns = self._settings.dns
+        return DnsResolver(dns.nameservers, timeout=dns.timeout.total_seconds(), observe=_observe_dns)
+
+
+def _observe_dns(rtype: str, status: str, seconds: float, cached: bool) -> None:
+    counter(metrics.DNS_QUESTIONS).labels(rtype, status, str(cached).lower()).inc()
+    if not cached:
+        histogram(metrics.DNS_SECONDS).observe(seconds)

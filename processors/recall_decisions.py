@@ -1,0 +1,124 @@
+"""A decision is made once: what was decided before a restart is found in `mail.events` and not decided again (DNS may answer differently
+by then). `mail.events` has the partitions and the key of `mail.raw`, so the events of a record stand in the partition of its number,
+behind its time.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from contracts import topics
+from contracts.codec import decode
+from contracts.errors import InvalidEvent, Unavailable
+from contracts.events import MailEvent
+from contracts.ids import received_ms
+from contracts.records import ConsumedRecord
+from runtime.connect_kafka import Properties, reader
+from runtime.consume import read_records
+
+_log = logging.getLogger("mailscope.processors")
+MARGIN_MS = 60_000  # by which two machines' clocks may differ
+MOST_RECORDS = 200_000  # that one look-up reads
+Known = dict[str, list[MailEvent]]  # by mail_id
+
+
+class Decisions:
+    """What was decided about the records of `mail.raw` that are read again, and about single mails."""
+
+    def __init__(self, kafka: Properties) -> None:
+        self._kafka = kafka
+        self._tails: dict[int, asyncio.Future[Known]] = {}
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """These partitions were given to somebody else, or come anew."""
+        for partition in partitions:
+            self._tails.pop(partition, None)
+
+    async def of(self, source: ConsumedRecord, mail_id: str) -> list[MailEvent]:
+        """The events that this record has led to before; [] when it is read for the first time. The first record of a partition reads its
+        tail, the others wait for it. Unavailable when Kafka does not answer."""
+        tail = self._tails.get(source.partition)
+        if tail is None:
+            tail = self._tails[source.partition] = asyncio.ensure_future(asyncio.to_thread(self._read_tail, source))
+        try:
+            return (await asyncio.shield(tail)).pop(mail_id, [])
+        except Unavailable:
+            if self._tails.get(source.partition) is tail:
+                del self._tails[source.partition]
+            raise
+
+    async def look_up(self, mail_id: str, partition: int) -> list[MailEvent]:
+        """The first events of one mail, from the time that its id holds on. Unavailable when Kafka does not answer."""
+        return await asyncio.to_thread(self._look_up, mail_id, partition)
+
+    def _read_tail(self, source: ConsumedRecord) -> Known:
+        known: Known = {}
+        for event in self._events(source.partition, source.timestamp_ms):
+            raw = event.raw
+            if event.attempt or raw is None or raw.offset < source.offset:
+                continue
+            if (raw.topic, raw.partition) == (source.topic, source.partition):
+                known.setdefault(event.mail_id, []).append(event)
+        if known:
+            _log.info("%d mails behind %s have been decided before", len(known), source)
+        return known
+
+    def _look_up(self, mail_id: str, partition: int) -> list[MailEvent]:
+        found: list[MailEvent] = []
+        until = received_ms(mail_id) + 10 * MARGIN_MS
+
+        def over(record: ConsumedRecord) -> bool:
+            return bool(found) and record.timestamp_ms > until
+
+        for event in self._events(partition, received_ms(mail_id), over):
+            if event.mail_id == mail_id and not event.attempt:
+                found.append(event)
+        return found
+
+    def _events(
+        self, partition: int, from_ms: int, over: Callable[[ConsumedRecord], bool] = lambda record: False
+    ) -> Iterator[MailEvent]:
+        consumer = reader(self._kafka, "recall", fetch_wait_max_ms=50)
+        try:
+            if not self._same_partitions(consumer):
+                return
+            where = TopicPartition(topics.EVENTS, partition, max(0, from_ms - MARGIN_MS))
+            (begin,) = consumer.offsets_for_times([where], 10.0)
+            _, end = consumer.get_watermark_offsets(where, 10.0)
+            if begin.offset < 0:
+                return
+            consumer.assign([TopicPartition(topics.EVENTS, partition, begin.offset)])
+            read = 0
+            while read < MOST_RECORDS:
+                records = read_records(consumer, 500, 10.0)
+                if not records:
+                    position = consumer.position([TopicPartition(topics.EVENTS, partition)])[0].offset
+                    if max(position, begin.offset) >= end:
+                        return
+                    raise Unavailable("Kafka", f"{topics.EVENTS}[{partition}] could not be read to its end")
+                for record in records:
+                    read += 1
+                    if record.offset >= end or over(record):
+                        return
+                    try:
+                        yield decode(record.value, MailEvent)
+                    except InvalidEvent:
+                        continue
+                    if record.offset == end - 1:
+                        return
+        except KafkaException as error:
+            raise Unavailable("Kafka", str(error)) from error
+        finally:
+            consumer.close()
+
+    def _same_partitions(self, consumer: Consumer) -> bool:
+        """Where an operator grew one of the topics alone, a mail's events stand in another partition than its record."""
+        known = consumer.list_topics(timeout=10.0).topics
+        counts = {len(known[name].partitions) for name in (topics.RAW, topics.EVENTS) if name in known}
+        if len(counts) != 1:
+            _log.warning(
+                "mail.raw and mail.events differ in their partitions: a restart decides anew what it reads again"
+            )
+        return len(counts) == 1
