@@ -29,7 +29,11 @@ unit: $(INSTALLED)
 	@$(BIN)/python -m pytest tests/unit
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not long"
+
+# All storms, the long ones too; each prints its seed and what it counted.
+chaos: $(INSTALLED)
+	@$(BIN)/python -m pytest -s tests/chaos
 
 # What the unit tests reach; what all tests reach, in all processes: make coverage SUITE=
 SUITE ?= tests/unit

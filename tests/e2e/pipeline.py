@@ -56,7 +56,7 @@ class Pipeline:
     def _write_settings(self, changes: dict[str, Any]) -> None:
         key_file = self.folder / "s1.pem"
         key_file.write_bytes(self.outside.keys["ours.test"])
-        base = self.base
+        base, changes = self.base, dict(changes)
         settings: dict[str, Any] = {
             "authserv_id": "mx.ours.test",
             "dns": {"nameservers": [f"127.0.0.1:{base + 153}"]},
@@ -100,6 +100,7 @@ class Pipeline:
                 "retry": ["1s", "2s"],
                 "expire": "60s",
                 "helo": "mx.ours.test",
+                **changes.pop("delivery", {}),
             },
             "outbound": {
                 "domains": {"ours.test": {"dkim": [{"selector": "s1", "key_file": str(key_file)}]}, "second.test": {}}

@@ -1,0 +1,26 @@
+"""A storm has a pipeline of its own, which it may break."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.chaos.storm import Storm
+
+Brew = Callable[..., Storm]
+
+
+@pytest.fixture
+def brew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brew]:
+    """A function that starts a pipeline with these changes of its settings."""
+    started: list[Storm] = []
+
+    def start(**settings: Any) -> Storm:
+        storm = Storm(tmp_path_factory.mktemp("storm"), settings)
+        started.append(storm)
+        storm.start()
+        return storm
+
+    yield start
+    for storm in started:
+        storm.close()

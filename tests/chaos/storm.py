@@ -1,0 +1,138 @@
+"""A pipeline in a storm: further workers beside it, a broker that falls silent, processes that are killed, remote servers that are slow."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.e2e.pipeline import ROOT, Pipeline
+from tests.fakes.counting_mta import CountingMta
+from tests.wait_for import wait_for
+
+
+class Storm(Pipeline):
+    """The pipeline, with more that can be done to it. `seed` decides all that is left to chance, and is printed."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any] | None = None, *, seed: int = 0) -> None:
+        super().__init__(folder, settings)
+        self.seed = seed or random.randrange(1, 10_000)
+        self.random = random.Random(self.seed)
+        print(f"seed {self.seed}")
+        self._extra: list[subprocess.Popen[bytes]] = []
+        self._remotes: list[CountingMta] = []
+
+    def remote(self, domain: str, number: int, delay: float = 0.0, *, greets: bool = True) -> CountingMta:
+        """A domain with a server of its own, at 127.0.2.<number>."""
+        self.outside.zones.add(domain, "MX", f"10 mx.{domain}")
+        self.outside.zones.add(f"mx.{domain}", "A", f"127.0.2.{number}")
+        self._remotes.append(CountingMta(f"127.0.2.{number}", self.base + 150, delay, greets=greets))
+        return self._remotes[-1]
+
+    def worker(self, *command: str, name: str, port: int) -> "subprocess.Popen[bytes]":
+        """One process more of a stage, with a name and a health port (from `metrics.port`) of its own."""
+        with open(self.folder / f"{name}.log", "ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "mailscope", *command, "--health-port", str(port)],
+                cwd=ROOT,
+                env={**self.environ, "MAILSCOPE_INSTANCE": name},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._extra.append(process)
+        return process
+
+    def works(self, name: str) -> bool:
+        """Whether a worker of `worker` has been given partitions."""
+        return "partitions more" in (self.folder / f"{name}.log").read_text("utf-8", "replace")
+
+    @contextlib.contextmanager
+    def silent_kafka(self, seconds: float) -> Iterator[None]:
+        """Kafka does not answer for so long; the block runs meanwhile."""
+        pid = self.stage_pid("kafka")
+        began = time.monotonic()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+            time.sleep(max(0.0, seconds - (time.monotonic() - began)))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def kill(self, stage: str) -> None:
+        """End a process of the pipeline as the kernel would; returns when another one runs."""
+        before = self.stage_pid(stage)
+        os.kill(before, signal.SIGKILL)
+        assert wait_for(lambda: self._pid_or_none(stage) not in (None, before), 30), f"{stage} did not come back"
+
+    def restart(self, stage: str) -> None:
+        """Ask a process of the pipeline to end; returns when another one runs."""
+        before = self.stage_pid(stage)
+        os.kill(before, signal.SIGTERM)
+        assert wait_for(lambda: self._pid_or_none(stage) not in (None, before), 30), f"{stage} did not come back"
+
+    def _pid_or_none(self, stage: str) -> int | None:
+        try:
+            return self.stage_pid(stage)
+        except (OSError, ValueError):
+            return None
+
+    def memory(self, stage: str) -> int:
+        """Octets that the stage's process has resident."""
+        return int(psutil.Process(self.stage_pid(stage)).memory_info().rss)
+
+    def backlog(self, domain: str, count: int, mark: str) -> dict[str, str]:
+        """Hand over so many mails for a domain; subject by mail_id."""
+        return {self.submit(f"a{n}@{domain}", subject=f"{mark} {n}"): f"{mark} {n}" for n in range(count)}
+
+    def all_are(self, mail_ids: Iterable[str], status: str, timeout: float) -> None:
+        """Wait until every one of these mails has one row, with this status."""
+        wanted = set(mail_ids)
+        statuses: dict[str, str] = {}
+
+        def done() -> bool:
+            rows = self.rows_of(wanted)
+            assert len(rows) == len({row["mail_id"] for row in rows}), "a mail has two rows"
+            statuses.update({row["mail_id"]: row["status"] for row in rows})
+            return all(statuses.get(one) == status for one in wanted)
+
+        if not wait_for(done, timeout, 0.5):
+            wrong = {one: statuses.get(one) for one in wanted if statuses.get(one) != status}
+            raise AssertionError(f"{len(wrong)} of {len(wanted)} are not {status}: {dict(list(wrong.items())[:5])}")
+
+    def rows_of(self, mail_ids: set[str]) -> list[dict[str, Any]]:
+        """The rows of these mails, of the newest 2,000."""
+        found: list[dict[str, Any]] = []
+        cursor = None
+        for _ in range(4):
+            answer = self.get("/mails", limit=500, **({"cursor": cursor} if cursor else {}))
+            if answer.status_code != 200:
+                return []
+            found += [row for row in answer.json()["items"] if row["mail_id"] in mail_ids]
+            cursor = answer.json()["next_cursor"]
+            if cursor is None:
+                break
+        return found
+
+    def close(self) -> None:
+        for process in self._extra:
+            process.terminate()
+        for process in self._extra:
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for remote in self._remotes:
+            remote.greets = True
+        try:
+            super().close()
+        finally:
+            for remote in self._remotes:
+                remote.stop()
