@@ -85,7 +85,11 @@ STAGES = (
         "clickhouse",
         ("sinks", "clickhouse"),
         "Insert the log into ClickHouse.",
-        groups=(Group("mailscope-clickhouse", (topics.EVENTS, topics.RAW, topics.DEADLETTER)),),
+        # Bodies in a group of their own, so that they never delay what the log is known to be complete of.
+        groups=(
+            Group("mailscope-clickhouse", (topics.EVENTS, topics.DEADLETTER)),
+            Group("mailscope-clickhouse-raw", (topics.RAW,)),
+        ),
         writes=(topics.DEADLETTER,),
         health_offset=70,
     ),

@@ -16,8 +16,8 @@ from mail.bounce_address import BounceAddresses
 from mail.parse_headers import Message
 from processors.apply_policy import apply_policy
 from processors.decision import Consequences, Decision, ReadMail
+from processors.detect_loop import MAX_RECEIVED, detect_loop
 from processors.detect_loop import REPLY as LOOP_REPLY
-from processors.detect_loop import detect_loop
 from processors.find_channel import find_channel
 from processors.route import route
 from processors.summarise import readable_headers, summarise
@@ -98,7 +98,7 @@ def _decide(
 ) -> Decision:
     received_at = mail.envelope.received_at
     if detect_loop(mail.message, recipient):
-        detail = "the message has been here before, or has more than 30 Received headers"
+        detail = f"the message has been here before, or has more than {MAX_RECEIVED} Received headers"
         return Decision(Status.REJECTED, detail, reason=Reason.LOOP, reply=LOOP_REPLY)
     bounce = bounces.read_verp(recipient, received_at)
     if bounce is not None:

@@ -2,7 +2,7 @@
 
 from mail.parse_headers import Message
 
-MAX_RECEIVED = 30
+MAX_RECEIVED = 100  # RFC 5321 section 6.3 asks for at least that
 REPLY = "554 5.4.6 Mail loop: this message has been here before"
 
 

@@ -19,7 +19,7 @@ from contracts.settings import Settings
 DATABASE = "mailscope"
 MAX_MEMORY = 2 << 30  # octets that one query may take
 # ClickHouse error codes after which the same call may work later: time-outs, limits, lost connections, read-only replicas.
-WORTH_A_RETRY = frozenset({159, 202, 209, 210, 241, 242, 252, 319, 999})
+WORTH_A_RETRY = frozenset({159, 164, 202, 209, 210, 225, 236, 241, 242, 243, 252, 285, 319, 999})
 
 
 class Store:
@@ -27,6 +27,7 @@ class Store:
 
     def __init__(self, settings: Settings) -> None:
         self._dsn = settings.store_dsn
+        self._cluster = bool(settings.store.cluster)
         self.embedded = settings.embedded_store
         self._local = threading.local()
         if self.embedded:
@@ -56,7 +57,7 @@ class Store:
             raise Unavailable("the log store", str(error)) from error
 
     def _open(self) -> Any:
-        limits = {"max_memory_usage": MAX_MEMORY}
+        limits: dict[str, Any] = {"max_memory_usage": MAX_MEMORY}
         try:
             if self.embedded:
                 maker = clickhouse_connect.get_client(interface="chdb", path=self._folder)
@@ -66,7 +67,8 @@ class Store:
                 )
             return clickhouse_connect.get_client(
                 dsn=self._dsn,
-                settings=limits,
+                # Acknowledged means written: not buffered by the server, and on a cluster by more than one replica.
+                settings={**limits, "async_insert": 0, **({"insert_quorum": "auto"} if self._cluster else {})},
                 autogenerate_session_id=False,
                 connect_timeout=5,
                 send_receive_timeout=60,

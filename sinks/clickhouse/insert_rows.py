@@ -17,7 +17,7 @@ from contracts import metrics, topics
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.records import ConsumedRecord
 from contracts.settings import Settings
-from contracts.stages import group_of
+from contracts.stages import Group
 from runtime.connect_kafka import group_member
 from runtime.consume import read_records
 from runtime.expose_metrics import counter, histogram
@@ -28,14 +28,13 @@ from runtime.run_stage import instance_name
 from sinks.clickhouse.to_rows import Row, Rows, dead_letter_rows, event_rows, raw_rows
 
 _log = logging.getLogger("mailscope.clickhouse")
-GROUP = group_of("clickhouse", topics.EVENTS)
 Place = tuple[str, int]
 
 
 class Inserter:
-    """One consumer and one thread. `run` returns when told to stop; a bug in it ends the process."""
+    """One consumer group of the sink: one consumer and one thread. `run` returns when told to stop; a bug in it ends the process."""
 
-    def __init__(self, settings: Settings, store: Store, publisher: Publisher) -> None:
+    def __init__(self, group: Group, settings: Settings, store: Store, publisher: Publisher) -> None:
         self._store = store
         self._publisher = publisher
         self._loop = asyncio.get_running_loop()
@@ -45,9 +44,10 @@ class Inserter:
         self._types: dict[str, dict[str, str]] = {}
         self._closing = threading.Event()
         self._failed_commits: dict[Place, int] = {}
+        self._topics = list(group.topics)
         self._consumer = group_member(
             settings.kafka_client,
-            GROUP,
+            group.name,
             instance_name("clickhouse"),
             queued_max_messages_kbytes=32_768,
             on_commit=self._on_commit,
@@ -65,7 +65,7 @@ class Inserter:
         await work
 
     def _work(self) -> None:
-        self._consumer.subscribe([topics.EVENTS, topics.RAW, topics.DEADLETTER])
+        self._consumer.subscribe(self._topics)
         try:
             last = 0.0
             while not self._closing.is_set():

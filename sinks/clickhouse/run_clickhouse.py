@@ -5,6 +5,7 @@ import logging
 
 from contracts import topics
 from contracts.settings import Settings
+from contracts.stages import stage
 from runtime.health import Readiness
 from runtime.open_store import Store
 from runtime.publish import Publisher
@@ -27,16 +28,20 @@ async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event, 
         _log.info("%s", line)
     publisher = Publisher(settings.kafka_client)
     await publisher.warm_up(topics.EVENTS)
-    inserter = Inserter(settings, store, publisher)
+    inserters = [Inserter(group, settings, store, publisher) for group in stage("clickhouse").groups]
     readiness.set()
     _log.info("inserting")
     beside = [
         asyncio.create_task(track_completeness(settings, store, stop)),
         asyncio.create_task(expire_blobs(settings, stop)),
     ]
+    inserting = [asyncio.create_task(inserter.run(stop)) for inserter in inserters]
     try:
-        await inserter.run(stop)
+        await asyncio.wait(inserting, return_when=asyncio.FIRST_EXCEPTION)
     finally:
         stop.set()
-        await asyncio.gather(*beside)
+        ended = await asyncio.gather(*inserting, *beside, return_exceptions=True)
         await publisher.close(1)
+    for result in ended:
+        if isinstance(result, BaseException):
+            raise result

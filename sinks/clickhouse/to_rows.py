@@ -22,15 +22,17 @@ Rows = list[tuple[str, Row]]  # (table, row); times are ticks of DateTime64(3)
 
 
 def version(event: MailEvent, event_id: uuid.UUID) -> int:
-    """Which event is shown for a mail and recipient: the highest rank of status, then the latest, then bits of its id.
+    """Which event is shown for a mail and recipient: the highest rank of status, then the highest attempt, then the latest, then bits of
+    its id. Two machines' clocks may differ, so that the number of an attempt says more than its time.
 
-    Computed from the event alone, so that order, repetitions and several writers cannot matter: 8 bits of rank, 44 of
-    milliseconds, 12 of the id.
+    Computed from the event alone, so that order, repetitions and several writers cannot matter: 8 bits of rank, 8 of the attempt (255 at
+    most), 42 of milliseconds (until 2109), 6 of the id.
     """
     return (
         rank(event.status, event.late) << 56
-        | (clock.to_ms(event.occurred_at) & (1 << 44) - 1) << 12
-        | event_id.int & 0xFFF
+        | min(event.attempt, 255) << 48
+        | (clock.to_ms(event.occurred_at) & (1 << 42) - 1) << 6
+        | event_id.int & 0x3F
     )
 
 

@@ -14,14 +14,14 @@ from confluent_kafka import KafkaException, TopicPartition
 from contracts import metrics, topics
 from contracts.errors import Unavailable
 from contracts.settings import Settings
-from contracts.stages import readers_before
+from contracts.stages import group_of, readers_before
 from runtime.connect_kafka import observer
 from runtime.expose_metrics import gauge
 from runtime.open_store import Store
-from sinks.clickhouse.insert_rows import GROUP
 
 _log = logging.getLogger("mailscope.clickhouse")
 INTERVAL = 0.5  # seconds
+GROUP = group_of("clickhouse", topics.EVENTS)
 Offsets = dict[tuple[str, int], int]
 
 

@@ -17,14 +17,16 @@ from contracts.ids import new_mail_id
 from contracts.raw_message import Envelope, RawType, encode_headers
 from contracts.records import Record
 from contracts.settings import Settings
+from contracts.stages import Group
 from contracts.statuses import Direction, Status, is_terminal
 from local.run_kafka import LocalKafka
 from runtime.apply_topics import apply_topics
 from runtime.open_store import Store
-from sinks.clickhouse import insert_rows
 from sinks.clickhouse.insert_rows import Inserter
 from sinks.clickhouse.migrate_store import migrate_store
 from tests.fakes.broker import committed, publishing, read_topic, settings_of, wait_until
+
+TOPICS = ("mail.events", "mail.raw", "mail.deadletter")
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +86,9 @@ def record(one: MailEvent) -> Record:
 async def inserting(
     settings: Settings, store: Any, group: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Inserter]:
-    monkeypatch.setattr(insert_rows, "GROUP", group)
     stop = asyncio.Event()
     async with publishing(settings.kafka.bootstrap) as publisher:
-        inserter = Inserter(settings, store, publisher)
+        inserter = Inserter(Group(group, TOPICS), settings, store, publisher)
         running = asyncio.create_task(inserter.run(stop))
         try:
             yield inserter
