@@ -85,6 +85,15 @@ class Smtp(Section):
         50, ge=1, description="Connections at a time from one IP address, for each process."
     )
     idle_timeout: Duration = Field(timedelta(minutes=5), description="Silence after which a connection is closed.")
+    data_timeout: Duration = Field(
+        timedelta(minutes=10), description="How long the content of one message may take to arrive; then 421."
+    )
+    memory: Size = Field(
+        256 << 20,
+        ge=1 << 20,
+        description="Octets of messages above 64 KiB that one process holds in memory; one IP address may have a quarter of it. "
+        "Messages above 1 MiB wait on disk (`data_dir`/spool) for their turn; none within a minute: 452.",
+    )
     max_commands: int = Field(1000, ge=10, description="Commands of one connection without a message; more get 421.")
     max_unknown_recipients: int = Field(20, ge=1, description="Unknown recipients of one connection; more get 421.")
     tls_cert: Path | None = Field(

@@ -11,8 +11,8 @@ Nobody waits while holding, so no two tasks can wait for each other. A stream th
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 
 class OctetBudget:
@@ -48,14 +48,9 @@ class OctetBudget:
             await hold.exchange(octets)
             yield hold
 
-    @contextmanager
-    def growing(self) -> "Iterator[Hold]":
-        """A hold that has nothing yet; what it has is given back at the end of the block."""
-        hold = Hold(self)
-        try:
-            yield hold
-        finally:
-            hold.give_back()
+    def growing(self) -> "Hold":
+        """A hold that has nothing yet; what it has is given back at the end of the `with` block."""
+        return Hold(self)
 
     async def _take(self, octets: int) -> None:
         taken: list[OctetBudget] = []
@@ -115,6 +110,12 @@ class Hold:
         self._octets = 0
         self._waited_for = False
 
+    def __enter__(self) -> "Hold":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()
+
     @property
     def octets(self) -> int:
         """How many it has."""
@@ -136,15 +137,17 @@ class Hold:
         """Give back what it has, then wait in line for this many."""
         self.give_back()
         await self._budget._take(octets)
-        self._octets, self._waited_for = octets, True
+        self._octets, self._waited_for = octets, octets > 0
 
     def give_back(self) -> None:
         """Have nothing any more."""
+        if not self._octets:
+            return  # as most do
         octets, self._octets = self._octets, 0
+        waited_for, self._waited_for = self._waited_for, False
         for budget in self._budget._chain:
-            if self._waited_for:
+            if waited_for:
                 budget._give_back(octets)
             else:
                 budget.grown -= octets
                 budget._serve()
-        self._waited_for = False

@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
-from collections import Counter
+from dataclasses import dataclass
 from typing import Protocol
 
 from contracts import metrics
 from contracts.settings import Smtp
+from runtime.budget_octets import OctetBudget
 from runtime.expose_metrics import gauge
 
 _log = logging.getLogger("mailscope.smtp")
+SHARES = 4  # one IP address may have this part of the memory
 
 
 class OpenConnection(Protocol):
@@ -21,33 +23,44 @@ class OpenConnection(Protocol):
         """Leave now, unless a message is under way."""
 
 
+@dataclass
+class _Share:
+    """What one IP address has of the process."""
+
+    memory: OctetBudget
+    connections: int = 0
+
+
 class Connections:
-    """The open connections of one process."""
+    """The open connections of one process, and the memory for messages that they share."""
 
     def __init__(self, settings: Smtp) -> None:
         self._settings = settings
         self._open: set[OpenConnection] = set()
-        self._by_ip: Counter[str] = Counter()
+        self._by_ip: dict[str, _Share] = {}
+        self._memory = OctetBudget(settings.memory)
         self.draining = False  # the process stops: whoever is here may finish a message
 
-    def enter(self, connection: OpenConnection, ip: str) -> bool:
-        """False when it has to be turned away."""
+    def enter(self, connection: OpenConnection, ip: str) -> OctetBudget | None:
+        """The memory for its messages, or None when it has to be turned away."""
+        share = self._by_ip.get(ip) or _Share(OctetBudget(self._settings.memory // SHARES, within=self._memory))
         full = len(self._open) >= self._settings.connections
-        crowded = self._by_ip[ip] >= self._settings.connections_per_peer
+        crowded = share.connections >= self._settings.connections_per_peer
         if full or crowded or self.draining:
-            return False
+            return None
         self._open.add(connection)
-        self._by_ip[ip] += 1
+        self._by_ip[ip] = share
+        share.connections += 1
         gauge(metrics.SMTP_CONNECTIONS).inc()
-        return True
+        return share.memory
 
     def leave(self, connection: OpenConnection, ip: str) -> None:
         """The connection is closed."""
         if connection not in self._open:
             return
         self._open.discard(connection)
-        self._by_ip[ip] -= 1
-        if not self._by_ip[ip]:
+        self._by_ip[ip].connections -= 1
+        if not self._by_ip[ip].connections:
             del self._by_ip[ip]
         gauge(metrics.SMTP_CONNECTIONS).dec()
 

@@ -11,9 +11,11 @@ from contracts.settings import Settings
 from ingest.hold_message import MessageHolder
 from ingest.smtp.await_verdict import VerdictReader, VerdictWaiter
 from ingest.smtp.connections import Connections
+from ingest.smtp.read_content import ContentReader
 from ingest.smtp.receive_mail import MailReceiver
 from ingest.smtp.serve_tls import tls_context
 from ingest.smtp.speak_smtp import SmtpConnection
+from ingest.smtp.spool import Spool
 from mail.bounce_address import BounceAddresses
 from runtime.blobs import BlobStore
 from runtime.health import Readiness
@@ -41,8 +43,9 @@ async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readine
     holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
     receiver = MailReceiver(settings, holder, verdicts, BounceAddresses(load_secret(settings)))
     connections = Connections(settings.smtp)
+    content = ContentReader(Spool(settings.data_dir / "spool", settings.smtp.max_size), settings.smtp.max_size)
     server = await asyncio.get_running_loop().create_server(
-        lambda: SmtpConnection(receiver, settings.smtp, connections, settings.authserv_id, tls),
+        lambda: SmtpConnection(receiver, settings.smtp, connections, content, settings.authserv_id, tls),
         settings.smtp.host,
         settings.smtp.port,
         reuse_port=True,

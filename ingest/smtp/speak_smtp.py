@@ -1,6 +1,7 @@
 """SMTP (RFC 5321): one connection, its limits, and the dialogue. What is answered to a mail is its purpose's (`transaction.py`).
 
-aiosmtpd leads the dialogue; here it is made strict (NUL, bare CR and LF are refused) and reads the content in one piece.
+aiosmtpd leads the dialogue; here it is made strict (NUL, bare CR and LF are refused) and reads the content in one piece
+(`read_content.py`).
 """
 
 import asyncio
@@ -17,11 +18,12 @@ from contracts import metrics
 from contracts.raw_message import Refusal
 from contracts.settings import Smtp
 from ingest.smtp.connections import Connections
+from ingest.smtp.read_content import ContentReader, ContentRefused
 from ingest.smtp.transaction import TROUBLE, Peer, Purpose, Transaction
+from runtime.budget_octets import Hold, OctetBudget
 from runtime.expose_metrics import counter
 
 _log = logging.getLogger("mailscope.smtp")
-END_OF_DATA = b"\r\n.\r\n"
 SHUTTING_DOWN = "421 4.3.2 Shutting down, come back soon"
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _PLAIN_PATH = re.compile(rf"<({_ATOM}(?:\.{_ATOM})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)>( .*)?")
@@ -63,7 +65,13 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
     command_size_limit = 2048  # RFC 5321 section 4.5.3.1.4 asks for 512; SMTPUTF8 and extensions need more
 
     def __init__(
-        self, purpose: Purpose, settings: Smtp, connections: Connections, hostname: str, tls: ssl.SSLContext | None
+        self,
+        purpose: Purpose,
+        settings: Smtp,
+        connections: Connections,
+        content: ContentReader,
+        hostname: str,
+        tls: ssl.SSLContext | None,
     ) -> None:
         super().__init__(
             _HOOKS,
@@ -80,7 +88,12 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         self.connections = connections
         self.transaction: Transaction | None = None
         self.in_data = False
-        self._ip: str | None = None  # None: turned away at the door
+        self._content = content
+        self._ip = ""
+        self._memory: OctetBudget | None = None  # None: turned away at the door
+        self._content_ends: float | None = None  # the loop's time until which the content may take
+        self._idle_timeout = settings.idle_timeout.total_seconds()
+        self._data_timeout = settings.data_timeout.total_seconds()
         self._commands = 0
         self._guesses = 0
         self._hanging_up = False
@@ -92,7 +105,8 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
     def connection_made(self, transport: Any) -> None:
         if self._original_transport is None:  # not the second one, which STARTTLS makes
             ip = str((transport.get_extra_info("peername") or ("",))[0])
-            if not self.connections.enter(self, ip):
+            self._memory = self.connections.enter(self, ip)
+            if self._memory is None:
                 self._timeout_handle = self.loop.call_later(0, lambda: None)
                 transport.write(b"421 4.7.0 Too many connections, come back later\r\n")
                 transport.close()
@@ -101,18 +115,18 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._ip is not None:
+        if self._memory is not None:
             self.connections.leave(self, self._ip)
             super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
-        if self._ip is not None:
-            if self.in_data and self._timeout_handle is not None and not self._timeout_handle.cancelled():
-                self._reset_timeout()  # a slow message is not an idle connection
+        if self._memory is not None:
+            if self._content_ends is not None:
+                self._wait_for_content()  # a slow message is not an idle connection
             super().data_received(data)
 
     def eof_received(self) -> bool | None:
-        return None if self._ip is None else super().eof_received()
+        return None if self._memory is None else super().eof_received()
 
     def say_goodbye(self) -> None:
         """The process stops: leave an idle connection with 421 (RFC 5321 section 3.8); one in DATA may finish."""
@@ -186,7 +200,7 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         smtputf8 = bool(self.envelope.smtp_utf8)
         protocol = ("UTF8" if smtputf8 else "E") + "SMTP" if self.session.extended_smtp else "SMTP"
         return Peer(
-            ip=self._ip or "",
+            ip=self._ip,
             helo=_decodable(self.session.host_name or ""),
             protocol=protocol + ("S" if tls else ""),
             tls=f"{cipher[1]} {cipher[0]}" if cipher else "",
@@ -213,60 +227,50 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
             await self.push(reply)
         finally:
             self.in_data = False
+            if self.transport is not None:
+                self._reset_timeout()
             if self.connections.draining:
                 self._close()
 
     async def _take_message(self, transaction: Transaction) -> str:
-        message = await self._read_message()
-        if message is None:
-            return f"552 5.3.4 The message is larger than {self.settings.max_size} octets"
-        if b"\x00" in message or not message.count(b"\r\n") == message.count(b"\n") == message.count(b"\r"):
-            return "550 5.6.0 The message has NUL, or CR or LF that stand alone"
-        self._timeout_handle.cancel()  # the wait for Kafka and the verdict is ours, not the sender's
-        try:
-            reply = await transaction.hold(message) or await transaction.verdict()
-        finally:
-            if self.transport is not None:
-                self._reset_timeout()
+        assert self._memory is not None
+        with self._memory.growing() as hold:
+            try:
+                message = await self._read_content(hold)
+            except ContentRefused as refused:
+                return refused.reply
+            if b"\x00" in message or not message.count(b"\r\n") == message.count(b"\n") == message.count(b"\r"):
+                return "550 5.6.0 The message has NUL, or CR or LF that stand alone"
+            reply = await transaction.hold(message)
+            del message  # who waits for a verdict needs no memory
+        reply = reply or await transaction.verdict()
         self._commands = 0
         return reply
 
-    async def _read_message(self) -> bytes | None:
-        """The content with transparency undone (RFC 5321 section 4.5.2); None when it is too large.
-
-        CRLF.CRLF alone ends it. The reader is made to hold all of it, with the CRLF of the DATA line in front, so that one
-        search finds the end and one replacement undoes the dots.
-        """
-        reader = self._reader
-        usual = reader._limit
-        reader._limit = self.settings.max_size + 4096
-        reader._buffer[0:0] = b"\r\n"
+    async def _read_content(self, hold: Hold) -> bytes:
+        self._content_ends = self.loop.time() + self._data_timeout
+        self._wait_for_content()
         try:
-            octets = bytes(await reader.readuntil(END_OF_DATA))
-        except asyncio.LimitOverrunError:
-            await self._skip_message()
-            return None
+            content = await self._content.read(self._reader, hold)
         finally:
-            reader._limit = usual
-        message = octets[2 : -len(END_OF_DATA) + 2] if octets != END_OF_DATA else b""
-        message = (b"\r\n" + message).replace(b"\r\n..", b"\r\n.")[2:]
-        return message if len(message) <= self.settings.max_size else None
+            self._content_ends = None
+            self._timeout_handle.cancel()  # from here on the sender waits for us
+        return content if isinstance(content, bytes) else await self._content.load(content, hold)
 
-    async def _skip_message(self) -> None:
-        """Read to the end of a message that is too large, keeping only what may be a part of its end."""
-        tail = b""
-        while True:
+    def _wait_for_content(self) -> None:
+        """Until the sender has been silent for too long, or takes too long for the whole of it."""
+        assert self._content_ends is not None
+        left = self._content_ends - self.loop.time()
+        if left > self._idle_timeout:
             self._reset_timeout()
-            piece = await self._reader.read(1 << 20)
-            if not piece:
-                raise ConnectionResetError
-            tail += piece
-            end = tail.find(END_OF_DATA)
-            if end >= 0:
-                rest = tail[end + len(END_OF_DATA) :]
-                self._reader._buffer[0:0] = rest
-                return
-            tail = tail[-len(END_OF_DATA) + 1 :]
+        else:
+            self._timeout_handle.cancel()
+            self._timeout_handle = self.loop.call_later(left, self._end_slow_content)
+
+    def _end_slow_content(self) -> None:
+        counter(metrics.SMTP_MESSAGES).labels("deferred").inc()
+        self.transport.write(b"421 4.4.2 The message took too long to arrive\r\n")
+        self._close()
 
 
 def _is_clean(address: str) -> bool:

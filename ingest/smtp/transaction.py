@@ -4,16 +4,14 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from contracts.raw_message import Refusal
 
 TROUBLE = "451 4.3.0 Temporary trouble here, try again later"
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(NamedTuple):
     """Who speaks, as far as the protocol knows when a transaction begins."""
 
     ip: str

@@ -37,9 +37,11 @@ from contracts.raw_message import Envelope, RawType
 from contracts.settings import Settings
 from ingest.smtp.await_verdict import VerdictWaiter
 from ingest.smtp.connections import Connections
+from ingest.smtp.read_content import ContentReader
 from ingest.smtp.receive_mail import MailReceiver
 from ingest.smtp.serve_tls import tls_context
 from ingest.smtp.speak_smtp import SmtpConnection
+from ingest.smtp.spool import Spool
 from mail.bounce_address import BounceAddresses
 
 PATIENCE = 5.0  # seconds for an answer
@@ -210,9 +212,10 @@ def serve(
     """A factory of connections, and how the server stops."""
     receiver = MailReceiver(settings, holder, waiter, BounceAddresses(b"key"))
     connections = Connections(settings.smtp)
+    content = ContentReader(Spool(settings.data_dir / "spool", settings.smtp.max_size), settings.smtp.max_size)
     tls = tls_context(settings)
     return (
-        lambda: SmtpConnection(receiver, settings.smtp, connections, settings.authserv_id, tls),
+        lambda: SmtpConnection(receiver, settings.smtp, connections, content, settings.authserv_id, tls),
         connections.drain,
     )
 

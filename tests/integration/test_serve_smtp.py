@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,12 @@ class Receiver:
                 stderr=log,
             )
         assert wait_for(self._listens, 30), self.log.read_text()
+
+    @property
+    def memory(self) -> int:
+        """Octets of memory that the process has had at most."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) << 10
 
     def _listens(self) -> bool:
         try:
@@ -164,3 +171,24 @@ def test_what_no_broker_takes_is_refused_for_good(start: Start, broker: LocalKaf
     client.begin(sender=b"long@good.test")
     assert client.say(MESSAGE + b".").startswith(b"250")
     assert held_from(broker, "long@good.test") == [MESSAGE]
+
+
+def test_many_large_messages_at_a_time_take_the_memory_of_few(start: Start, broker: LocalKafka) -> None:
+    """Sixteen of 30 MB, sent together and ended at the same moment."""
+    receiver = start(verdict_timeout="0s", memory="64MiB")
+    before = receiver.memory
+    clients = [Client(receiver) for _ in range(16)]
+    line = b"x" * 998 + b"\r\n"
+
+    def send(client: Client) -> None:
+        client.begin(sender=b"large@good.test")
+        for _ in range(30):
+            client.socket.sendall(line * 1000)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(send, clients))
+        assert receiver.memory - before < 100 << 20  # nothing but what is being read
+        replies = list(pool.map(lambda client: client.say(b"."), clients))
+    assert all(reply.startswith(b"250") for reply in replies), replies
+    assert len(held_from(broker, "large@good.test")) == 16
+    assert receiver.memory - before < 300 << 20  # a few copies of one, not sixteen of them
