@@ -125,8 +125,11 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
                 self._wait_for_content()  # a slow message is not an idle connection
             super().data_received(data)
 
-    def eof_received(self) -> bool | None:
-        return None if self._memory is None else super().eof_received()
+    def eof_received(self) -> bool:
+        """False lets the transport close: a client that leaves before its first reply would else stay until it is idle for long."""
+        if self._memory is not None:
+            super().eof_received()
+        return False
 
     def say_goodbye(self) -> None:
         """The process stops: leave an idle connection with 421 (RFC 5321 section 3.8); one in DATA may finish."""

@@ -1,11 +1,14 @@
-"""Many large messages at a time: memory stays within its budget, and one client does not take the place of others."""
+"""What connections take of a process: its memory stays within a budget, and no client takes the place of others."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import uvloop
 
 from contracts.raw_message import Envelope
 from contracts.settings import Settings
@@ -56,9 +59,14 @@ class Server:
         content = ContentReader(Spool(folder, size), size, patience)
         waiter = VerdictWaiter(0, self.settings.smtp.verdict_timeout.total_seconds(), 3)
         receiver = MailReceiver(self.settings, self.holder, waiter, BounceAddresses(b"key"))
-        self.make = lambda: SmtpConnection(
-            receiver, self.settings.smtp, self.connections, content, "mx.ours.test", None
-        )
+        self.made: list[SmtpConnection] = []
+
+        def make() -> SmtpConnection:
+            arguments = (receiver, self.settings.smtp, self.connections, content, "mx.ours.test", None)
+            self.made.append(SmtpConnection(*arguments))
+            return self.made[-1]
+
+        self.make = make
 
     @property
     def used(self) -> int:
@@ -140,3 +148,15 @@ async def test_who_waits_for_a_verdict_holds_no_memory(tmp_path: Path) -> None:
         await asyncio.sleep(0.05)
         assert not sending.done() and server.used == 0
         assert (await sending).startswith("250")
+
+
+def test_a_client_that_leaves_at_once_takes_no_place(tmp_path: Path) -> None:
+    async def connect() -> None:
+        async with serving(tmp_path) as server:
+            for _ in range(20):
+                with socket.create_connection(("127.0.0.1", server.port)):
+                    pass  # its end is there before it is greeted
+            await until(lambda: len(server.made) == 20)
+            await until(lambda: not server.connections._open)
+
+    uvloop.run(connect())  # the loop of the stages: asyncio's own sees the end of a connection otherwise
