@@ -15,7 +15,6 @@ from ingest.hold_message import MessageHolder
 from ingest.send.build_message import InvalidMail, Outgoing, build_message
 from mail.addresses import split_address
 from mail.authentication.sign_dkim import SigningKey, read_signing_key, sign_dkim
-from mail.parse_headers import split_message
 from runtime.blobs import BlobStore
 from runtime.expose_metrics import counter
 from runtime.publish import Publisher
@@ -76,11 +75,10 @@ class Sender:
 
     async def _send(self, mail: Outgoing, user: str, allowed: frozenset[str] | None, mail_id: str) -> Sent:
         built = build_message(mail)
-        domain = split_address(built.sender)[1]
-        for each in (domain, *built.authors):
-            self._check_domain(each, allowed)
-        octets = built.octets  # signed for the author's domain, which is what DMARC looks at
-        octets = sign_dkim(split_message(octets), domain, self._keys[built.authors[0]], time.time()) + octets
+        for domain in (split_address(built.envelope_from)[1], *built.authors):
+            self._check_domain(domain, allowed)
+        author = built.authors[0]  # its domain is what DMARC looks at
+        octets = sign_dkim(built.message, author, self._keys[author], time.time()) + built.octets
         if len(octets) > self._settings.smtp.max_size:
             raise InvalidMail(
                 "raw", f"the message is larger than {self._settings.smtp.max_size} octets", "message_too_large"
@@ -90,7 +88,7 @@ class Sender:
             type=RawType.SUBMITTED,
             direction=Direction.OUTBOUND,
             received_at=clock.now(),
-            envelope_from=built.sender,
+            envelope_from=built.envelope_from,
             recipients=list(built.recipients),
             size=len(octets),
             protocol="HTTP",

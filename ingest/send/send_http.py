@@ -112,7 +112,7 @@ def send_router(sender: Sender, keys: KeyStore, authorised: Callable[..., Any]) 
 
 def _outgoing(body: SendBody) -> Outgoing:
     return Outgoing(
-        sender=body.from_,
+        from_address=body.from_,
         to=tuple(body.to),
         cc=tuple(body.cc),
         bcc=tuple(body.bcc),

@@ -11,10 +11,16 @@ from hypothesis import strategies as st
 
 from contracts.metadata import Metadata
 from ingest.send.build_message import Attached, Built, InvalidMail, Outgoing, build_message
+from mail.parse_headers import split_message
 
 
 def build(**fields: Any) -> Built:
-    base: dict[str, Any] = {"sender": "Desk <desk@ours.test>", "to": ("a@x.test",), "subject": "Hi", "text": "Hello\n"}
+    base: dict[str, Any] = {
+        "from_address": "Desk <desk@ours.test>",
+        "to": ("a@x.test",),
+        "subject": "Hi",
+        "text": "Hello\n",
+    }
     if "raw" in fields:
         base.pop("text")
     return build_message(Outgoing(**{**base, **fields}))
@@ -82,8 +88,8 @@ def test_a_whole_message_keeps_its_octets_and_gets_what_is_missing() -> None:
 
 
 def test_a_domain_in_letters_of_its_own_is_written_as_every_server_reads_it() -> None:
-    built = build(sender="Jö <desk@bücher.test>", to=("Jürgen Müller <a@grün.test>",), reply_to="x@bücher.test")
-    assert (built.sender, built.recipients) == ("desk@xn--bcher-kva.test", ("a@xn--grn-ioa.test",))
+    built = build(from_address="Jö <desk@bücher.test>", to=("Jürgen Müller <a@grün.test>",), reply_to="x@bücher.test")
+    assert (built.envelope_from, built.recipients) == ("desk@xn--bcher-kva.test", ("a@xn--grn-ioa.test",))
     assert b"<desk@xn--bcher-kva.test>" in built.octets and b"<a@xn--grn-ioa.test>" in built.octets
     assert b"x@xn--bcher-kva.test" in built.octets and read(built)["From"] == "Jö <desk@xn--bcher-kva.test>"
 
@@ -101,9 +107,9 @@ def test_a_mailbox_name_in_letters_of_its_own_is_written_as_it_is() -> None:
         ({"to": ("a",)}, "to"),
         ({"to": ("a@x.test\r\nBcc: b@x.test",)}, "to"),
         ({"cc": ("a@x.test\n",)}, "cc"),
-        ({"sender": ""}, "from"),
-        ({"sender": "Desk\r\nBcc: b@x.test <desk@ours.test>"}, "from"),
-        ({"sender": "ceo@bank.test <desk@ours.test>"}, "from"),
+        ({"from_address": ""}, "from"),
+        ({"from_address": "Desk\r\nBcc: b@x.test <desk@ours.test>"}, "from"),
+        ({"from_address": "ceo@bank.test <desk@ours.test>"}, "from"),
         ({"subject": "x\r\nBcc: b@x.test"}, "headers"),
         ({"reply_to": "x@y.test\nBcc: b@x.test"}, "headers"),
         ({"headers": {"X-A": "1\r\nBcc: b@x.test"}}, "headers"),
@@ -117,6 +123,8 @@ def test_a_mailbox_name_in_letters_of_its_own_is_written_as_it_is() -> None:
         ({"raw": b"Subject: x\r\n\r\nno author\r\n"}, "raw"),
         ({"raw": b"From: a@ours.test\r\nFrom: b@ours.test\r\n\r\nx\r\n"}, "raw"),
         ({"raw": b"From: a@ours.test\r\n\r\nx\ry\r\n"}, "raw"),
+        ({"raw": b" Bcc: b@x.test\r\nFrom: a@ours.test\r\n\r\nx\r\n"}, "raw"),
+        ({"raw": b"From: a@ours.test\r\n" + b"X: y\r\n" * 2500 + b"Bcc: b@x.test\r\n\r\nx\r\n"}, "headers"),
         ({"raw": b"From: a@ours.test\r\n\r\nx\x00\r\n"}, "raw"),
         ({"raw": b"From: a@ours.test\r\n\r\nx\r\n.\ny\r\n"}, "raw"),
     ],
@@ -151,3 +159,25 @@ def test_no_text_adds_a_header_or_a_recipient(subject: str, text: str, name: str
     )
     assert built.recipients == ("a@x.test",)
     assert built.octets.count(b"\n") == built.octets.count(b"\r\n") == built.octets.count(b"\r")
+
+
+LINES = [
+    b"Bcc: b@x.test", b"bcc : b@x.test,\r\n c@x.test", b"X-Mailscope-Tag: a\r\n\tb", b"X-Mailscope-: x", b"X-Mailscope-Other:",
+    b"Date: Tue, 03 Nov 2026 12:22:54 +0000", b"Message-ID: <1@x>", b"Subject: x\r\n y", b"no field", b"X-Bcc: stays", b"X: ",
+]  # fmt: skip
+
+
+@given(
+    lines=st.lists(st.sampled_from(LINES), max_size=8),
+    body=st.sampled_from([b"", b"\r\n", b"\r\nx\r\n\r\ny\r\n", b"\r\nBcc: in the body\r\n"]),
+)
+def test_the_parts_of_a_message_are_those_of_its_octets(lines: list[bytes], body: bytes) -> None:
+    """The parts are what is signed, the octets are what is sent."""
+    built = build(raw=b"\r\n".join([b"From: desk@ours.test", *lines, b""]) + body)
+    again = split_message(built.octets)
+    assert (again.fields, again.body) == (built.message.fields, built.message.body)
+    names = [entry.name for entry in again.fields]
+    assert b"bcc" not in names and not any(name.startswith(b"x-mailscope-") for name in names)
+    assert names.count(b"date") >= 1 and names.count(b"message-id") >= 1
+    assert built.octets.endswith(body)
+    assert all(line in built.octets for line in lines if line[:3].lower() != b"bcc" and line[:11] != b"X-Mailscope")
