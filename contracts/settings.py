@@ -106,6 +106,10 @@ class Smtp(Section):
     verdict_misses: int = Field(
         3, ge=1, description="Time-outs in a row after which it stops waiting until verdicts flow."
     )
+    max_backlog: Duration = Field(
+        timedelta(hours=2),
+        description="For how long mail may wait for the processors before no more is taken (451), until they get on.",
+    )
     drain_timeout: Duration = Field(timedelta(seconds=4), description="On SIGTERM: time for open transactions to end.")
 
 

@@ -103,7 +103,7 @@ STAGES = (
         "smtp",
         ("ingest", "smtp"),
         "Receive mail over SMTP.",
-        follows=(topics.VERDICTS,),
+        follows=(topics.VERDICTS, topics.RAW),  # the latter for the age of what waits
         writes=(topics.RAW,),
         health_offset=4,
         instances_setting="smtp.processes",

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from runtime.connect_kafka import Properties, observer
+from runtime.connect_kafka import Properties, observer, reader
+from runtime.consume import read_records
 from runtime.end_process import end_process
 
 INTERVAL = 2.0  # seconds between two looks
@@ -38,6 +39,38 @@ class Lag:
     def close(self) -> None:
         """Stop asking."""
         self._consumer.close()
+
+
+class OldestWaiting:
+    """For how long the oldest record that a group has not committed has been waiting, in seconds."""
+
+    def __init__(self, kafka: Properties, group: str, topic: str) -> None:
+        self._topic = topic
+        self._observer = observer(kafka, group)
+        self._reader = reader(kafka, "oldest", fetch_wait_max_ms=50, queued_max_messages_kbytes=1024)
+
+    def measure(self) -> float | None:
+        """0 when none waits; None when the brokers do not answer. Blocks."""
+        oldest = 0.0
+        try:
+            metadata = self._observer.list_topics(self._topic, 5.0).topics[self._topic]
+            partitions = [TopicPartition(self._topic, number) for number in metadata.partitions]
+            for committed in self._observer.committed(partitions, 5.0):
+                low, high = self._observer.get_watermark_offsets(committed, 5.0)
+                begin = max(committed.offset, low)
+                if begin >= high:
+                    continue
+                self._reader.assign([TopicPartition(self._topic, committed.partition, begin)])
+                for record in read_records(self._reader, 1, 5.0):
+                    oldest = max(oldest, time.time() - record.timestamp_ms / 1000)
+        except KafkaException:
+            return None
+        return oldest
+
+    def close(self) -> None:
+        """Stop asking."""
+        self._observer.close()
+        self._reader.close()
 
 
 async def watch_lag(

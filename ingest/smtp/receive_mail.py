@@ -22,6 +22,7 @@ from runtime.expose_metrics import counter, histogram
 
 _log = logging.getLogger("mailscope.smtp")
 ANSWER_WITHIN = 2.0  # seconds that the note of an answer may take
+BEHIND = "451 4.3.2 Too much mail waits here already, try again later"
 ACCEPTED = "250 2.0.0 Accepted as {}"
 _TOO_LARGE = "552 5.3.4 The message is too large to be held with its envelope"
 _OTHER_POLICY = "452 4.5.3 This recipient has another policy, send it in another transaction"
@@ -37,10 +38,13 @@ class MailReceiver:
         self.holder = holder
         self.verdicts = verdicts
         self.bounces = bounces
+        self.closed = False  # what was taken waits too long for the processors: no more is taken
         self._refusals: set[asyncio.Task[None]] = set()
 
-    def mail(self, peer: Peer, envelope_from: str) -> "InboundTransaction":
+    def mail(self, peer: Peer, envelope_from: str) -> "InboundTransaction | str":
         """Any sender may ask; what it may send is decided by recipient, and by the verdict."""
+        if self.closed:
+            return BEHIND
         return InboundTransaction(self, peer, envelope_from)
 
     def log_refusal(self, envelope: Envelope) -> None:

@@ -16,6 +16,7 @@ from ingest.smtp.receive_mail import MailReceiver
 from ingest.smtp.serve_tls import tls_context
 from ingest.smtp.speak_smtp import SmtpConnection
 from ingest.smtp.spool import Spool
+from ingest.smtp.watch_backlog import watch_backlog
 from mail.bounce_address import BounceAddresses
 from runtime.blobs import BlobStore
 from runtime.health import Readiness
@@ -52,8 +53,10 @@ async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readine
         backlog=512,
     )
     _log.info("receiving on %s:%d", settings.smtp.host, settings.smtp.port)
+    backlog = asyncio.create_task(watch_backlog(settings, receiver))
     readiness.set()
     await stop.wait()
+    backlog.cancel()
     readiness.set("stopping")
     server.close()
     verdicts.leave(LAST_WAIT)
