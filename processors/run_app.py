@@ -16,7 +16,7 @@ from faust.types import EventT
 from mode.supervisors import CrashingSupervisor
 
 from contracts import metrics, stages
-from contracts.errors import Unavailable
+from contracts.errors import InvalidEvent, Unavailable
 from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
 from processors.acknowledge_in_order import OrderedAcks
@@ -26,6 +26,7 @@ from runtime.health import Readiness
 from runtime.publish import Publisher
 from runtime.put_aside import put_aside
 from runtime.run_stage import instance_name
+from runtime.suspect_records import DEATHS, SuspectRecords
 from runtime.watch_lag import Lag, watch_lag
 
 _log = logging.getLogger("mailscope.processors")
@@ -52,10 +53,12 @@ class App(Protocol):
 class RecordWork:
     """One record, from reading it to the acknowledgement of all that follows from it."""
 
-    def __init__(self, name: str, app: App, publisher: Publisher) -> None:
+    def __init__(self, name: str, app: App, publisher: Publisher, suspects: SuspectRecords) -> None:
         self._name = name
         self._app = app
         self._publisher = publisher
+        self._suspects = suspects
+        self._alone = asyncio.Lock()
         self._waiting = 0
 
     async def __call__(self, source: ConsumedRecord) -> None:
@@ -72,7 +75,7 @@ class RecordWork:
         began, pause = time.monotonic(), 0.1
         while True:
             try:
-                return "done", await self._app.handle(source)
+                return "done", await self._handle(source)
             except Unavailable as error:
                 patience = PATIENCE if self._waiting < MOST_WAITING else IMPATIENCE
                 if error.what != "Kafka" and time.monotonic() - began >= patience:
@@ -87,6 +90,24 @@ class RecordWork:
                 pause = min(pause * 2, 10.0)
             except Exception as why:  # one record must not hold up the others
                 return "dead_letter", [put_aside(f"processors.{self._name}", why, source, self._app.tell_failed)]
+
+    async def _handle(self, source: ConsumedRecord) -> list[list[Record]]:
+        deaths = self._suspects.deaths(source)
+        if not deaths:
+            return await self._journaled(source)
+        _log.warning("%s was in work when this process died, %d times: it is worked on alone", source, deaths)
+        async with self._alone:  # so that of several suspects the one shows that is to blame
+            if deaths >= DEATHS:
+                self._suspects.end(source)
+                raise InvalidEvent("process_died", f"this process died {deaths} times while it worked on this record")
+            return await self._journaled(source)
+
+    async def _journaled(self, source: ConsumedRecord) -> list[list[Record]]:
+        self._suspects.begin(source)
+        try:
+            return await self._app.handle(source)
+        finally:
+            self._suspects.end(source)
 
 
 def _again(source: ConsumedRecord) -> Record:
@@ -104,8 +125,9 @@ def run_app(name: str, topic: str, decides: App, settings: Settings, readiness: 
     @app.agent(source, name=f"{name}.work", concurrency=1, supervisor_strategy=CrashingSupervisor)  # type: ignore[untyped-decorator]
     async def work(stream: Any) -> None:
         publisher = Publisher(settings.kafka_client, linger_ms=0.5)
+        suspects = SuspectRecords(settings.data_dir / "run" / f"{instance_name(name)}.suspects")
         await publisher.warm_up(topic)
-        records = OrderedAcks(RecordWork(name, decides, publisher), IN_FLIGHT, IN_FLIGHT_OCTETS)
+        records = OrderedAcks(RecordWork(name, decides, publisher, suspects), IN_FLIGHT, IN_FLIGHT_OCTETS)
         state["records"] = records
         readiness.set()
         _log.info("%s reads %s", name, topic)

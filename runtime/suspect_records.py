@@ -1,0 +1,85 @@
+"""Which records were in work when the process died. One on which it has died several times is put aside, so that it does not kill the
+next one as well.
+
+A small file, mapped into memory: writing costs a microsecond, and what is written is there however the process ends (it need not
+survive the machine). One slot a record; free slots are zero octets.
+"""
+
+import mmap
+from pathlib import Path
+
+from contracts.records import ConsumedRecord
+
+SLOTS = 1024
+SLOT = 128  # octets
+DEATHS = (
+    5  # in work at so many deaths, it is put aside: a process that somebody keeps killing is not to blame its records
+)
+_IN_WORK, _KEPT = "w", "k"
+
+Place = tuple[str, int, int]  # topic, partition, offset
+
+
+class SuspectRecords:
+    """One process's journal. `path` is its own; whoever runs under the same name next reads it."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            file.truncate(SLOTS * SLOT)
+            self._map = mmap.mmap(file.fileno(), SLOTS * SLOT)
+        self._slots: dict[Place, int] = {}
+        self._deaths: dict[Place, int] = {}
+        self._free: list[int] = []
+        for slot in reversed(range(SLOTS)):
+            self._read(slot)
+
+    def deaths(self, source: ConsumedRecord) -> int:
+        """How often the process died while this record was in work."""
+        return self._deaths.get((source.topic, source.partition, source.offset), 0)
+
+    def begin(self, source: ConsumedRecord) -> None:
+        """Work on this record begins."""
+        place = (source.topic, source.partition, source.offset)
+        slot = self._slots.get(place)
+        if slot is None:
+            if not self._free:
+                self._forget_one()
+            slot = self._slots[place] = self._free.pop()
+        self._write(slot, _IN_WORK, place, self._deaths.get(place, 0))
+
+    def end(self, source: ConsumedRecord) -> None:
+        """It is done, or waits for something."""
+        place = (source.topic, source.partition, source.offset)
+        slot = self._slots.pop(place, None)
+        if slot is not None:
+            self._deaths.pop(place, None)
+            self._map[slot * SLOT : (slot + 1) * SLOT] = bytes(SLOT)
+            self._free.append(slot)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._map.close()
+
+    def _read(self, slot: int) -> None:
+        words = bytes(self._map[slot * SLOT : (slot + 1) * SLOT]).rstrip(b"\0").decode("utf-8", "replace").split(" ")
+        try:
+            state, topic, partition, offset, deaths = words[0], words[1], int(words[2]), int(words[3]), int(words[4])
+        except (IndexError, ValueError):
+            self._free.append(slot)
+            return
+        place = (topic, partition, offset)
+        self._slots[place] = slot
+        self._deaths[place] = deaths + (state == _IN_WORK)
+        self._write(slot, _KEPT, place, self._deaths[place])
+
+    def _write(self, slot: int, state: str, place: Place, deaths: int) -> None:
+        text = f"{state} {place[0]} {place[1]} {place[2]} {deaths}".encode()[:SLOT]
+        self._map[slot * SLOT : (slot + 1) * SLOT] = text.ljust(SLOT, b"\0")
+
+    def _forget_one(self) -> None:
+        """A suspect whose partition went elsewhere is never read here again."""
+        place = next(iter(self._slots))
+        slot = self._slots.pop(place)
+        self._deaths.pop(place, None)
+        self._free.append(slot)
