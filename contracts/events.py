@@ -180,6 +180,7 @@ class Dispatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mail: Summary
     envelope_from: str = ""  # as it goes on the wire: SRS for forwards, VERP for outbound mail; "" is the null sender
     targets: list[Target]  # addresses, or the one handler's name
+    notify: bool = False  # a final failure is told to its sender (RFC 5321 section 6.1)
     smtputf8: bool = False  # the message's own headers need SMTPUTF8 (RFC 6531); its addresses say so themselves
     prepend: str = ""  # header lines (CRLF) put before the untouched original
     cut: list[tuple[int, int]] = []  # octet ranges left out of the original: incoming headers that claim to be ours
@@ -198,6 +199,7 @@ class AttemptReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     raw: RawPointer
     attempts: list[Attempt]  # this attempt, one for each target tried
     targets: list[Target]  # all targets, with what settled them
+    notify: bool = False  # a final failure is told to its sender
     next_attempt_at: datetime | None = None  # null: nothing is left to try
 
 

@@ -1,9 +1,13 @@
 """Names of things: a mail's id is given once at ingest; an event's id follows from what it says."""
 
+import hashlib
 import secrets
 import threading
 import time
 import uuid
+from datetime import datetime
+
+from contracts.clock import to_ms
 
 EVENT_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://mailscope.dev/event")
 
@@ -20,6 +24,13 @@ def new_mail_id() -> str:
     with _lock:
         _last = moment = max(_last + 1, nanoseconds // 1_000_000 << 12 | (nanoseconds % 1_000_000 << 12) // 1_000_000)
     return str(uuid.UUID(int=moment >> 12 << 80 | 7 << 76 | (moment & 0xFFF) << 64 | 2 << 62 | secrets.randbits(62)))
+
+
+def derived_mail_id(moment: datetime, seed: str) -> str:
+    """The id of a mail that follows from something: the same moment and seed give the same UUIDv7, so a replay sends no second one."""
+    digest = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:10], "big")
+    rest = (7 << 76) | (digest >> 68 & 0xFFF) << 64 | 2 << 62 | digest & (1 << 62) - 1
+    return str(uuid.UUID(int=to_ms(moment) << 80 | rest))
 
 
 def event_id(mail_id: str, recipient: str, event_type: str, attempt: int) -> str:

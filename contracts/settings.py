@@ -240,6 +240,10 @@ class Delivery(Section):
         timedelta(seconds=60), description="How long a remote server may take to answer a command."
     )
     bind: str | None = Field(None, description="Local address to connect from.")
+    notify_senders: bool = Field(
+        True,
+        description="Tell the sender of a forward that failed for good (RFC 3464): never a null sender, a list, or one not authenticated.",
+    )
 
     @model_validator(mode="after")
     def _delays_pass(self) -> "Delivery":

@@ -60,7 +60,7 @@ STAGES = (
         ("processors", "outcomes"),
         "Say what became of every attempt (Faust).",
         groups=(Group("mailscope-outcomes", (topics.ATTEMPTS,)),),
-        writes=(*_DECIDES, topics.ATTEMPTS),
+        writes=(*_DECIDES, topics.ATTEMPTS, topics.RAW),
         health_offset=1,
     ),
     Stage(

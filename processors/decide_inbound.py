@@ -14,6 +14,7 @@ from contracts.statuses import Direction, Reason, Status, is_terminal
 from mail.addresses import split_address
 from mail.bounce_address import BounceAddresses
 from mail.parse_headers import Message
+from mail.reports.write_dsn import may_be_told
 from processors.apply_policy import apply_policy
 from processors.decision import Consequences, Decision, ReadMail
 from processors.detect_loop import MAX_RECEIVED, detect_loop
@@ -50,7 +51,7 @@ def decide_inbound(
         received = Decision(Status.RECEIVED, decision.arrival)
         out.events.append(_event(mail, recipient, summary, received, envelope.received_at, auth, headers))
         if decision.action is not None:
-            out.commands.append(_command(mail, recipient, summary, decision, settings, prepend))
+            out.commands.append(_command(mail, auth, recipient, summary, decision, settings, prepend))
         else:
             out.events.append(_event(mail, recipient, summary, decision, now))
     return out
@@ -140,7 +141,13 @@ def _rejected(
 
 
 def _command(
-    mail: ReadMail, recipient: str, summary: Summary, decision: Decision, settings: Settings, prepend: Prepend
+    mail: ReadMail,
+    auth: AuthResults,
+    recipient: str,
+    summary: Summary,
+    decision: Decision,
+    settings: Settings,
+    prepend: Prepend,
 ) -> Dispatch:
     assert decision.action is not None
     lines, cut = prepend(recipient) if decision.action is Action.FORWARD else ("", [])
@@ -154,10 +161,17 @@ def _command(
         mail=summary,
         envelope_from=decision.envelope_from,
         targets=[Target(address=address) for address in decision.targets],
+        notify=decision.action is Action.FORWARD and _may_hear_of_failure(mail, auth),
         smtputf8=mail.needs_smtputf8 or (mail.envelope.smtputf8 and not lines.isascii()),
         prepend=lines,
         cut=cut,
     )
+
+
+def _may_hear_of_failure(mail: ReadMail, auth: AuthResults) -> bool:
+    """Whether a report would get to who really sent it: nobody is told of mail that somebody else sent in their name."""
+    known = auth.dmarc_word == "pass" or (auth.dmarc_word == "none" and auth.spf_word == "pass")
+    return known and may_be_told(mail.message, mail.envelope.envelope_from)
 
 
 def _event(

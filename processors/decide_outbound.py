@@ -40,7 +40,8 @@ def decide_outbound(mail: ReadMail, settings: Settings, bounces: BounceAddresses
                 expires_at=envelope.received_at + settings.delivery.expire,
                 raw=mail.raw,
                 mail=summary,
-                envelope_from=bounces.verp(envelope.mail_id, recipient, domain),
+                # A report has the null sender, and nobody is told when it does not arrive (RFC 3464 section 2).
+                envelope_from=bounces.verp(envelope.mail_id, recipient, domain) if envelope.envelope_from else "",
                 targets=[Target(address=recipient)],
                 smtputf8=mail.needs_smtputf8,
             )

@@ -7,6 +7,7 @@ from contracts.codec import decode
 from contracts.events import AttemptReport
 from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
+from processors.notify_sender import SenderNotices
 from processors.publish_events import event_records
 from processors.run_app import run_app
 from processors.settle import settle, settle_unusable
@@ -14,16 +15,21 @@ from runtime.health import Readiness
 
 
 def run_outcomes(settings: Settings, readiness: Readiness) -> None:
-    """Run the app until SIGTERM."""
-    run_app("outcomes", topics.ATTEMPTS, Outcomes(), settings, readiness)
+    """Run the app until SIGTERM. ConfigurationError when a DKIM key cannot be used."""
+    run_app("outcomes", topics.ATTEMPTS, Outcomes(settings), settings, readiness)
 
 
 class Outcomes:
-    """Says what every attempt means for its mail."""
+    """Says what every attempt means for its mail, and tells senders of forwards that failed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._notices = SenderNotices(settings)
 
     async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
         """What to publish about one report. InvalidEvent when it cannot be read."""
-        return [event_records(settle(decode(source.value, AttemptReport)))]
+        report = decode(source.value, AttemptReport)
+        event = settle(report)
+        return [event_records(event), self._notices.of(report, event)]
 
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
         """The events of a mail whose report was put aside."""

@@ -71,5 +71,6 @@ def _waits(command: Dispatch, why: str, now: datetime, due: datetime) -> Attempt
             for address in pending
         ],
         targets=command.targets,
+        notify=command.notify,
         next_attempt_at=due,
     )

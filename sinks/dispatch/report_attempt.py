@@ -52,6 +52,7 @@ def report_attempt(
         raw=command.raw,
         attempts=final,
         targets=targets,
+        notify=command.notify,
         next_attempt_at=due if retry else None,
     )
     records = [Record(topics.ATTEMPTS, command.mail_id, encode_attempt_report(report, SOURCE), HEADERS)]

@@ -1,5 +1,7 @@
 """Inbound mail, seen from outside: what the sender hears, what arrives, and what the log says."""
 
+import email
+import email.policy
 import hashlib
 from datetime import UTC, datetime
 
@@ -218,7 +220,7 @@ def test_a_mail_that_goes_round_is_refused(pipeline: Pipeline) -> None:
     looped = b"Delivered-To: fwd-a@ours.test\r\n" + raw
     code, text = pipeline.send(looped, "fwd-a@ours.test")
     assert code == 554 and "5.4.6" in text
-    many = b"Received: from a by b; Tue, 03 Nov 2026 12:22:54 +0000\r\n" * 31 + raw
+    many = b"Received: from a by b; Tue, 03 Nov 2026 12:22:54 +0000\r\n" * 101 + raw
     assert pipeline.send(many, "fwd-a@ours.test")[0] == 554
 
 
@@ -247,3 +249,31 @@ def test_an_incoming_result_that_claims_our_name_does_not_survive_a_forward(pipe
     pipeline.settled(message_id)
     (arrived,) = pipeline.outside.partner.got(message_id.encode())
     assert b"bank.test" not in arrived.content and arrived.content.endswith(other + raw)
+
+
+def test_a_forward_that_fails_for_good_is_told_to_its_sender(pipeline: Pipeline) -> None:
+    """RFC 5321 section 6.1: who is not told believes that the mail arrived. Nobody is told of a spoof or by a robot of a robot."""
+    partner, good = pipeline.outside.partner, pipeline.outside.good
+    partner.plan["team@partner.test"] = "550 5.1.1 no such user"
+    try:
+        raw, message_id = pipeline.mail("fwd-dsn@ours.test", "comes back")
+        assert pipeline.send(raw, "fwd-dsn@ours.test")[0] == 250
+        robot, robot_id = pipeline.mail("fwd-dsn@ours.test", "from a robot", headers={"Auto-Submitted": "auto-replied"})
+        assert pipeline.send(robot, "fwd-dsn@ours.test")[0] == 250
+        assert {pipeline.settled(one)[0]["status"] for one in (message_id, robot_id)} == {"delivery_failed"}
+        assert wait_for(lambda: good.got(message_id.encode()))
+    finally:
+        partner.plan.pop("team@partner.test")
+    (told,) = good.got(message_id.encode())
+    assert told.mail_from in ("", "<>", None) and told.recipients == ["anna@good.test"]
+    report = email.message_from_bytes(told.content, policy=email.policy.default)
+    assert report.get_content_type() == "multipart/report" and report["Auto-Submitted"] == "auto-replied"
+    assert "550 5.1.1 no such user" in str(told.content, "utf-8", "replace")
+    assert not good.got(robot_id.encode())
+
+    def row() -> dict[str, object]:
+        found: dict[str, object] = pipeline.get("/mails", stream="delivery-report").json()["items"][0]
+        return found
+
+    assert wait_for(lambda: row()["status"] == "delivered")
+    assert (row()["direction"], row()["recipient"]) == ("outbound", "anna@good.test")

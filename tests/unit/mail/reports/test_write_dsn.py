@@ -1,0 +1,77 @@
+"""What a sender is told of mail that could not be passed on, and who is never told."""
+
+import email
+import email.policy
+from datetime import UTC, datetime
+
+import pytest
+
+from mail.parse_headers import split_message
+from mail.reports.write_dsn import FailedMail, FailedRecipient, may_be_told, write_dsn
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+MAIL = FailedMail("anna@good.test", "anna@good.test", "Grüße", "id-1@good.test", NOW)
+REFUSED = FailedRecipient("team@ours.test", "inner@corp.test", "5.1.1", 550, "5.1.1 no such user", "mx.corp.test")
+
+
+def report(mail: FailedMail = MAIL, *failed: FailedRecipient) -> bytes:
+    return write_dsn(mail, list(failed) or [REFUSED], "mx.ours.test", "mailer-daemon@ours.test", "x@ours.test", NOW)
+
+
+def test_a_mail_program_finds_the_recipient_the_status_and_the_servers_words() -> None:
+    parsed = email.message_from_bytes(report(), policy=email.policy.default)
+    assert parsed.get_content_type() == "multipart/report" and parsed.get_param("report-type") == "delivery-status"
+    assert (parsed["To"], parsed["Auto-Submitted"], parsed["In-Reply-To"]) == (
+        "anna@good.test",
+        "auto-replied",
+        "<id-1@good.test>",
+    )
+    text, status, headers = parsed.iter_parts()
+    assert "mx.corp.test answered: 550 5.1.1 no such user" in text.get_content() and "Grüße" in text.get_content()
+    message, recipient = status.get_payload()
+    assert message["Reporting-MTA"] == "dns; mx.ours.test"
+    assert recipient["Final-Recipient"] == "rfc822; team@ours.test" and recipient["Action"] == "failed"
+    assert (recipient["Status"], recipient["Diagnostic-Code"]) == ("5.1.1", "smtp; 550 5.1.1 no such user")
+    assert "Message-ID: <id-1@good.test>" in headers.get_content()
+
+
+def test_where_mail_is_passed_on_to_is_not_told() -> None:
+    assert b"inner@corp.test" not in report()
+
+
+def test_the_same_report_is_the_same_octets() -> None:
+    assert report() == report()
+
+
+def test_strangers_words_begin_no_header_and_end_no_part() -> None:
+    evil = FailedMail("a@b.test", "x\r\nBcc: y@z.test", "s\r\n\r\n--=x=--", "id>\r\nBcc: q@z.test", NOW)
+    answer = FailedRecipient(
+        "t@ours.test\r\nX: 1", "", "", 550, "no\r\n\r\nStatus: 2.0.0\x00\udcff" + "y" * 5000, "mx\nEvil: 1"
+    )
+    raw = report(evil, answer)
+    parsed = email.message_from_bytes(raw, policy=email.policy.default)
+    assert [part.get_content_type() for part in parsed.iter_parts()] == [
+        "text/plain",
+        "message/delivery-status",
+        "text/rfc822-headers",
+    ]
+    lines = raw.split(b"\r\n")
+    assert not any(line.lower().startswith((b"bcc:", b"x:", b"evil:", b"status: 2")) for line in lines)
+    assert all(len(line) <= 998 for line in lines) and b"\x00" not in raw
+
+
+@pytest.mark.parametrize(
+    ("head", "sender", "told"),
+    [
+        (b"From: a@b.test\r\n", "a@b.test", True),
+        (b"From: a@b.test\r\nAuto-Submitted: no\r\n", "a@b.test", True),
+        (b"From: a@b.test\r\n", "", False),
+        (b"From: a@b.test\r\nAuto-Submitted: auto-replied (vacation)\r\n", "a@b.test", False),
+        (b"From: a@b.test\r\nList-Id: <news.b.test>\r\n", "a@b.test", False),
+        (b"From: a@b.test\r\nList-Unsubscribe: <mailto:x@b.test>\r\n", "a@b.test", False),
+        (b"From: a@b.test\r\nPrecedence: BULK\r\n", "a@b.test", False),
+        (b"From: a@b.test\r\nPrecedence: first-class\r\n", "a@b.test", True),
+    ],
+)
+def test_a_null_sender_an_automatic_answer_and_a_list_are_never_told(head: bytes, sender: str, told: bool) -> None:
+    assert may_be_told(split_message(head + b"\r\nx\r\n"), sender) is told
