@@ -95,7 +95,7 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         self._idle_timeout = settings.idle_timeout.total_seconds()
         self._data_timeout = settings.data_timeout.total_seconds()
         self._commands = 0
-        self._guesses = 0
+        self._refusals = 0
         self._hanging_up = False
         methods: dict[str, Any] = vars(self)["_smtp_methods"]
         self._smtp_methods = {name: partial(self._obey, method) for name, method in methods.items()}
@@ -191,8 +191,8 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         reply = self.transaction.rcpt(address)
         if not isinstance(reply, Refusal):
             return reply
-        self._guesses += 1
-        if self._guesses > self.settings.max_unknown_recipients:
+        self._refusals += 1
+        if self._refusals > self.settings.max_unknown_recipients:
             self._hanging_up = True
             return "421 4.7.0 Too many recipients that do not exist"
         return reply.reply

@@ -30,7 +30,7 @@ class Transaction(Protocol):
         """Those that were accepted."""
 
     def rcpt(self, address: str) -> str | Refusal:
-        """The reply to RCPT. A Refusal is a guess: a connection that makes many is closed."""
+        """The reply to RCPT. A connection that collects many Refusals is closed (`smtp.max_unknown_recipients`)."""
 
     async def hold(self, message: bytes) -> str:
         """Take responsibility for the message: "" when it is held and `verdict` gives the reply, else the reply. Any exception is
