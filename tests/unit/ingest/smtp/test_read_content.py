@@ -43,17 +43,21 @@ class Case:
     async def take(self, sent: bytes, packet: int = 60_000) -> bytes:
         feeding = asyncio.create_task(feed(self.reader, sent, packet))
         try:
-            with self.budget.growing() as hold:
-                found = await self.content.read(self.reader, hold)
-                if isinstance(found, SpoolFile):
-                    self.was_on_disk = True
-                    found = await self.content.load(found, hold)
-                    assert self.budget.held == len(found)
-                return found
+            async with asyncio.timeout(5):
+                return await self._take()
         finally:
             await feeding
             assert self.budget.used == 0 and self.spool._open == 0
             assert self.reader._limit == 1001  # type: ignore[attr-defined]
+
+    async def _take(self) -> bytes:
+        with self.budget.growing() as hold:
+            found = await self.content.read(self.reader, hold)
+            if isinstance(found, SpoolFile):
+                self.was_on_disk = True
+                found = await self.content.load(found, hold)
+                assert self.budget.held == len(found)
+            return found
 
     async def rest(self) -> bytes:
         return await self.reader.read(100)
@@ -96,7 +100,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
 @given(
-    parts=st.lists(st.sampled_from([b"\r\n", b".", b"\r", b"\n", b"a", b"\r\n.", b".\r"]), max_size=60),
+    parts=st.lists(st.sampled_from([b"\r\n", b".", b"\r", b"\n", b"a", b"\r\n.", b".\r"]), min_size=15, max_size=60),
     packet=st.integers(1, 30),
 )
 async def test_no_cut_of_packets_and_pieces_changes_a_message(
@@ -109,12 +113,46 @@ async def test_no_cut_of_packets_and_pieces_changes_a_message(
     assert await case.rest() == NEXT
 
 
-@pytest.mark.parametrize("size", [MAX + 1, MAX + 5000, 3 * MAX])
-async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(size: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("length", range(40, 50))
+async def test_the_end_is_found_wherever_a_piece_ends(small_pieces: None, tmp_path: Path, length: int) -> None:
     case = Case(tmp_path)
+    message = b"a" * length + b"\r\n.\r\n..\r\n"
+    assert await case.take(stuff(message) + NEXT, 3) == message
+    assert case.was_on_disk and await case.rest() == NEXT
+
+
+@pytest.mark.parametrize("size", [MAX + 1, MAX + 5000, 3 * MAX])
+async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case(tmp_path)
+    written = 0
+    write = SpoolFile.write
+
+    async def count(self: SpoolFile, octets: bytes) -> None:
+        nonlocal written
+        written += len(octets)
+        await write(self, octets)
+
+    monkeypatch.setattr(SpoolFile, "write", count)
     with pytest.raises(ContentRefused, match=f"552 5.3.4 The message is larger than {MAX} octets"):
         await case.take(stuff(large(size)) + NEXT)
-    assert await case.rest() == NEXT
+    assert await case.rest() == NEXT and written <= MAX
+
+
+async def test_memory_is_given_back_once_the_rest_goes_to_disk(tmp_path: Path) -> None:
+    """A sender that stops in the middle of a large message keeps nothing but its file."""
+    case = Case(tmp_path)
+    await feed(case.reader, large(2 * MEMORY), 60_000)
+    with case.budget.growing() as hold:
+        reading = asyncio.create_task(case.content.read(case.reader, hold))
+        async with asyncio.timeout(20):
+            while case.reader._buffer or case.spool._open == 0:  # type: ignore[attr-defined]
+                await asyncio.sleep(0.001)
+            while case.budget.used:
+                await asyncio.sleep(0.001)
+        reading.cancel()
+        await asyncio.wait([reading])
 
 
 async def test_a_small_limit_holds_in_memory_too(tmp_path: Path) -> None:
