@@ -11,11 +11,10 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from tests.unit.mail.authentication.signed_mail import NOW, sign
-
 from contracts.auth_results import ArcResult, ArcWord
 from mail.authentication.seal_arc import seal_arc
 from mail.authentication.sign_dkim import SigningKey, load_signing_key
+from tests.fakes.signed_mail import NOW, sign
 
 FOLDER = Path(__file__).parent / "cases"
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.mail.authentication.signed_mail import NOW
 
 from contracts.auth_results import AuthResults
 from mail.authentication import ReceivedMail, authenticate
+from tests.fakes.signed_mail import NOW
 from tests.fakes.zone import FAILURES, Zone
 from tests.unit.mail.authentication.sign_case import FOLDER, case_key, read_message
 
