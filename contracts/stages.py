@@ -90,7 +90,7 @@ STAGES = (
             Group("mailscope-clickhouse", (topics.EVENTS, topics.DEADLETTER)),
             Group("mailscope-clickhouse-raw", (topics.RAW,)),
         ),
-        writes=(topics.DEADLETTER,),
+        writes=(topics.DEADLETTER, topics.ATTEMPTS),  # the latter for mail that is open beyond its limit
         health_offset=70,
     ),
     Stage(

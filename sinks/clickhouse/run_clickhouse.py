@@ -12,6 +12,7 @@ from runtime.publish import Publisher
 from sinks.clickhouse.expire_blobs import expire_blobs
 from sinks.clickhouse.insert_rows import Inserter
 from sinks.clickhouse.migrate_store import migrate_store
+from sinks.clickhouse.sweep_open import sweep_open
 from sinks.clickhouse.track_completeness import track_completeness
 
 _log = logging.getLogger("mailscope.clickhouse")
@@ -34,6 +35,7 @@ async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event, 
     beside = [
         asyncio.create_task(track_completeness(settings, store, stop)),
         asyncio.create_task(expire_blobs(settings, stop)),
+        asyncio.create_task(sweep_open(settings, store, publisher, stop)),
     ]
     inserting = [asyncio.create_task(inserter.run(stop)) for inserter in inserters]
     try:

@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS mails {on_cluster}
     received_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),  -- the time inside mail_id: both say the same
     mail_id UUID,
     recipient String CODEC(ZSTD(1)),
-    ver UInt64,  -- rank of the status, then time, then bits of event_id: computed from the event alone
+    ver UInt64,  -- rank of the status, then attempt, time, and bits of event_id: computed from the event alone
     direction LowCardinality(String),
     status LowCardinality(String),
     terminal Bool,
