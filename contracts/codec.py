@@ -13,6 +13,7 @@ from contracts import clock
 from contracts.errors import InvalidEvent
 from contracts.events import AttemptReport, Connectivity, Dispatch, MailEvent, StatusChange, Verdict
 from contracts.ids import event_id
+from contracts.shared_state import Claim, Token, claim_key
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 HEADERS: list[tuple[str, bytes]] = [("content-type", CONTENT_TYPE.encode())]
@@ -37,7 +38,7 @@ _encoder = msgspec.json.Encoder()
 _envelope = msgspec.json.Decoder(CloudEvent)
 _decoders: dict[type[Struct], msgspec.json.Decoder[Struct]] = {
     kind: msgspec.json.Decoder(kind)
-    for kind in (MailEvent, StatusChange, Dispatch, AttemptReport, Verdict, Connectivity)
+    for kind in (MailEvent, StatusChange, Dispatch, AttemptReport, Verdict, Connectivity, Token, Claim)
 }
 
 
@@ -131,4 +132,30 @@ def encode_verdict(verdict: Verdict, source: str) -> bytes:
         type="mailscope.verdict.v1",
         time=verdict.decided_at,
         subject=verdict.mail_id,
+    )
+
+
+def encode_token(token: Token, source: str) -> bytes:
+    """A token that was created or revoked, for `mail.tokens`."""
+    done = "created" if token.revoked_at is None else "revoked"
+    return encode(
+        token,
+        id=event_id(token.id, "", f"token.{done}", 0),
+        source=source,
+        type=f"mailscope.token.{done}.v1",
+        time=token.revoked_at or token.created_at,
+        subject=token.id,
+    )
+
+
+def encode_claim(claim: Claim, source: str) -> bytes:
+    """A claim, or what came of it, for `mail.claims`."""
+    done = "made" if claim.answer is None else "answered"
+    return encode(
+        claim,
+        id=event_id(claim.claimant, claim_key(claim), f"claim.{done}", 0),
+        source=source,
+        type=f"mailscope.claim.{done}.v1",
+        time=clock.now(),
+        subject=claim.claim,
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 Headers = list[tuple[str, bytes]]
+Place = tuple[int, int]  # partition and offset
 
 
 @dataclass(frozen=True, slots=True)

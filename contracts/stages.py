@@ -97,7 +97,8 @@ STAGES = (
         "console",
         ("console",),
         "Serve the console, the API and the send hook.",
-        writes=(topics.RAW,),
+        follows=(topics.TOKENS, topics.CLAIMS),
+        writes=(topics.RAW, topics.TOKENS, topics.CLAIMS),
     ),
     Stage(
         "smtp",

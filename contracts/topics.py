@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from contracts.shared_state import KEPT
+
 RAW = "mail.raw"
 VERDICTS = "mail.verdicts"
 DISPATCH = "mail.dispatch"
@@ -11,6 +13,9 @@ EVENTS = "mail.events"
 STATUS_INBOUND = "mail.status.inbound"
 STATUS_OUTBOUND = "mail.status.outbound"
 SUPPRESSIONS = "mail.suppressions"
+PREFERENCES = "mail.preferences"
+TOKENS = "mail.tokens"
+CLAIMS = "mail.claims"
 CONNECTIVITY = "mail.connectivity"
 DEADLETTER = "mail.deadletter"
 
@@ -20,13 +25,15 @@ DESTINATION = "destination; mail_id for handlers"
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic. `retention` is None for a compacted one."""
+    """One topic. `retention` is None for one that is compacted and keeps the last record of each key for ever; with both, it is
+    compacted and what is old goes all the same."""
 
     name: str
     key: str
     value: str
     retention: timedelta | None
     public: bool = False
+    compacted: bool = False
 
     @property
     def config(self) -> dict[str, str]:
@@ -34,7 +41,7 @@ class Topic:
         if self.retention is None:
             return {"cleanup.policy": "compact"}
         return {
-            "cleanup.policy": "delete",
+            "cleanup.policy": "compact,delete" if self.compacted else "delete",
             "retention.ms": str(int(self.retention.total_seconds() * 1000)),
             "segment.ms": str(int(min(self.retention, DAY).total_seconds() * 1000)),
         }
@@ -57,7 +64,10 @@ def all_topics(retry: list[str], expire: timedelta) -> list[Topic]:
         Topic(EVENTS, "mail_id", "MailEvent", week),
         Topic(STATUS_INBOUND, "mail_id", "StatusChange", week, public=True),
         Topic(STATUS_OUTBOUND, "mail_id", "StatusChange", week, public=True),
-        Topic(SUPPRESSIONS, "address", "not written yet", None),
+        Topic(SUPPRESSIONS, "address", "not written yet", None, compacted=True),
+        Topic(PREFERENCES, "address", "not written yet", None, compacted=True),
+        Topic(TOKENS, "token id", "Token", None, compacted=True),
+        Topic(CLAIMS, "claim and claimant, in the partition of the claim", "Claim", KEPT, compacted=True),
         Topic(CONNECTIVITY, "channel", "Connectivity", week),
         Topic(DEADLETTER, "as the source", "untouched octets, why in the headers", 21 * DAY),
     ]

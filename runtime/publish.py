@@ -8,11 +8,13 @@ import asyncio
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from contracts.errors import InvalidEvent, Unavailable
-from contracts.records import Record
+from contracts.records import Place, Record
 from contracts.topics import DEADLETTER
 from runtime.connect_kafka import MAX_RECORD, producer
 from runtime.end_process import end_process
@@ -26,7 +28,7 @@ class Publisher:
     def __init__(self, kafka: dict[str, str], *, timeout: float = 120.0, linger_ms: float = 1.0) -> None:
         self._producer = producer(kafka, timeout=timeout, linger_ms=linger_ms)
         self._loop = asyncio.get_running_loop()
-        self._acks: deque[tuple[asyncio.Future[None], KafkaError | None]] = deque()
+        self._acks: deque[tuple[asyncio.Future[Any], KafkaError | None, Place | None]] = deque()
         self._scheduled = False
         self._closing = False
         self._thread = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
@@ -36,13 +38,21 @@ class Publisher:
         """Queue one record; the future fails with Unavailable when the brokers do not acknowledge it in time. InvalidEvent when
         no broker would take it."""
         future: asyncio.Future[None] = self._loop.create_future()
+        self._produce(record, lambda error, _message: self._acknowledged(future, error, None))
+        return future
 
-        def acknowledged(error: KafkaError | None, _message: Message) -> None:
-            self._acks.append((future, error))
-            if not self._scheduled:
-                self._scheduled = True
-                self._loop.call_soon_threadsafe(self._settle)
+    def publish_at(self, record: Record) -> asyncio.Future[Place]:
+        """The same, and where the record stands: (partition, offset)."""
+        future: asyncio.Future[Place] = self._loop.create_future()
+        self._produce(
+            record,
+            lambda error, message: self._acknowledged(
+                future, error, (message.partition(), message.offset()) if error is None else None
+            ),
+        )
+        return future
 
+    def _produce(self, record: Record, acknowledged: Callable[[KafkaError | None, Message], None]) -> None:
         if record.size > MAX_RECORD and record.topic != DEADLETTER:  # trying again would not make it smaller
             raise InvalidEvent("record_too_large", f"{record.topic}: {record.size} octets")
         try:
@@ -58,7 +68,13 @@ class Publisher:
             raise Unavailable("Kafka", "too many records wait for acknowledgement") from error
         except KafkaException as error:
             raise Unavailable("Kafka", str(error)) from error
-        return future
+
+    def _acknowledged(self, future: asyncio.Future[Any], error: KafkaError | None, place: Place | None) -> None:
+        """Called from the poll thread."""
+        self._acks.append((future, error, place))
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon_threadsafe(self._settle)
 
     async def publish_all(self, records: list[Record]) -> None:
         """Publish all and wait for every acknowledgement. Unavailable when one is missing."""
@@ -112,11 +128,11 @@ class Publisher:
     def _settle(self) -> None:
         self._scheduled = False
         while self._acks:
-            future, error = self._acks.popleft()
+            future, error, place = self._acks.popleft()
             if future.done():
                 continue
             if error is None:
-                future.set_result(None)
+                future.set_result(place)
             elif error.fatal():
                 end_process(f"the Kafka producer broke: {error.str()}")  # an idempotent one cannot go on (KIP-360)
             else:

@@ -16,7 +16,8 @@ def describe_events() -> str:
     lines = ["# Events", ""]
     lines += ["## Topics", "", "| topic | key | value | retention |", "|---|---|---|---|"]
     for topic in default_topics():
-        retention = "compacted" if topic.retention is None else format_duration(topic.retention)
+        kept = [format_duration(topic.retention)] if topic.retention is not None else []
+        retention = ", ".join(["compacted", *kept] if topic.compacted else kept)
         name = f"**`{topic.name}`** (public)" if topic.public else f"`{topic.name}`"
         lines.append(f"| {name} | {topic.key} | {topic.value} | {retention} |")
     lines += [

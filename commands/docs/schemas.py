@@ -9,6 +9,7 @@ from contracts import topics
 from contracts.events import AttemptReport, Connectivity, DeadLetter, Dispatch, MailEvent, StatusChange, Verdict
 from contracts.raw_message import Envelope
 from contracts.settings import Delivery
+from contracts.shared_state import Claim, Token
 
 EVENTS = {
     "status-change": (
@@ -21,6 +22,8 @@ EVENTS = {
     "attempt-report": (AttemptReport, "mailscope.attempt.", "What one attempt did: `mail.attempts`."),
     "verdict": (Verdict, "mailscope.verdict.", "What a waiting receiver shall answer: `mail.verdicts`."),
     "connectivity": (Connectivity, "mailscope.connectivity.", "The health of a channel changed: `mail.connectivity`."),
+    "token": (Token, "mailscope.token.", "An API token, known by its hash: `mail.tokens`."),
+    "claim": (Claim, "mailscope.claim.", "A claim on what only one may do, such as an Idempotency-Key: `mail.claims`."),
 }
 
 
@@ -57,7 +60,7 @@ def event_schema(name: str) -> dict[str, Any]:
             "source": {"type": "string", "description": "The stage that wrote it."},
             "type": {"type": "string", "pattern": "^" + prefix.replace(".", "\\.")},
             "time": {"type": "string", "format": "date-time"},
-            "subject": {"type": "string", "description": "The recipient."},
+            "subject": {"type": "string", "description": "The recipient, or what else it is about."},
             "datacontenttype": {"const": "application/json"},
             "data": data,
         },
@@ -83,6 +86,8 @@ def describe_channels(generated: str) -> dict[str, Any]:
         "AttemptReport": "attempt-report",
         "Verdict": "verdict",
         "Connectivity": "connectivity",
+        "Token": "token",
+        "Claim": "claim",
     }
     channels = {}
     for topic in default_topics():

@@ -1,0 +1,46 @@
+"""State that several processes share: records of compacted topics, read whole by each process and followed (runtime/follow_table.py).
+
+The last record of a key is what holds. No table of one process, no file of one machine: two replicas of anything agree.
+"""
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+KEPT = timedelta(days=1)  # how long a claim holds
+
+
+class Token(Struct, frozen=True, kw_only=True):
+    """An API token, for `mail.tokens` (key: its id). The token itself is kept nowhere: it is 256 random bits, and a plain SHA-256
+    of it gives nothing away. A revoked one stays, so that nothing makes it anew."""
+
+    id: str
+    name: str
+    sha256: str  # of the token, in hexadecimal
+    scopes: list[str]
+    domains: list[str]  # limits what is seen and sent; empty: all
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """A claim on something that only one may have or do, for `mail.claims`. It belongs to the one that stands first in its partition.
+
+    Each claimant's record has a key of its own (`claim_key`), and what is written over it carries the offset of the first: whatever
+    compaction takes away, no claimant is forgotten and their order stays.
+    """
+
+    claim: str  # what is claimed, such as an Idempotency-Key of one application, hashed
+    claimant: str  # whose it is when it stands first: the mail_id to send under
+    owner: str  # the process that works on it
+    fingerprint: str = (
+        ""  # SHA-256 of what is to be done, in hexadecimal: the same claim for something else is an error
+    )
+    claimed_at: datetime
+    offset: int | None = None  # where the claimant stood first; null: here
+    answer: str | None = None  # what came of it; null: not done yet
+
+
+def claim_key(claim: Claim) -> str:
+    """The key of the record of one claimant."""
+    return f"{claim.claim} {claim.claimant}"
