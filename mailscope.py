@@ -18,6 +18,7 @@ from commands.search import search
 from commands.send import send
 from commands.show import show
 from commands.tail import tail
+from commands.token import token
 from contracts import stages
 from contracts.errors import ConfigurationError, Unavailable
 from contracts.settings import Settings
@@ -25,7 +26,7 @@ from contracts.stages import Stage
 from runtime.end_process import EX_CONFIG, EX_UNAVAILABLE
 from runtime.health import Readiness
 from runtime.load_settings import load_settings
-from runtime.run_stage import run_process, run_stage
+from runtime.run_stage import instance_name, run_process, run_stage, until_available
 
 if TYPE_CHECKING:
     from local.process import Process
@@ -152,36 +153,12 @@ def schema_rollback() -> None:
 
 
 @cli.group()
-def token() -> None:
-    """API tokens."""
-
-
-@token.command("create")
-@click.argument("name")
-@click.option(
-    "--scope",
-    "scopes",
-    multiple=True,
-    required=True,
-    type=click.Choice(["read", "raw", "send", "manage"]),
-    help="What it may do; may be repeated.",
-)
-@click.option("--domain", "domains", multiple=True, help="Limit it to mail of this domain; may be repeated.")
-def token_create(name: str, scopes: tuple[str, ...], domains: tuple[str, ...]) -> None:
-    """Create a token and print it. It is shown once: only its hash is kept."""
-    from console.tokens import create_token
-
-    settings = _settings()
-    click.echo(create_token(settings.tokens_path, name, list(scopes), list(domains)))
-
-
-@cli.group()
 def config() -> None:
     """The configuration."""
 
 
 config.add_command(check_config)
-for command in (doctor, search, show, tail, send, replay, explain, authenticate_command, check_domain_command):
+for command in (doctor, search, show, tail, send, replay, explain, authenticate_command, check_domain_command, token):
     cli.add_command(command)
 
 
@@ -210,25 +187,35 @@ async def _run_console_with_sink(settings: Settings, stop: asyncio.Event, readin
 
 
 async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_not_ready: Callable[[], str]) -> None:
+    """The console and the send hook, on the state that all replicas share."""
     from console.authorise import authorised
+    from console.ensure_admin_token import ensure_admin_token
     from console.serve_console import create_app, serve_console
-    from console.tokens import ensure_admin_token
-    from ingest.send.remember_keys import KeyStore
+    from console.tokens import Tokens, open_tokens
+    from ingest.send.claim_keys import IdempotencyKeys
     from ingest.send.send import Sender
     from ingest.send.send_http import send_router
+    from runtime.claim import Claims
     from runtime.publish import Publisher
 
-    ensure_admin_token(settings)
     publisher = Publisher(settings.kafka_client, timeout=20.0)
-    sender = Sender(settings, publisher)
-    keys = KeyStore(settings.data_dir / "idempotency.db")
-    routers = [send_router(sender, keys, authorised("send"))]
-    app = create_app(settings, store, why_not_ready=why_not_ready, routers=routers)
+    table = open_tokens(settings.kafka_client)
+    claims = Claims(settings.kafka_client, publisher, instance_name("console"))
+    tokens, admin = Tokens(table), Readiness("the admin token has not been looked for yet")
+    routers = [send_router(Sender(settings, publisher), IdempotencyKeys(claims), authorised("send"))]
+    app = create_app(
+        settings,
+        store,
+        tokens,
+        why_not_ready=lambda: tokens.why_not_ready or claims.why_not_ready or admin() or why_not_ready(),
+        routers=routers,
+    )
+    ensure = asyncio.create_task(until_available(lambda: ensure_admin_token(settings, table, claims, publisher), admin))
     try:
         await serve_console(app, settings, stop)
     finally:
-        keys.close()
-        await publisher.close(2)
+        ensure.cancel()
+        await asyncio.gather(ensure, table.close(), claims.close(), publisher.close(2), return_exceptions=True)
 
 
 def _supervise(settings: Settings, processes: "list[Process]", *, demo: bool) -> None:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from console.protect_responses import HEADERS
 from console.render_page import render
 from contracts.errors import Unavailable
+from runtime.open_store import STORE
 
 _log = logging.getLogger("mailscope.console")
 _CODES = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
@@ -93,7 +94,8 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Unavailable)
     async def unavailable(request: Request, error: Unavailable) -> Response:
-        return answer(request, 503, "store_unavailable", str(error))
+        code = "store_unavailable" if error.what == STORE else "unavailable"
+        return answer(request, 503, code, str(error))
 
     @app.exception_handler(Exception)
     async def bug(request: Request, error: Exception) -> Response:

@@ -10,7 +10,7 @@ from console.answer_errors import Problem
 from contracts import metrics
 from contracts.errors import Unavailable
 from runtime.expose_metrics import histogram
-from runtime.open_store import Store, worth_a_retry
+from runtime.open_store import STORE, Store, worth_a_retry
 
 THREADS = 4
 LIMITS: dict[str, Any] = {"max_execution_time": 15, "max_memory_usage": 2 << 30}
@@ -46,5 +46,5 @@ class StoreQueries:
                 ) from error
             self._store.forget()
             if worth_a_retry(error):
-                raise Unavailable("the log store", str(error)[:200]) from error
+                raise Unavailable(STORE, str(error)[:200]) from error
             raise

@@ -34,6 +34,7 @@ from runtime.open_store import Store
 def create_app(
     settings: Settings,
     store: Store,
+    tokens: Tokens,
     *,
     why_not_ready: Callable[[], str] | None = None,
     routers: Sequence[APIRouter] = (),
@@ -54,7 +55,7 @@ def create_app(
         lifespan=lifespan,
         responses={"default": {"model": ErrorBody, "description": "Every error, whatever its status."}},
     )
-    app.state.tokens = Tokens(settings.tokens_path)
+    app.state.tokens = tokens
     app.state.settings = settings
     answer_errors(app)
     search, reader = Search(queries, settings), MailReader(queries, settings, BlobStore(settings.blobs_url))

@@ -1,21 +1,37 @@
-"""API tokens: a file holds their hashes, scopes and domains; a token itself is shown once and kept nowhere.
+"""API tokens: `mail.tokens` holds their hashes, scopes and domains; a token itself is shown once and kept nowhere.
 
-The file is read again when it changes. Tokens are 256 random bits, so a plain SHA-256 of one gives nothing away.
+Every replica follows that topic: a token that was created or revoked is so everywhere within a moment, and when Kafka is away, what is
+known goes on working.
 """
 
-import fcntl
 import hashlib
-import json
-import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from contracts import clock
-from contracts.settings import Settings
+from contracts import clock, topics
+from contracts.codec import HEADERS, decode, encode_token
+from contracts.errors import Unavailable
+from contracts.records import Record
+from contracts.shared_state import Token
+from runtime.connect_kafka import Properties
+from runtime.follow_table import FollowedTable
 
 SCOPES = ("read", "raw", "send", "manage")
+SOURCE = "mailscope/console"
+
+
+class TokenTable(Protocol):
+    """What is known of all tokens, by their ids."""
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def why_not_ready(self) -> str: ...
+
+    def snapshot(self) -> Mapping[str, Token]: ...
 
 
 @dataclass(frozen=True)
@@ -28,83 +44,66 @@ class Principal:
 
 
 class Tokens:
-    """The tokens of one file."""
+    """The tokens of a table, found by themselves."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stamp: tuple[int, int] | None = None
+    def __init__(self, table: TokenTable) -> None:
+        self._table = table
+        self._version = -1
         self._by_hash: dict[str, Principal] = {}
 
+    @property
+    def why_not_ready(self) -> str:
+        """Empty once all tokens are known."""
+        return self._table.why_not_ready
+
     def find(self, token: str) -> Principal | None:
-        """Whose token this is; None when nobody's."""
-        self._reload()
-        return self._by_hash.get(_hash(token))
-
-    def _reload(self) -> None:
-        try:
-            stat = self._path.stat()
-        except OSError:
-            self._by_hash, self._stamp = {}, None
-            return
-        stamp = (stat.st_mtime_ns, stat.st_size)
-        if stamp != self._stamp:
+        """Whose token this is; None when nobody's, or revoked. Unavailable while it cannot be known."""
+        if self._table.why_not_ready:
+            raise Unavailable("Kafka", self._table.why_not_ready)
+        version = self._table.version
+        if version != self._version:
             self._by_hash = {
-                entry["sha256"]: Principal(entry["name"], frozenset(entry["scopes"]), frozenset(entry["domains"]))
-                for entry in _read(self._path)
+                one.sha256: Principal(one.name, frozenset(one.scopes), frozenset(one.domains))
+                for one in self._table.snapshot().values()
+                if one.revoked_at is None
             }
-            self._stamp = stamp
+            self._version = version
+        return self._by_hash.get(hash_token(token))
 
 
-def create_token(path: Path, name: str, scopes: list[str], domains: list[str]) -> str:
-    """Add a token to the file and return it."""
-    token = "ms_" + secrets.token_urlsafe(32)
-    _add(path, name, token, scopes, domains)
-    return token
+def open_tokens(kafka: Properties) -> FollowedTable[Token]:
+    """The table of all tokens, followed from now on; close it."""
+    return FollowedTable(kafka, topics.TOKENS, lambda value: decode(value, Token))
 
 
-def ensure_admin_token(settings: Settings) -> Path:
-    """`admin-token` in the data folder, mode 0600, with a token of all scopes that the tokens file knows."""
-    path = settings.data_dir / "admin-token"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        token = path.read_text().strip()
-    except OSError:
-        token = ""
-    if not token:
-        token = "ms_" + secrets.token_urlsafe(32)
-        _write(path, token + "\n")
-    if Tokens(settings.tokens_path).find(token) is None:
-        _add(settings.tokens_path, "admin", token, list(SCOPES), [])
-    return path
+def new_token(name: str, scopes: list[str], domains: list[str]) -> tuple[str, Token]:
+    """A token, to be shown once, and what is kept of it."""
+    text = make_token()
+    return text, describe_token(secrets.token_hex(6), name, text, scopes, domains)
 
 
-def _add(path: Path, name: str, token: str, scopes: list[str], domains: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(path.name + ".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        entry = {
-            "name": name,
-            "sha256": _hash(token),
-            "scopes": scopes,
-            "domains": [domain.lower() for domain in domains],
-            "created_at": clock.rfc3339(clock.now()),
-        }
-        entries = _read(path) if path.exists() else []
-        _write(path, json.dumps([*entries, entry], indent=1) + "\n")
+def describe_token(id: str, name: str, text: str, scopes: list[str], domains: list[str]) -> Token:
+    """What is kept of a token."""
+    return Token(
+        id=id,
+        name=name,
+        sha256=hash_token(text),
+        scopes=scopes,
+        domains=[domain.lower() for domain in domains],
+        created_at=clock.now(),
+    )
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    entries = json.loads(path.read_text())
-    assert isinstance(entries, list)
-    return entries
+def make_token() -> str:
+    """A token of 256 random bits."""
+    return "ms_" + secrets.token_urlsafe(32)
 
 
-def _write(path: Path, text: str) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.touch(mode=0o600)
-    fresh.write_text(text)
-    fresh.replace(path)
+def token_record(token: Token) -> Record:
+    """The record that makes a token known to all."""
+    return Record(topics.TOKENS, token.id, encode_token(token, SOURCE), HEADERS)
 
 
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+def hash_token(token: str) -> str:
+    """What is kept instead of the token."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

@@ -119,9 +119,6 @@ class Console(Section):
     public_url: str = Field(
         "", description="Address that people and handlers reach it by; empty: http:// with host and port."
     )
-    tokens_file: Path | None = Field(
-        None, description="File with the API tokens' hashes; empty: `tokens.json` in `data_dir`."
-    )
     secure_cookie: bool = Field(False, description="Send the log-in cookie over HTTPS only: set it behind a TLS proxy.")
 
     @property
@@ -354,11 +351,6 @@ class Settings(Section):
     def blobs_url(self) -> str:
         """URL of the blob store."""
         return self.blobs.url or f"file://{(self.data_dir / 'blobs').absolute()}"
-
-    @property
-    def tokens_path(self) -> Path:
-        """File with the API tokens' hashes."""
-        return self.console.tokens_file or self.data_dir / "tokens.json"
 
     @property
     def kafka_client(self) -> dict[str, str]:

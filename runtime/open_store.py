@@ -17,6 +17,7 @@ from contracts.errors import ConfigurationError, Unavailable
 from contracts.settings import Settings
 
 DATABASE = "mailscope"
+STORE = "the log store"  # as `Unavailable.what` names it
 MAX_MEMORY = 2 << 30  # octets that one query may take
 # ClickHouse error codes after which the same call may work later: time-outs, limits, lost connections, read-only replicas.
 WORTH_A_RETRY = frozenset({159, 164, 202, 209, 210, 225, 236, 241, 242, 243, 252, 285, 319, 999})
@@ -54,7 +55,7 @@ class Store:
             self.client.query("SELECT 1")
         except (ClickHouseError, OSError) as error:
             self.forget()
-            raise Unavailable("the log store", str(error)) from error
+            raise Unavailable(STORE, str(error)) from error
 
     def _open(self) -> Any:
         limits: dict[str, Any] = {"max_memory_usage": MAX_MEMORY}
@@ -79,7 +80,7 @@ class Store:
                     f"another process has the embedded log store open ({self._folder}): the ClickHouse sink and the console "
                     "share one process there; with a ClickHouse server (store.dsn) they need not"
                 ) from error
-            raise Unavailable("the log store", str(error)) from error
+            raise Unavailable(STORE, str(error)) from error
 
 
 def worth_a_retry(error: Exception) -> bool:

@@ -25,6 +25,8 @@ from runtime.log import set_up_logging
 Main = Callable[[Settings, asyncio.Event, Readiness], Awaitable[None]]
 Run = Callable[[Settings, Readiness], None]
 
+TRY_AGAIN = 0.5  # seconds
+
 _locks: list[IO[str]] = []  # held until the process ends
 
 
@@ -63,6 +65,24 @@ def run_process(stages: list[Stage], run: Run, health_offset: int | None) -> int
         return EX_UNAVAILABLE
     log.info("stopped")
     return 0
+
+
+async def until_available(step: Callable[[], Awaitable[None]], readiness: Readiness) -> None:
+    """Take a step of the start until what it needs answers, and say meanwhile why this process is not ready. Any other error is a bug:
+    this process is not ready then, and its log has the details."""
+    while True:
+        try:
+            await step()
+        except (Unavailable, OSError) as error:
+            readiness.set(str(error))
+            await asyncio.sleep(TRY_AGAIN)
+            continue
+        except Exception as error:
+            logging.getLogger("mailscope").error("a step of the start failed", exc_info=error)
+            readiness.set(f"{type(error).__name__}: {error}")
+            return
+        readiness.set()
+        return
 
 
 def _be_the_only(instance: str, settings: Settings) -> None:

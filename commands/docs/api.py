@@ -9,8 +9,9 @@ from fastapi import FastAPI
 
 from console.authorise import authorised
 from console.serve_console import create_app
+from console.tokens import Tokens
 from contracts.settings import Settings
-from ingest.send.remember_keys import KeyStore
+from ingest.send.claim_keys import IdempotencyKeys
 from ingest.send.send import Sender
 from ingest.send.send_http import send_router
 from runtime.open_store import Store
@@ -22,8 +23,8 @@ def documented_app() -> FastAPI:
     """The console's application with the routers of other stages, as `mailscope console` puts it together; it can be asked what
     it serves, and serves nothing."""
     settings = Settings.model_validate({"data_dir": "/nowhere", "blobs": {"url": "memory:///"}})
-    routers = [send_router(cast(Sender, None), cast(KeyStore, None), authorised("send"))]
-    return create_app(settings, cast(Store, None), routers=routers)
+    routers = [send_router(cast(Sender, None), cast(IdempotencyKeys, None), authorised("send"))]
+    return create_app(settings, cast(Store, None), cast(Tokens, None), routers=routers)
 
 
 def openapi() -> Schema:

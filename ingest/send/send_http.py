@@ -1,8 +1,8 @@
 """The send hook over HTTP: `POST /api/v1/send` (design section 5)."""
 
-import asyncio
 import base64
 import binascii
+import logging
 from collections.abc import Callable
 from typing import Annotated, Any, Protocol
 
@@ -12,11 +12,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.errors import Unavailable
-from contracts.ids import new_mail_id
 from contracts.metadata import FIELDS, Metadata
 from ingest.send.build_message import Attached, InvalidMail, Outgoing
-from ingest.send.remember_keys import KeyReused, KeyStore
+from ingest.send.claim_keys import IdempotencyKeys, KeyReused
 from ingest.send.send import Sender
+
+_log = logging.getLogger("mailscope.send")
 
 
 class Principal(Protocol):
@@ -68,8 +69,14 @@ class SentBody(BaseModel):
     recipients: list[RecipientBody] = Field(description="What became of each so far.")
 
 
-def send_router(sender: Sender, keys: KeyStore, authorised: Callable[..., Any]) -> APIRouter:
-    """The route. `authorised` is the dependency that demands a token with scope `send`."""
+def send_router(
+    sender: Sender,
+    keys: IdempotencyKeys,
+    authorised: Callable[..., Any],
+    has_room: Callable[[], bool] | None = None,
+) -> APIRouter:
+    """The route. `authorised` is the dependency that demands a token with scope `send`; without room on the disk (`has_room`)
+    everything is answered 507."""
     router = APIRouter(prefix="/api/v1", tags=["send"])
 
     @router.post("/send", status_code=202, response_model=SentBody, summary="Send one message")
@@ -81,30 +88,39 @@ def send_router(sender: Sender, keys: KeyStore, authorised: Callable[..., Any]) 
             str | None, Header(max_length=255, description="The same key with the same body sends once, for a day.")
         ] = None,
     ) -> JSONResponse:
-        mail_id, answer = new_mail_id(), None
-        if idempotency_key:
-            try:
-                mail_id, answer = await asyncio.to_thread(
-                    keys.begin, principal.name, idempotency_key, await request.body(), mail_id
-                )
-            except KeyReused:
-                return _error(422, "idempotency_key_reused", "this key was used for another request", "Idempotency-Key")
-            if answer is not None:
-                return JSONResponse(msgspec.json.decode(answer), 202)
+        if has_room is not None and not has_room():
+            return _error(
+                507, "insufficient_storage", "the disk is nearly full: nothing is taken until there is room", None
+            )
         try:
-            mail = _outgoing(body)
+            claim = await keys.begin(principal.name, idempotency_key, await request.body()) if idempotency_key else None
+        except KeyReused:
+            return _error(422, "idempotency_key_reused", "this key was used for another request", "Idempotency-Key")
+        except Unavailable as error:
+            return _not_taken(error)
+        if claim is not None and claim.answer is not None:
+            return JSONResponse(msgspec.json.decode(claim.answer), 202)
+        refused = answered = False
+        try:
             allowed = frozenset(principal.domains) if principal.domains else None
-            sent = await sender.send(mail, user=principal.name, allowed=allowed, mail_id=mail_id)
+            mail_id = claim.claimant if claim is not None else None
+            sent = await sender.send(_outgoing(body), user=principal.name, allowed=allowed, mail_id=mail_id)
+            built = msgspec.to_builtins(sent)
+            answered = True
         except InvalidMail as why:
-            if idempotency_key:
-                await asyncio.to_thread(keys.abandon, principal.name, idempotency_key)
+            refused = True
             code = {"message_too_large": 413, "forbidden_domain": 403}.get(why.code, 422)
             return _error(code, why.code, why.message, why.field)
         except Unavailable as error:
-            return _error(503, "unavailable", f"the mail was not taken, send it again: {error}", None)
-        built = msgspec.to_builtins(sent)
-        if idempotency_key:
-            await asyncio.to_thread(keys.finish, principal.name, idempotency_key, msgspec.json.encode(built).decode())
+            return _not_taken(error)
+        finally:
+            if claim is not None and not answered:
+                await keys.abandon(claim, refused=refused)
+        if claim is not None:
+            try:
+                await keys.finish(claim, msgspec.json.encode(built).decode())
+            except Unavailable as error:  # it is sent, and that is what is asked
+                _log.warning("the answer to an Idempotency-Key was not written down: %s", error)
         return JSONResponse(built, 202)
 
     return router
@@ -135,6 +151,10 @@ def _octets(field: str, text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidMail(field, "this is not base64") from error
+
+
+def _not_taken(error: Unavailable) -> JSONResponse:
+    return _error(503, "unavailable", f"the mail was not taken, send it again: {error}", None)
 
 
 def _error(status: int, code: str, message: str, field: str | None) -> JSONResponse:

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from console.serve_console import create_app
-from console.tokens import SCOPES, create_token
+from console.tokens import SCOPES, Tokens
 from contracts import clock
 from contracts.auth_results import AuthResults
 from contracts.codec import encode_mail_event
@@ -25,6 +25,7 @@ from contracts.statuses import BounceClass, BounceType, Direction, Reason, Statu
 from runtime.open_store import Store
 from sinks.clickhouse.migrate_store import migrate_store
 from sinks.clickhouse.to_rows import Row, Rows, event_rows, raw_rows
+from tests.fakes.token_table import TokenTable
 
 
 def mail_id_at(moment: datetime) -> str:
@@ -41,7 +42,8 @@ class Log:
         migrate_store(self.store, self.settings)
         self._offset = 0
         self._types: dict[str, dict[str, str]] = {}
-        self.app = create_app(self.settings, self.store)
+        self.tokens = TokenTable()
+        self.app = create_app(self.settings, self.store, Tokens(self.tokens))
         self.http = TestClient(self.app, raise_server_exceptions=False, follow_redirects=False)
         self.http.__enter__()
         self.token = self.new_token()
@@ -57,7 +59,7 @@ class Log:
         gc.collect()
 
     def new_token(self, scopes: tuple[str, ...] = SCOPES, domains: tuple[str, ...] = ()) -> str:
-        return create_token(self.settings.tokens_path, "test", list(scopes), list(domains))
+        return self.tokens.create("test", list(scopes), list(domains))
 
     def add(
         self,

@@ -1,52 +1,49 @@
-import json
-import os
-import stat
-from pathlib import Path
+import msgspec
+import pytest
 
-from console.tokens import SCOPES, Tokens, create_token, ensure_admin_token
-from contracts.settings import Settings
+from console.tokens import Tokens, new_token, token_record
+from contracts import clock
+from contracts.codec import decode
+from contracts.errors import Unavailable
+from contracts.shared_state import Token
+from tests.fakes.token_table import TokenTable
 
 
-def test_a_token_is_known_by_its_hash_only(tmp_path: Path) -> None:
-    path = tmp_path / "tokens.json"
-    token = create_token(path, "desk", ["read"], ["Example.COM"])
-    found = Tokens(path).find(token)
+@pytest.fixture
+def table() -> TokenTable:
+    return TokenTable()
+
+
+def test_a_token_is_known_by_its_hash_only(table: TokenTable) -> None:
+    text, token = new_token("desk", ["read"], ["Example.COM"])
+    record = token_record(token)
+    assert record.value is not None and text.encode() not in record.value and record.key == token.id
+    table.put(decode(record.value, Token))
+    found = Tokens(table).find(text)
     assert found is not None
     assert (found.name, found.scopes, found.domains) == ("desk", {"read"}, {"example.com"})
-    assert token not in path.read_text()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_other_tokens_are_unknown(tmp_path: Path) -> None:
-    path = tmp_path / "tokens.json"
-    token = create_token(path, "desk", ["read"], [])
-    tokens = Tokens(path)
-    for other in ("", token[:-1], token + "x", token.upper(), json.loads(path.read_text())[0]["sha256"]):
-        assert tokens.find(other) is None
+def test_other_tokens_are_unknown(table: TokenTable) -> None:
+    token = table.create("desk", ["read"], [])
+    (kept,) = table.snapshot().values()
+    for other in ("", token[:-1], token + "x", token.upper(), kept.sha256, kept.id, "\udc80"):
+        assert Tokens(table).find(other) is None
 
 
-def test_a_new_token_counts_at_once_and_a_removed_one_no_more(tmp_path: Path) -> None:
-    path = tmp_path / "tokens.json"
-    tokens = Tokens(path)
+def test_a_new_token_counts_at_once_and_a_revoked_one_no_more(table: TokenTable) -> None:
+    tokens = Tokens(table)
     assert tokens.find("ms_x") is None
-    first = create_token(path, "one", ["read"], [])
-    assert tokens.find(first) is not None
-    second = create_token(path, "two", ["read"], [])
+    first = table.create("one", ["read"], [])
+    second = table.create("two", ["read"], [])
     assert tokens.find(first) and tokens.find(second)
-    kept = [entry for entry in json.loads(path.read_text()) if entry["name"] == "two"]
-    path.write_text(json.dumps(kept))
-    os.utime(path, ns=(1, 1))
-    assert tokens.find(first) is None
-    path.unlink()
-    assert tokens.find(second) is None
+    (kept,) = (one for one in table.snapshot().values() if one.name == "one")
+    table.put(msgspec.structs.replace(kept, revoked_at=clock.now()))
+    assert tokens.find(first) is None and tokens.find(second) is not None
 
 
-def test_the_admin_token_is_made_once_and_survives_a_lost_tokens_file(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path)
-    path = ensure_admin_token(settings)
-    token = path.read_text().strip()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    settings.tokens_path.unlink()
-    assert ensure_admin_token(settings).read_text().strip() == token
-    found = Tokens(settings.tokens_path).find(token)
-    assert found is not None and found.scopes == set(SCOPES)
+def test_before_the_tokens_are_known_nobody_is_called_a_stranger(table: TokenTable) -> None:
+    token = table.create("one", ["read"], [])
+    table.why_not_ready = "mail.tokens has not been read yet"
+    with pytest.raises(Unavailable, match="has not been read yet"):
+        Tokens(table).find(token)
