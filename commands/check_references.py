@@ -17,6 +17,7 @@ from contracts import clock
 from contracts.errors import ConfigurationError
 from contracts.settings import Settings
 from mail.authentication.sign_dkim import load_signing_key
+from runtime.load_secret import why_not_own
 from runtime.nameservers import parse_nameservers
 from sinks.handlers.call_handler import Called
 
@@ -122,6 +123,8 @@ def _secrets(settings: Settings) -> Iterator[str]:
             yield f"secret_file: {octets}"
         elif not octets.strip():
             yield f"secret_file: {settings.secret_file} is empty"
+    elif why := why_not_own(settings):
+        yield why
 
 
 def _kafka_files(settings: Settings) -> Iterator[str]:

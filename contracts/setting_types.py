@@ -95,6 +95,12 @@ def is_address(text: str) -> bool:
     return True
 
 
+def is_loopback(server: str) -> bool:
+    """Whether a server, written as `host:port`, is on this machine by its name."""
+    host = server.strip().removeprefix("PLAINTEXT://").rpartition(":")[0].strip("[]").lower()
+    return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
 def split_smarthost(text: str) -> tuple[str, int | None]:
     """`host`, `host:port`, `192.0.2.1:25`, `[2001:db8::1]:25`. ValueError for anything else."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]+))(?::(\d{1,5}))?", text)

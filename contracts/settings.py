@@ -20,6 +20,7 @@ from contracts.setting_types import (
     Smarthost,
     WebhookSecret,
     format_duration,
+    is_loopback,
 )
 
 AuthWord = Literal["none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror"]
@@ -301,7 +302,8 @@ class Settings(Section):
     data_dir: Path = Field(Path("data"), description="Folder of everything that one machine keeps.")
     secret_file: Path | None = Field(
         None,
-        description="Key of bounce addresses (SRS, VERP); empty: `secret` in `data_dir`. The same for all processes.",
+        description="Key of bounce addresses (SRS, VERP), the same for all processes; empty: `secret` in `data_dir`. Needed where Kafka "
+        "is not on this machine.",
     )
     dns: Dns = Dns()
     kafka: Kafka = Kafka()
@@ -351,6 +353,11 @@ class Settings(Section):
     def blobs_url(self) -> str:
         """URL of the blob store."""
         return self.blobs.url or f"file://{(self.data_dir / 'blobs').absolute()}"
+
+    @property
+    def kafka_is_local(self) -> bool:
+        """Whether Kafka runs on this machine, and so all processes do."""
+        return all(is_loopback(server) for server in self.kafka.bootstrap.split(","))
 
     @property
     def kafka_client(self) -> dict[str, str]:

@@ -29,8 +29,9 @@ LAST_WAIT = 0.5  # seconds that a verdict may still take once the process stops;
 
 
 async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
-    """Receive mail until told to stop. Unavailable when Kafka does not answer at the start."""
+    """Receive mail until told to stop. ConfigurationError when a key is missing, Unavailable when Kafka does not answer at the start."""
     tls = tls_context(settings)
+    bounces = BounceAddresses(load_secret(settings))
     publisher = Publisher(settings.kafka_client, timeout=ACK_TIMEOUT, linger_ms=0.5)
     await publisher.warm_up(topics.RAW)
     partitions = await publisher.warm_up(topics.VERDICTS)
@@ -42,7 +43,7 @@ async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readine
     verdict_reader = VerdictReader(settings.kafka_client, verdicts)
     await verdict_reader.start()
     holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
-    receiver = MailReceiver(settings, holder, verdicts, BounceAddresses(load_secret(settings)))
+    receiver = MailReceiver(settings, holder, verdicts, bounces)
     connections = Connections(settings.smtp)
     content = ContentReader(Spool(settings.data_dir / "spool", settings.smtp.max_size), settings.smtp.max_size)
     server = await asyncio.get_running_loop().create_server(
