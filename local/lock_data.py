@@ -1,10 +1,12 @@
 """One pipeline per data folder: the second one is refused with a sentence that says what to do."""
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 class DataInUse(Exception):
@@ -26,7 +28,12 @@ def lock_data(folder: Path) -> Iterator[None]:
                 f"another Mailscope{by} is running on {folder}: stop it first, or name another folder in "
                 "MAILSCOPE_DATA_DIR and other ports in MAILSCOPE_PORT_BASE"
             ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
+        _sign(lock)
         yield
+
+
+def _sign(lock: IO[str]) -> None:
+    """Who holds it, for the sentence above. The lock itself needs no room on the disk."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(lock.fileno(), 0)
+        os.write(lock.fileno(), f"{os.getpid()}\n".encode())

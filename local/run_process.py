@@ -12,6 +12,7 @@ from local import die_with_parent
 from local.log_lines import LineSplitter
 from local.probe_ready import why_not_ready
 from local.process import Backoff, Process, State, ending
+from local.run_files import RunFiles
 
 ASK_STARTING = 0.15  # seconds between two questions while it starts
 ASK_READY = 3.0  # and once it is ready
@@ -23,7 +24,12 @@ class ProcessRunner:
     """Keeps one stage running until it is told to stop. `said` takes its lines, `changed` hears of each new state."""
 
     def __init__(
-        self, stage: Process, run_folder: Path, said: Callable[[str, str], None], changed: Callable[[], None]
+        self,
+        stage: Process,
+        run_folder: Path,
+        files: RunFiles,
+        said: Callable[[str, str], None],
+        changed: Callable[[], None],
     ) -> None:
         self.stage = stage
         self.state = State.WAITING
@@ -35,6 +41,7 @@ class ProcessRunner:
         self._stopping = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._pid_file = run_folder / f"{stage.name}.pid"
+        self._files = files
         self._said = said
         self._changed = changed
         self._deaths: deque[float] = deque(maxlen=FLAPPING)
@@ -101,7 +108,7 @@ class ProcessRunner:
         self._process = process
         if self._stopping.is_set():  # told to stop while it was being started
             process.terminate()
-        self._pid_file.write_text(f"{process.pid}\n")
+        self._files.write(self._pid_file, f"{process.pid}\n")
         self._changed()
         listening = asyncio.create_task(self._listen(ours))
         asking = asyncio.create_task(self._ask())
@@ -111,7 +118,7 @@ class ProcessRunner:
             asking.cancel()
             self._sweep()  # what it started and left behind would hold its ports
             self._process = None
-            self._pid_file.unlink(missing_ok=True)
+            self._files.remove(self._pid_file)
         await asyncio.wait([listening], timeout=0.5)  # its last words; a stray heir of its output must not hold us
         listening.cancel()
         return code

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 from local.lock_data import lock_data
 from local.log_lines import LineWriter
 from local.process import Process, State, check
+from local.run_files import RETRY, RunFiles
 from local.run_process import ProcessRunner
 
 GRACE = 6.0  # seconds from the first SIGTERM until what still runs is killed
@@ -41,8 +42,10 @@ class Supervisor:
         self._data = data
         self._run_folder = data / "run"
         self._writer = LineWriter(out, width=max([len(stage.name) for stage in stages] + [10]))
+        self._files = RunFiles(lambda text: self._writer.write("supervisor", text))
         self._runners = {
-            stage.name: ProcessRunner(stage, self._run_folder, self._writer.write, self._changed) for stage in stages
+            stage.name: ProcessRunner(stage, self._run_folder, self._files, self._writer.write, self._changed)
+            for stage in stages
         }
         self._on_ready = on_ready
         self._stop = asyncio.Event()
@@ -67,9 +70,9 @@ class Supervisor:
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means it
             loop.add_signal_handler(signal.SIGHUP, self.stop)
         with lock_data(self._data):
-            self._run_folder.mkdir(parents=True, exist_ok=True)
             for stale in self._run_folder.glob("*.pid"):
-                stale.unlink()
+                self._files.remove(stale)
+            retrying = asyncio.create_task(self._write_what_is_missing())
             lives = [asyncio.create_task(self._live(runner)) for runner in self._runners.values()]
             welcome = asyncio.create_task(self._welcome())
             await _first(self._stop.wait(), self._failure(lives))
@@ -78,6 +81,8 @@ class Supervisor:
             for ended in await asyncio.gather(*lives, return_exceptions=True):
                 if isinstance(ended, BaseException):
                     raise ended
+            retrying.cancel()
+            self._files.retry()
             return 1 if killed else 0
 
     def stop(self) -> None:
@@ -102,13 +107,18 @@ class Supervisor:
         await runner.run()
 
     async def _failure(self, lives: list[asyncio.Task[None]]) -> None:
-        # A runner never fails by itself: if it does, it is our bug (or a full disk), and nothing must stay half up.
+        # A runner never fails by itself: if it does, it is our bug, and nothing must stay half up.
         await asyncio.wait(lives, return_when=asyncio.FIRST_EXCEPTION)
         errors = [life.exception() for life in lives if life.done() and not life.cancelled()]
         for error in filter(None, errors):
             self._writer.write("supervisor", f"cannot go on: {type(error).__name__}: {error}")
             return
         await asyncio.Event().wait()  # all ran once and succeeded: up until told to stop
+
+    async def _write_what_is_missing(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY)
+            self._files.retry()
 
     async def _welcome(self) -> None:
         started = time.monotonic()
@@ -158,7 +168,7 @@ class Supervisor:
         await _first(gone, self._kill.wait(), at_most=max(0.0, until - time.monotonic()))
 
     def _changed(self) -> None:
-        """Write `stages.json`, whole or not at all."""
+        """Write `stages.json`."""
         stages = {
             name: {
                 "state": runner.state.value,
@@ -168,10 +178,8 @@ class Supervisor:
             }
             for name, runner in self._runners.items()
         }
-        path = self._run_folder / "stages.json"
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps({"supervisor": os.getpid(), "stages": stages}, indent=1))
-        part.replace(path)
+        text = json.dumps({"supervisor": os.getpid(), "stages": stages}, indent=1)
+        self._files.write(self._run_folder / "stages.json", text)
 
 
 def deadline(number: int, ranks: int) -> float:

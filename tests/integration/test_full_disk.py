@@ -1,0 +1,96 @@
+"""A disk that is full: the supervisor goes on and says so; nothing is taken that could not be kept."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.run_files import RunFiles
+from tests.integration.test_supervise import SLEEPER, Running
+from tests.wait_for import wait_for
+
+NO_ROOM = pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="a tiny disk is root's to make")
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder of 256 KiB."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Take all the room there is."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            return ballast
+
+
+@NO_ROOM
+def test_a_full_disk_does_not_end_the_supervisor_and_is_written_to_again(tiny_disk: Path, tmp_path: Path) -> None:
+    up = Running(tiny_disk, [{"name": "one", "code": SLEEPER}, {"name": "two", "code": SLEEPER}])
+    try:
+        up.wait_for("WELCOME")
+        up.wait_for("hello", times=2)
+        ballast = fill(tiny_disk)
+        first = up.pid("one")
+        for times in (2, 3):
+            children = {child.pid for child in up.children()}
+            os.kill(first, signal.SIGKILL)
+            up.wait_for("one was killed by SIGKILL", times=times - 1)
+            up.wait_for("hello", times=times + 1)
+            (first,) = {child.pid for child in up.children()} - children
+        assert up.process.poll() is None
+        assert up.text().count("cannot be written (No space left on device)") == 1
+        ballast.unlink()
+        up.wait_for("can be written again")
+        assert wait_for(lambda: up.stages()["one"]["restarts"] == 2, 5) and up.pid("one") == first
+        up.ctrl_c()
+        assert up.process.wait(9) == 0
+    finally:
+        up.process.kill()
+        up.process.wait()
+
+
+@NO_ROOM
+def test_with_a_full_disk_it_starts_and_stops_all_the_same(tiny_disk: Path) -> None:
+    (tiny_disk / "run").mkdir()
+    fill(tiny_disk)
+    up = Running(tiny_disk, [{"name": "one", "code": SLEEPER}])
+    try:
+        up.wait_for("WELCOME")
+        up.ctrl_c()
+        assert up.process.wait(9) == 0
+    finally:
+        up.process.kill()
+        up.process.wait()
+
+
+def test_what_could_not_be_written_is_said_once_and_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.run_files.CALM", 0.0)
+    said: list[str] = []
+    files = RunFiles(said.append)
+    folder = tmp_path / "run"
+    folder.write_text("a file in the way")  # which root may not write below either
+    for number in range(3):
+        files.write(folder / "a", str(number))
+        files.write(folder / "b", str(number))
+    files.remove(folder / "b")
+    assert len(said) == 1 and "cannot be written" in said[0]
+    folder.unlink()
+    files.retry()
+    assert (folder / "a").read_text() == "2" and not (folder / "b").exists() and not list(folder.glob("*.part"))
+    assert len(said) == 2 and "can be written again" in said[1]
