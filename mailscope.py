@@ -29,6 +29,7 @@ from runtime.load_settings import load_settings
 from runtime.run_stage import instance_name, run_process, run_stage, until_available
 
 if TYPE_CHECKING:
+    from local.check_ports import Listening
     from local.process import Process
     from runtime.open_store import Store
 
@@ -62,10 +63,10 @@ def cli() -> None:
 @cli.command()
 def up() -> None:
     """Run everything on this machine."""
-    from local.up import pipeline_processes
+    from local.up import pipeline_ports, pipeline_processes
 
     settings = _settings()
-    _supervise(settings, pipeline_processes(settings, os.environ), demo=False)
+    _supervise(settings, pipeline_processes(settings, os.environ), pipeline_ports(settings), demo=False)
 
 
 @cli.command()
@@ -75,11 +76,11 @@ def demo() -> None:
 
     environ = dict(os.environ)
     try:
-        settings, processes = demo_processes(environ)
+        settings, processes, ports = demo_processes(environ)
     except ConfigurationError as error:
         _leave(error)
     os.environ.update(environ)
-    _supervise(settings, processes, demo=True)
+    _supervise(settings, processes, ports, demo=True)
 
 
 def _stage_command(stage: Stage) -> click.Command:
@@ -218,7 +219,8 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         await asyncio.gather(ensure, table.close(), claims.close(), publisher.close(2), return_exceptions=True)
 
 
-def _supervise(settings: Settings, processes: "list[Process]", *, demo: bool) -> None:
+def _supervise(settings: Settings, processes: "list[Process]", ports: "list[Listening]", *, demo: bool) -> None:
+    from local.check_ports import PortsTaken, check_ports
     from local.lock_data import DataInUse
     from local.supervise import Supervisor
     from local.up import welcome
@@ -228,10 +230,11 @@ def _supervise(settings: Settings, processes: "list[Process]", *, demo: bool) ->
         processes,
         settings.data_dir.resolve(),
         on_ready=lambda seconds: welcome(settings, seconds, demo=demo),
+        before_start=lambda: check_ports(ports),
     )
     try:
         sys.exit(asyncio.run(supervisor.run()))
-    except DataInUse as error:
+    except (DataInUse, PortsTaken) as error:
         _leave(error)
 
 

@@ -36,8 +36,10 @@ class Supervisor:
         data: Path,
         out: TextIO = sys.stdout,
         on_ready: Callable[[float], str | None] | None = None,
+        before_start: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_ready` is called once, when every stage is up, with the seconds it took; what it returns is printed."""
+        """`on_ready` is called once, when every stage is up, with the seconds it took; what it returns is printed. What
+        `before_start` raises ends `run` before anything is started."""
         check(stages)
         self._data = data
         self._run_folder = data / "run"
@@ -48,6 +50,7 @@ class Supervisor:
             for stage in stages
         }
         self._on_ready = on_ready
+        self._before_start = before_start
         self._stop = asyncio.Event()
         self._kill = asyncio.Event()
         self._stop_asked = 0.0
@@ -70,6 +73,7 @@ class Supervisor:
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means it
             loop.add_signal_handler(signal.SIGHUP, self.stop)
         with lock_data(self._data):
+            self._before_start()
             for stale in self._run_folder.glob("*.pid"):
                 self._files.remove(stale)
             retrying = asyncio.create_task(self._write_what_is_missing())

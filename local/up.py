@@ -5,11 +5,14 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from contracts.settings import Settings
 from contracts.stages import STAGES, Stage
 from local import run_kafka
-from local.configure_kafka import Broker
+from local.check_ports import TCP, UDP, Listening
+from local.configure_kafka import HOST, Broker
+from local.demo.cast import DOMAINS
 from local.demo.config import DemoPorts, prepare
 from local.process import Process
 from runtime.load_settings import load_settings, port_base
@@ -64,6 +67,28 @@ def stage_health(settings: Settings) -> dict[str, str]:
     }
 
 
+def pipeline_ports(settings: Settings) -> list[Listening]:
+    """Where the pipeline will listen."""
+    kafka_port = int(settings.kafka.bootstrap.rpartition(":")[2])
+    metrics = settings.metrics
+    ports = [
+        Listening("Kafka", HOST, kafka_port),
+        Listening("Kafka's controller", HOST, kafka_port + 1),
+        Listening("SMTP", settings.smtp.host, settings.smtp.port),
+        Listening("console and API", settings.console.host, settings.console.port),
+    ]
+    for name, url in stage_health(settings).items():
+        ports.append(Listening(f"metrics of {name}", metrics.host, urlsplit(url).port or 0))
+    return ports
+
+
+def demo_ports(settings: Settings, ports: DemoPorts) -> list[Listening]:
+    """The same, and where the demo's internet will listen."""
+    names = [Listening("the demo's DNS", HOST, ports.dns, kind) for kind in (TCP, UDP)]
+    servers = [Listening(f"the demo's mx.{one.name}", one.receives_at, ports.remote_smtp) for one in DOMAINS]
+    return [*pipeline_ports(settings), *names, *servers, Listening("the demo's desk", HOST, ports.desk)]
+
+
 def _own_processes() -> list[Stage]:
     return [stage for stage in STAGES if stage.name not in SHARED]
 
@@ -85,9 +110,9 @@ def _command(*words: str) -> list[str]:
     return [sys.executable, "-m", "mailscope", *words]
 
 
-def demo_processes(environ: dict[str, str]) -> tuple[Settings, list[Process]]:
-    """The pipeline with the demo's configuration, and the demo's internet beside it. Changes `environ`: the demo has a
-    configuration and, unless one is named, a data folder of its own."""
+def demo_processes(environ: dict[str, str]) -> tuple[Settings, list[Process], list[Listening]]:
+    """The pipeline with the demo's configuration, the demo's internet beside it, and where all of it will listen. Changes `environ`: the
+    demo has a configuration and, unless one is named, a data folder of its own."""
     base = port_base(environ)
     environ.setdefault("MAILSCOPE_DATA_DIR", "data/demo")
     data = Path(environ["MAILSCOPE_DATA_DIR"]).resolve()
@@ -110,7 +135,7 @@ def demo_processes(environ: dict[str, str]) -> tuple[Settings, list[Process]]:
         env={"MAILSCOPE_DATA_DIR": str(data)},
         stop_order=0,
     )
-    return settings, [world, *pipeline_processes(settings, environ)]
+    return settings, [world, *pipeline_processes(settings, environ)], demo_ports(settings, ports)
 
 
 def welcome(settings: Settings, seconds: float, *, demo: bool) -> str:
