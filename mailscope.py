@@ -198,12 +198,14 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from ingest.send.send_http import send_router
     from runtime.claim import Claims
     from runtime.publish import Publisher
+    from runtime.watch_disk import DiskRoom
 
     publisher = Publisher(settings.kafka_client, timeout=20.0)
     table = open_tokens(settings.kafka_client)
     claims = Claims(settings.kafka_client, publisher, instance_name("console"))
     tokens, admin = Tokens(table), Readiness("the admin token has not been looked for yet")
-    routers = [send_router(Sender(settings, publisher), IdempotencyKeys(claims), authorised("send"))]
+    has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
+    routers = [send_router(Sender(settings, publisher), IdempotencyKeys(claims), authorised("send"), has_room)]
     app = create_app(
         settings,
         store,

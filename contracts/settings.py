@@ -300,6 +300,10 @@ class Settings(Section):
         description="Our name in Authentication-Results, Received and greetings.",
     )
     data_dir: Path = Field(Path("data"), description="Folder of everything that one machine keeps.")
+    min_free_disk: Size = Field(
+        500 << 20,
+        description="With less room on the disk of `data_dir` nothing new is taken: SMTP answers 452, the send hook 507; 0: always take.",
+    )
     secret_file: Path | None = Field(
         None,
         description="Key of bounce addresses (SRS, VERP), the same for all processes; empty: `secret` in `data_dir`. Needed where Kafka "

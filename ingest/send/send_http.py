@@ -11,11 +11,13 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts import metrics
 from contracts.errors import Unavailable
 from contracts.metadata import FIELDS, Metadata
 from ingest.send.build_message import Attached, InvalidMail, Outgoing
 from ingest.send.claim_keys import IdempotencyKeys, KeyReused
 from ingest.send.send import Sender
+from runtime.expose_metrics import counter
 
 _log = logging.getLogger("mailscope.send")
 
@@ -89,6 +91,7 @@ def send_router(
         ] = None,
     ) -> JSONResponse:
         if has_room is not None and not has_room():
+            counter(metrics.SENDS).labels("no_room").inc()
             return _error(
                 507, "insufficient_storage", "the disk is nearly full: nothing is taken until there is room", None
             )

@@ -19,12 +19,14 @@ from ingest.smtp.transaction import TROUBLE, Peer
 from mail.addresses import normalise
 from mail.bounce_address import BounceAddresses
 from runtime.expose_metrics import counter, histogram
+from runtime.watch_disk import DiskRoom
 
 _log = logging.getLogger("mailscope.smtp")
 ANSWER_WITHIN = 2.0  # seconds that the note of an answer may take
 BEHIND = "451 4.3.2 Too much mail waits here already, try again later"
 ACCEPTED = "250 2.0.0 Accepted as {}"
 _TOO_LARGE = "552 5.3.4 The message is too large to be held with its envelope"
+_NO_ROOM = "452 4.3.1 The disk here is nearly full, try again later"
 _OTHER_POLICY = "452 4.5.3 This recipient has another policy, send it in another transaction"
 
 
@@ -40,11 +42,14 @@ class MailReceiver:
         self.bounces = bounces
         self.closed = False  # what was taken waits too long for the processors: no more is taken
         self._refusals: set[asyncio.Task[None]] = set()
+        self._has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
 
     def mail(self, peer: Peer, envelope_from: str) -> "InboundTransaction | str":
-        """Any sender may ask; what it may send is decided by recipient, and by the verdict."""
+        """Any sender may ask, while there is room; what it may send is decided by recipient, and by the verdict."""
         if self.closed:
             return BEHIND
+        if not self._has_room():
+            return _NO_ROOM
         return InboundTransaction(self, peer, envelope_from)
 
     def log_refusal(self, envelope: Envelope) -> None:

@@ -6,10 +6,27 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
+import httpx
 import pytest
 
+from console.authorise import authorised
+from console.serve_console import create_app
+from console.tokens import Tokens
+from ingest.hold_message import MessageHolder
+from ingest.send.claim_keys import IdempotencyKeys
+from ingest.send.send import Sender
+from ingest.send.send_http import send_router
+from ingest.smtp.await_verdict import VerdictWaiter
+from ingest.smtp.receive_mail import InboundTransaction, MailReceiver
+from ingest.smtp.transaction import Peer
 from local.run_files import RunFiles
+from mail.bounce_address import BounceAddresses
+from runtime.open_store import Store
+from runtime.watch_disk import DiskRoom
+from tests.fakes.broker import settings_of
+from tests.fakes.token_table import TokenTable
 from tests.integration.test_supervise import SLEEPER, Running
 from tests.wait_for import wait_for
 
@@ -77,6 +94,45 @@ def test_with_a_full_disk_it_starts_and_stops_all_the_same(tiny_disk: Path) -> N
     finally:
         up.process.kill()
         up.process.wait()
+
+
+@NO_ROOM
+def test_below_the_low_water_mark_nothing_is_taken_and_above_it_again(tiny_disk: Path) -> None:
+    now = 0.0
+    has_room = DiskRoom(tiny_disk / "not" / "there" / "yet", 128 << 10, lambda: now)
+    assert has_room()
+    ballast = fill(tiny_disk)
+    assert has_room(), "an answer is good for a second"
+    now = 1.0
+    assert not has_room()
+    ballast.unlink()
+    assert not has_room()
+    now = 2.0
+    assert has_room()
+
+
+@NO_ROOM
+async def test_the_send_hook_answers_507_and_smtp_452(tiny_disk: Path) -> None:
+    settings = settings_of("127.0.0.1:1", tiny_disk, min_free_disk="128KiB")
+    has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
+    tokens = TokenTable()
+    router = send_router(cast(Sender, None), cast(IdempotencyKeys, None), authorised("send"), has_room)
+    app = create_app(settings, cast(Store, None), Tokens(tokens), routers=[router])
+    receiver = MailReceiver(settings, cast(MessageHolder, None), VerdictWaiter(0, 0.0, 3), BounceAddresses(b"k"))
+    peer = Peer("192.0.2.1", "client.test", "ESMTP", "", smtputf8=False)
+    assert isinstance(receiver.mail(peer, "anna@good.test"), InboundTransaction)
+    fill(tiny_disk)
+    receiver = MailReceiver(settings, cast(MessageHolder, None), VerdictWaiter(0, 0.0, 3), BounceAddresses(b"k"))
+    assert str(receiver.mail(peer, "anna@good.test")).startswith("452 4.3.1 ")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://console") as http:
+        headers = {"Authorization": f"Bearer {tokens.create('app', ['send'], [])}"}
+        answer = await http.post("/api/v1/send", json={"from": "a@ours.test", "to": ["b@far.test"]}, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (507, "insufficient_storage")
+
+
+def test_without_a_low_water_mark_everything_is_taken(tmp_path: Path) -> None:
+    assert DiskRoom(tmp_path, 0)() and not DiskRoom(tmp_path, 1 << 60)()
+    assert settings_of("127.0.0.1:1", tmp_path).min_free_disk == 500 << 20
 
 
 def test_what_could_not_be_written_is_said_once_and_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
