@@ -166,6 +166,7 @@ for command in (doctor, search, show, tail, send, replay, explain, authenticate_
 async def _run_console(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
     from runtime.open_store import Store
 
+    readiness.set()
     await _serve(settings, Store(settings), stop, lambda: "")
 
 

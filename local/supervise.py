@@ -1,7 +1,7 @@
 """Keep all stages of the pipeline running on this machine, and stop them in order.
 
 Promise: a stage that dies is started again; when the supervisor ends, by a signal or by kill -9, none of its stages
-is left running. SIGTERM or one Ctrl-C stops in order within 9 s, a second Ctrl-C at once.
+is left running. SIGTERM or one Ctrl-C stops in order within 10 s, a second Ctrl-C at once.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from local.process import Process, State, check
 from local.run_files import RETRY, RunFiles
 from local.run_process import ProcessRunner
 
-GRACE = 6.0  # seconds from the first SIGTERM until what still runs is killed
-LAST_GRACE = 2.5  # seconds more for the last to stop (the broker), which is asked when all others are gone
-RESERVE = 0.5  # seconds that each rank keeps for itself, however long those before it take
+GRACE = 7.5  # seconds from the first SIGTERM until what still runs is killed
+LAST_GRACE = 2.0  # seconds more for the last to stop (the broker), which is asked when all others are gone
+RESERVE = 1.4  # seconds that each rank keeps for itself, however long those before it take
 ECHO = 0.5  # seconds within which a second Ctrl-C is the first one, heard twice
 LATE = 15.0  # seconds after which the supervisor says what it is still waiting for
 
@@ -142,7 +142,7 @@ class Supervisor:
         """Ask rank after rank to end; returns the names of those that had to be killed."""
         self._writer.write("supervisor", "stopping; press Ctrl-C again to kill at once")
         begun = time.monotonic()
-        ranks = sorted({runner.stage.stop_order for runner in self._runners.values()})
+        ranks = sorted({runner.stage.stop_order for runner in self._runners.values() if not runner.gone.is_set()})
         for number, rank in enumerate(ranks):
             last = number == len(ranks) - 1
             for runner in self._runners.values():
@@ -189,7 +189,7 @@ class Supervisor:
 def deadline(number: int, ranks: int) -> float:
     """Seconds after which rank `number` of `ranks` holds up the next one no longer; it goes on ending beside it.
 
-    The first may take almost all of GRACE, since those after it need what it is waiting for; each keeps a RESERVE.
+    The first may take most of GRACE, since those after it need what it is waiting for; each keeps a RESERVE.
     """
     others = max(1, ranks - 1)  # the last has a time of its own
     return GRACE - min(RESERVE, GRACE / others) * (others - 1 - min(number, others - 1))

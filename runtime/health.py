@@ -12,10 +12,12 @@ class Readiness:
 
     def __init__(self, why_not: str = "starting") -> None:
         self.why_not = why_not
+        self.was_ready = not why_not
 
     def set(self, why_not: str = "") -> None:
         """Ready, or not ready for this reason."""
         self.why_not = why_not
+        self.was_ready = self.was_ready or not why_not
 
     def __call__(self) -> str:
         return self.why_not

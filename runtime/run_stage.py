@@ -16,6 +16,7 @@ import uvloop
 from contracts.errors import ConfigurationError, Unavailable
 from contracts.settings import Settings
 from contracts.stages import Stage
+from runtime.end_in_time import end_soon, say_what_hangs
 from runtime.end_process import EX_CONFIG, EX_UNAVAILABLE
 from runtime.expose_metrics import expose
 from runtime.health import Readiness, serve_health
@@ -26,6 +27,7 @@ Main = Callable[[Settings, asyncio.Event, Readiness], Awaitable[None]]
 Run = Callable[[Settings, Readiness], None]
 
 TRY_AGAIN = 0.5  # seconds
+STARTING = 0.5  # seconds that a process which never became ready has to end by itself when it is told to stop
 
 _locks: list[IO[str]] = []  # held until the process ends
 
@@ -56,7 +58,10 @@ def run_process(stages: list[Stage], run: Run, health_offset: int | None) -> int
         offset = stages[0].health_offset if health_offset is None else health_offset
         if offset is not None:
             serve_health(settings.metrics.host, settings.metrics.port + offset, readiness)
-        run(settings, readiness)
+        try:
+            run(settings, readiness)
+        finally:
+            end_soon()
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return EX_CONFIG
@@ -101,8 +106,26 @@ def _be_the_only(instance: str, settings: Settings) -> None:
 
 
 async def _until_stopped(settings: Settings, main: Main, readiness: Readiness) -> None:
+    """Run until `main` returns, which it does soon after `stop` is set; while it starts it is cancelled then."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await main(settings, stop, readiness)
+    working = asyncio.ensure_future(main(settings, stop, readiness))
+    told = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if stop.is_set():
+        say_what_hangs()
+        if (
+            not readiness.was_ready
+        ):  # it may wait for something that does not answer, where it does not hear of stopping
+            await asyncio.wait({working}, timeout=STARTING)
+            working.cancel()
+    try:
+        await working
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+    finally:
+        end_soon()

@@ -160,6 +160,10 @@ class Pipeline:
             raise AssertionError("`mailscope up` does not stop") from None
         return time.monotonic() - began
 
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll() if self._process is not None else None
+
     def close(self) -> None:
         try:
             self.stop()

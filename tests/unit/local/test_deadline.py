@@ -1,8 +1,17 @@
-from local.supervise import GRACE, deadline
+from itertools import pairwise
+
+from contracts.settings import Smtp
+from local.supervise import GRACE, LAST_GRACE, RESERVE, deadline
 
 
-def test_the_first_rank_may_take_most_of_the_time() -> None:
-    assert [deadline(number, 4) for number in range(3)] == [5.0, 5.5, 6.0]
+def test_each_rank_has_a_time_of_its_own_however_long_those_before_it_take() -> None:
+    times = [0.0, *(deadline(number, 4) for number in range(3))]
+    assert times[-1] == GRACE and all(later - sooner >= RESERVE - 1e-9 for sooner, later in pairwise(times))
+    assert times[1] > Smtp().drain_timeout.total_seconds() + 1, "a receiver that drains must not be held to be hanging"
+
+
+def test_all_of_it_is_over_within_ten_seconds() -> None:
+    assert GRACE + LAST_GRACE < 10
 
 
 def test_one_rank_alone_has_all_of_it() -> None:
