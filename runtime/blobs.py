@@ -13,6 +13,8 @@ from contracts import clock
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.raw_message import Blob, Envelope
 
+MARKER = ".mailscope-blobs"  # in a folder that is a blob store
+
 
 class BlobStore:
     """Blobs are named by the day and the SHA-256 of their octets: `raw/2026-11-03/<sha256>`. Writing one twice on a day is the
@@ -20,8 +22,12 @@ class BlobStore:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
+        self._marker: Path | None = None
         if self.url.startswith("file://"):
-            Path(urlsplit(self.url).path).mkdir(parents=True, exist_ok=True)
+            folder = Path(urlsplit(self.url).path)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._marker = folder / MARKER
+            self._marker.touch()
         self._store = from_url(self.url)
 
     async def put(self, octets: bytes) -> Blob:
@@ -40,7 +46,7 @@ class BlobStore:
             result = await obstore.get_async(self._store, self._path(blob))
             octets = bytes(await result.bytes_async())
         except (NotFoundError, FileNotFoundError) as error:
-            raise InvalidEvent("blob_missing", blob.url) from error
+            raise self._missing(blob) from error
         except Exception as error:
             raise Unavailable("blob store", str(error)) from error
         return _checked(blob, octets)
@@ -50,7 +56,7 @@ class BlobStore:
         try:
             octets = bytes(obstore.get(self._store, self._path(blob)).bytes())
         except (NotFoundError, FileNotFoundError) as error:
-            raise InvalidEvent("blob_missing", blob.url) from error
+            raise self._missing(blob) from error
         except Exception as error:
             raise Unavailable("blob store", str(error)) from error
         return _checked(blob, octets)
@@ -74,6 +80,12 @@ class BlobStore:
     async def message(self, envelope: Envelope, value: bytes | None) -> bytes:
         """The octets of a message, wherever its record keeps them."""
         return (value or b"") if envelope.blob is None else await self.get(envelope.blob)
+
+    def _missing(self, blob: Blob) -> InvalidEvent | Unavailable:
+        """A blob that is not in the store is gone; a folder that is not there at all (a disk that is not mounted) is away."""
+        if self._marker is not None and not self._marker.exists():
+            return Unavailable("blob store", f"{self._marker.parent} is not what it was")
+        return InvalidEvent("blob_missing", blob.url)
 
     def _path(self, blob: Blob) -> str:
         # The last three parts of the address, so that a store that was moved still finds its blobs.

@@ -53,9 +53,10 @@ class Complaints:
     def __call__(self, error: KafkaError) -> None:
         """One error of the client, or of a message that it gave."""
         code = error.code()
-        kind = "fatal" if error.fatal() else _kind(code)
+        fatal = is_fatal(error)
+        kind = "fatal" if fatal else _kind(code)
         counter(metrics.KAFKA_ERRORS).labels(kind).inc()
-        if error.fatal():
+        if fatal:
             self._on_fatal(f"Kafka's {self._client} broke: {error.str()}")
             return
         now = time.monotonic()
@@ -65,6 +66,11 @@ class Complaints:
         self._said[code] = now
         again = f" (and {self._unsaid.pop(code)} times before)" if code in self._unsaid else ""
         _log.warning("%s: %s: %s%s", self._client, error.name(), error.str(), again)
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Whether the client cannot go on. A fenced member says so by its code alone, without the flag."""
+    return bool(error.fatal() or error.code() == KafkaError._FATAL)
 
 
 def group_member(

@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.records import Place, Record
 from contracts.topics import DEADLETTER
-from runtime.connect_kafka import MAX_RECORD, producer
+from runtime.connect_kafka import MAX_RECORD, is_fatal, producer
 from runtime.end_process import end_process
 
 _log = logging.getLogger("mailscope.publish")
@@ -133,7 +133,7 @@ class Publisher:
                 continue
             if error is None:
                 future.set_result(place)
-            elif error.fatal():
+            elif is_fatal(error):
                 end_process(f"the Kafka producer broke: {error.str()}")  # an idempotent one cannot go on (KIP-360)
             else:
                 future.set_exception(Unavailable("Kafka", error.str()))

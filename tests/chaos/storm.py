@@ -36,13 +36,19 @@ class Storm(Pipeline):
         self._remotes.append(CountingMta(f"127.0.2.{number}", self.base + 150, delay, greets=greets))
         return self._remotes[-1]
 
-    def worker(self, *command: str, name: str, port: int) -> "subprocess.Popen[bytes]":
-        """One process more of a stage, with a name and a health port (from `metrics.port`) of its own."""
+    def worker(self, *command: str, name: str, port: int, data: Path | None = None) -> "subprocess.Popen[bytes]":
+        """One process more of a stage, with a name and a health port (from `metrics.port`) of its own; with `data`, as on another
+        machine."""
         with open(self.folder / f"{name}.log", "ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "mailscope", *command, "--health-port", str(port)],
                 cwd=ROOT,
-                env={**self.environ, "MAILSCOPE_INSTANCE": name},
+                env={
+                    **self.environ,
+                    "MAILSCOPE_INSTANCE": name,
+                    "MAILSCOPE_DATA_DIR": str(data or self.data),
+                    "MAILSCOPE_BLOBS__URL": f"file://{self.data}/blobs",
+                },
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -69,15 +75,16 @@ class Storm(Pipeline):
         """End a process of the pipeline as the kernel would; returns when another one runs."""
         before = self.stage_pid(stage)
         os.kill(before, signal.SIGKILL)
-        assert wait_for(lambda: self._pid_or_none(stage) not in (None, before), 30), f"{stage} did not come back"
+        assert wait_for(lambda: self.pid_or_none(stage) not in (None, before), 30), f"{stage} did not come back"
 
     def restart(self, stage: str) -> None:
         """Ask a process of the pipeline to end; returns when another one runs."""
         before = self.stage_pid(stage)
         os.kill(before, signal.SIGTERM)
-        assert wait_for(lambda: self._pid_or_none(stage) not in (None, before), 30), f"{stage} did not come back"
+        assert wait_for(lambda: self.pid_or_none(stage) not in (None, before), 30), f"{stage} did not come back"
 
-    def _pid_or_none(self, stage: str) -> int | None:
+    def pid_or_none(self, stage: str) -> int | None:
+        """The stage's process; None while none runs."""
         try:
             return self.stage_pid(stage)
         except (OSError, ValueError):
