@@ -91,7 +91,8 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         self._content = content
         self._ip = ""
         self._memory: OctetBudget | None = None  # None: turned away at the door
-        self._content_ends: float | None = None  # the loop's time until which the content may take
+        self._content_ends: float | None = None  # the loop's time until which the content may take, while it is read
+        self._heard = 0.0  # the loop's time of its last octets
         self._idle_timeout = settings.idle_timeout.total_seconds()
         self._data_timeout = settings.data_timeout.total_seconds()
         self._commands = 0
@@ -122,7 +123,7 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
     def data_received(self, data: bytes) -> None:
         if self._memory is not None:
             if self._content_ends is not None:
-                self._wait_for_content()  # a slow message is not an idle connection
+                self._heard = self.loop.time()  # a slow message is not an idle connection
             super().data_received(data)
 
     def eof_received(self) -> bool:
@@ -251,8 +252,10 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         return reply
 
     async def _read_content(self, hold: Hold) -> bytes:
-        self._content_ends = self.loop.time() + self._data_timeout
-        self._wait_for_content()
+        self._heard = self.loop.time()
+        self._content_ends = self._heard + self._data_timeout
+        if self._data_timeout < self._idle_timeout:  # else the timer that runs already is early enough
+            self._reset_timeout(self._data_timeout)
         try:
             content = await self._content.read(self._reader, hold)
         finally:
@@ -260,20 +263,21 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
             self._timeout_handle.cancel()  # from here on the sender waits for us
         return content if isinstance(content, bytes) else await self._content.load(content, hold)
 
-    def _wait_for_content(self) -> None:
-        """Until the sender has been silent for too long, or takes too long for the whole of it."""
-        assert self._content_ends is not None
-        left = self._content_ends - self.loop.time()
-        if left > self._idle_timeout:
-            self._reset_timeout()
+    def _timeout_cb(self) -> None:
+        """aiosmtpd's timer: the connection is idle, unless there is content on its way, which has a deadline of its own."""
+        if self._content_ends is None:
+            super()._timeout_cb()
+            return
+        now = self.loop.time()
+        silent = self._heard + self._idle_timeout
+        if now >= self._content_ends:
+            counter(metrics.SMTP_MESSAGES).labels("deferred").inc()
+            self.transport.write(b"421 4.4.2 The message took too long to arrive\r\n")
+            self._close()
+        elif now >= silent:
+            super()._timeout_cb()
         else:
-            self._timeout_handle.cancel()
-            self._timeout_handle = self.loop.call_later(left, self._end_slow_content)
-
-    def _end_slow_content(self) -> None:
-        counter(metrics.SMTP_MESSAGES).labels("deferred").inc()
-        self.transport.write(b"421 4.4.2 The message took too long to arrive\r\n")
-        self._close()
+            self._reset_timeout(max(min(silent, self._content_ends) - now, 0.001))
 
 
 def _is_clean(address: str) -> bool:
