@@ -26,7 +26,7 @@ class Storm(Pipeline):
         self.seed = seed or random.randrange(1, 10_000)
         self.random = random.Random(self.seed)
         print(f"seed {self.seed}")
-        self._extra: list[subprocess.Popen[bytes]] = []
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}  # of `worker`, by name
         self._remotes: list[CountingMta] = []
 
     def remote(self, domain: str, number: int, delay: float = 0.0, *, greets: bool = True) -> CountingMta:
@@ -52,7 +52,7 @@ class Storm(Pipeline):
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self._extra.append(process)
+        self.processes[name] = process
         return process
 
     def works(self, name: str) -> bool:
@@ -128,9 +128,9 @@ class Storm(Pipeline):
         return found
 
     def close(self) -> None:
-        for process in self._extra:
+        for process in self.processes.values():
             process.terminate()
-        for process in self._extra:
+        for process in self.processes.values():
             try:
                 process.wait(15)
             except subprocess.TimeoutExpired:
