@@ -1,13 +1,10 @@
 """The summary of a mail that every one of its events carries, and its headers as people read them."""
 
-import re
-from email.errors import HeaderParseError
-from email.header import decode_header
-
 from contracts.auth_results import AuthResults
 from contracts.events import Summary
 from contracts.metadata import metadata_of
 from contracts.raw_message import Envelope
+from mail.decode_text import decode_words as decode_words
 from mail.parse_addresses import parse_addresses
 from mail.parse_headers import Field, Message
 
@@ -15,31 +12,6 @@ MAX_SUBJECT = 998
 MAX_HEADERS = 200
 MAX_HEADER = 2000  # characters of one header value that the log keeps
 MAX_HEADERS_TOTAL = 64_000
-_ENCODED_WORD = re.compile(r"=\?[^?\s]{1,40}\?[bBqQ]\?[^?\s]*\?=")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-def decode_words(text: str) -> str:
-    """Encoded words decoded (RFC 2047); text that cannot be decoded stays as it is. Never raises."""
-    if not _ENCODED_WORD.search(text):
-        return _CONTROL.sub(" ", text).strip()
-    parts = []
-    try:
-        for part, charset in decode_header(text):
-            if isinstance(part, str):
-                parts.append(part)
-            else:
-                parts.append(_decode(part, charset))
-    except (HeaderParseError, ValueError, LookupError, AssertionError):
-        return _CONTROL.sub(" ", text).strip()
-    return _CONTROL.sub(" ", "".join(parts)).strip()
-
-
-def _decode(octets: bytes, charset: str | None) -> str:
-    try:
-        return octets.decode(charset or "ascii", "replace")
-    except (LookupError, ValueError):
-        return octets.decode("utf-8", "replace")
 
 
 def first_text(message: Message, name: bytes, limit: int) -> str:
