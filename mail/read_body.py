@@ -1,18 +1,15 @@
-"""The readable parts of a message: text, HTML and attachments (RFC 2045, RFC 2183). Bounded, never raises.
+"""The readable parts of a message: text, HTML and attachments (RFC 2045, RFC 2183). Linear, bounded, never raises."""
 
-Python's `email` parser recurses on nested parts; what is nested deeper than it bears is left out and flagged.
-"""
-
-import email
-import email.message
-import email.policy
-from email.errors import MessageError
-from email.header import decode_header, make_header
+import binascii
 
 from msgspec import Struct
 
-MAX_PARTS = 1000
-MAX_DEPTH = 50
+from mail.decode_text import decode_base64, decode_charset, decode_words
+from mail.read_parameters import find_parameter
+from mail.split_parts import MAX_DEPTH as MAX_DEPTH
+from mail.split_parts import MAX_PARTS as MAX_PARTS
+from mail.split_parts import Part, split_parts
+
 MAX_TEXT = 1 << 20  # characters of text and of HTML
 
 
@@ -36,75 +33,65 @@ class Body(Struct, frozen=True):
 
 def read_body(raw: bytes) -> Body:
     """The first text and HTML parts that are shown, and everything else that has content."""
-    if raw.count(b"boundary") > 2 * MAX_PARTS or raw.count(b"\n--") > 20 * MAX_PARTS:
-        return Body(complete=False)
-    try:
-        root = email.message_from_bytes(raw, policy=email.policy.compat32)
-        return _collect(root)
-    except Exception:  # the parser's own errors are of a dozen kinds, and this text is a stranger's
-        return Body(complete=False)
-
-
-def _collect(root: email.message.Message) -> Body:
-    text, html, complete = "", "", True
+    parts, complete = split_parts(raw)
+    text, html = "", ""
     attachments: list[Attachment] = []
-    stack: list[tuple[email.message.Message, int]] = [(root, 0)]
-    seen = 0
-    while stack:
-        part, depth = stack.pop()
-        seen += 1
-        if seen > MAX_PARTS or depth > MAX_DEPTH:
-            complete = False
-            continue
-        if part.get_content_maintype() == "multipart":
-            parts = part.get_payload()
-            if isinstance(parts, list):
-                stack.extend(
-                    (inner, depth + 1) for inner in reversed(parts) if isinstance(inner, email.message.Message)
-                )
-            continue
-        kind, name = part.get_content_type(), _name(part)
-        attached = part.get_content_disposition() == "attachment" or bool(name)
-        if kind == "message/rfc822":
-            inner = part.get_payload()
-            first = inner[0] if isinstance(inner, list) and inner else None
-            content = first.as_bytes() if isinstance(first, email.message.Message) else b""
-            attachments.append(Attachment(name or "message.eml", kind, "", content))
-        elif kind == "text/plain" and not attached and not text:
+    for part in parts:
+        name = _name(part)
+        attached = part.disposition == "attachment" or bool(name)
+        if part.type == "text/plain" and not attached and not text:
             text, whole = _text(part)
             complete &= whole
-        elif kind == "text/html" and not attached and not html:
+        elif part.type == "text/html" and not attached and not html:
             html, whole = _text(part)
             complete &= whole
+        elif part.type == "message/rfc822":
+            attachments.append(Attachment(name or "message.eml", part.type, "", _octets(part)))
         else:
-            cid = str(part.get("content-id") or "").strip("<> ")
-            attachments.append(Attachment(name, kind, cid[:200], _octets(part)))
+            attachments.append(Attachment(name, part.type, part.content_id.strip("<> ")[:200], _octets(part)))
     return Body(text, html, tuple(attachments), complete)
 
 
-def _octets(part: email.message.Message) -> bytes:
-    payload = part.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""
+def _octets(part: Part) -> bytes:
+    """The content without its transfer encoding (RFC 2045 §6); an unknown one is none."""
+    match part.encoding:
+        case "base64":
+            return decode_base64(part.content) or b""
+        case "quoted-printable":
+            return binascii.a2b_qp(part.content)
+        case "x-uuencode" | "uuencode" | "x-uue" | "uue":
+            return _decode_uu(part.content)
+        case _:
+            return part.content
 
 
-def _text(part: email.message.Message) -> tuple[str, bool]:
-    octets = _octets(part)
-    charset = str(part.get_content_charset() or "utf-8")
-    try:
-        text = octets.decode(charset, "replace")
-    except (LookupError, ValueError):
-        text = octets.decode("utf-8", "replace")
-    text = text.replace("\r\n", "\n")
-    return text[:MAX_TEXT], len(text) <= MAX_TEXT
+def _decode_uu(content: bytes) -> bytes:
+    lines: list[bytes] = []
+    begun = False
+    for line in content.splitlines():
+        if begun and line.strip() == b"end":
+            break
+        if begun:
+            try:
+                lines.append(binascii.a2b_uu(line))
+            except binascii.Error:
+                pass  # a damaged line is left out, the others are read
+        begun = begun or line.startswith(b"begin ")
+    return b"".join(lines) if begun else content
 
 
-def _name(part: email.message.Message) -> str:
-    name = part.get_filename() or ""
-    if "=?" in name and len(name) < 2000:
-        try:
-            name = str(make_header(decode_header(name)))
-        except (ValueError, LookupError, MessageError):
-            pass  # shown as it was written
+def _text(part: Part) -> tuple[str, bool]:
+    """The text with bare LF, and whether it is whole."""
+    charset = find_parameter(part.parameters, "charset") or "utf-8"
+    text, whole = decode_charset(_octets(part), charset, MAX_TEXT)
+    return text.replace("\r\n", "\n"), whole
+
+
+def _name(part: Part) -> str:
+    """The name of an attachment: one line, and never a path."""
+    name = find_parameter(part.disposition_parameters, "filename") or find_parameter(part.parameters, "name")
+    if "=?" in name:
+        name = decode_words(name)
     return (
         "".join(character for character in name if character.isprintable()).replace("/", "_").replace("\\", "_")[:255]
     )

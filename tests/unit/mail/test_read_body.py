@@ -1,6 +1,8 @@
 """What people read of a message, and that no message can make the reader fail."""
 
+import json
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -81,6 +83,51 @@ def test_a_name_that_cannot_be_decoded_is_still_a_name_and_never_a_path(name: st
     (attachment,) = body.attachments
     assert attachment.content.strip() == b"x" and len(attachment.name) <= 255
     assert not {"/", "\\", "\x1b"} & set(attachment.name)
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("attachment; filename=my file.pdf", "my file.pdf"),
+        ('attachment; size=1; FileName="a;b.pdf"', "a;b.pdf"),
+        ("attachment; filename*=UTF-8''K%C3%BCche.pdf", "Küche.pdf"),
+        ("attachment; filename=plain; filename*=iso-8859-1'de'K%FCche", "Küche"),
+        ("attachment; filename*0*=utf-8''K%C3; filename*1*=%BCche; filename*2=100%.pdf", "Küche100%.pdf"),
+        ('attachment; filename*1=b; filename*0="a"', "ab"),
+        ("attachment; filename*=no-quotes%2Epdf", "no-quotes.pdf"),
+        ("attachment; filename*=utf-7''+2AA-.pdf", "+2AA-.pdf"),
+        ('attachment; filename="=?utf-7?q?+2AA-?="', "+2AA-"),
+    ],
+)
+def test_names_are_read_in_all_their_forms(field: str, name: str) -> None:
+    (attachment,) = read_body(mime(f"Content-Disposition: {field}", "", "x")).attachments
+    assert attachment.name == name
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "read"),
+    [
+        ("base64", "aGVs\r\nbG8", b"hello"),
+        ("BASE64 ", "aGVsbG8=!\r\n--", b"hello"),
+        ("base64", "aGVsbG8gd29ybGQh?a", b"hello world!"),
+        ("base64", "a", b""),
+        ("quoted-printable", "h=65l=\r\nlo=", b"hello"),
+        ("x-uuencode", "begin 644 x\r\n%:&5L;&\\\r\n`\r\nend", b"hello"),
+        ("x-unknown", "hello", b"hello"),
+    ],
+)
+def test_transfer_encodings_are_undone_as_far_as_they_go(encoding: str, content: str, read: bytes) -> None:
+    raw = b"Content-Type: a/b\r\nContent-Transfer-Encoding: %s\r\n\r\n%s" % (encoding.encode(), content.encode())
+    assert [one.content for one in read_body(raw).attachments] == [read]
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "raw_unicode_escape", "utf-16", "punycode"])
+def test_no_charset_makes_text_that_cannot_be_stored_or_takes_long(charset: str) -> None:
+    head = f"Content-Type: text/plain; charset={charset}\r\n\r\n".encode()
+    begun = time.perf_counter()
+    for content in (b"+2AA-", b"\\ud800", b"\x00\xd8", b"a-b9"):
+        json.dumps(read_body(head + content * 200_000).text, ensure_ascii=False).encode()
+    assert time.perf_counter() - begun < 2
 
 
 def test_too_deep_or_too_many_parts_are_left_out_and_it_is_said() -> None:
