@@ -84,18 +84,18 @@ def test_any_text_gives_text_that_can_be_stored(text: str) -> None:
 @pytest.mark.parametrize("pattern", [b"a", b"\xff", b"\x81", b"\x1b$B\x7f", b"~{", b"+2AA-"])
 def test_no_charset_is_slow(charset: str, pattern: bytes) -> None:
     octets = pattern * (900_000 // len(pattern))
-    begun = time.perf_counter()
+    begun = time.process_time()
     text, _ = decode_charset(octets, charset, 1 << 20)
-    assert time.perf_counter() - begun < 0.5 and len(text) <= 1 << 20
+    assert time.process_time() - begun < 3 and len(text) <= 1 << 20
 
 
 @pytest.mark.parametrize(
     "pattern", ["=?", "=?a?q?", "=?a?q?x", "=?utf-8?q?=ff?= ", "=?utf-8?b?8J+Y?= ", "=?" + "a" * 39]
 )
 def test_no_field_is_slow(pattern: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     decode_words(pattern * (MAX_WORDS // len(pattern)))
-    assert time.perf_counter() - begun < 0.5
+    assert time.process_time() - begun < 3
 
 
 def test_text_is_cut_before_it_is_decoded() -> None:

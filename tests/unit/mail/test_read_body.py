@@ -124,10 +124,10 @@ def test_transfer_encodings_are_undone_as_far_as_they_go(encoding: str, content:
 @pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "raw_unicode_escape", "utf-16", "punycode"])
 def test_no_charset_makes_text_that_cannot_be_stored_or_takes_long(charset: str) -> None:
     head = f"Content-Type: text/plain; charset={charset}\r\n\r\n".encode()
-    begun = time.perf_counter()
+    begun = time.process_time()
     for content in (b"+2AA-", b"\\ud800", b"\x00\xd8", b"a-b9"):
         json.dumps(read_body(head + content * 200_000).text, ensure_ascii=False).encode()
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 4
 
 
 def test_too_deep_or_too_many_parts_are_left_out_and_it_is_said() -> None:

@@ -145,9 +145,9 @@ PARAMETERS = ["; ", ';a="', ";a=b", ";a*0=b", " ", '"', '; boundary="', "\\", ";
     ],
 )
 def test_no_message_is_slow(raw: bytes) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     read_body(raw)
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 4
 
 
 @pytest.mark.parametrize("seed", range(100))
