@@ -152,7 +152,7 @@ class CommandConsumer:
     def _offer(self, job: Job) -> bool:
         answer = self._lanes.offer(job)
         if isinstance(answer, Park):
-            self._spawn(self._park(job, answer))
+            self._start_to_park(job, answer)
             return True
         return answer
 
@@ -213,9 +213,13 @@ class CommandConsumer:
         given = self._lanes.finish(job, answered, why)
         for waiting in given:
             rest = self._lanes.rest_of(waiting.lane)
-            self._spawn(self._park(waiting, rest or Park(1.0, why)))
+            self._start_to_park(waiting, rest or Park(1.0, why))
         await self._publish(records)
         self._finish(job)
+
+    def _start_to_park(self, job: Job, parked: Park) -> None:
+        job.begin()  # at once: a partition that goes now waits for it, else its new owner does what is parked as well
+        job.task = self._spawn(self._park(job, parked))
 
     async def _park(self, job: Job, parked: Park) -> None:
         job.begin()

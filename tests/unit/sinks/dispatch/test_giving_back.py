@@ -1,0 +1,103 @@
+"""Partitions that go elsewhere while commands wait, begin, and are parked; without a broker."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.codec import encode_dispatch
+from contracts.events import Dispatch
+from contracts.records import ConsumedRecord, Record
+from contracts.settings import Settings
+from sinks.dispatch import consume_commands
+from sinks.dispatch.consume_commands import CommandConsumer
+from sinks.dispatch.job import Done, Job, NotNow, Work
+from tests.unit.sinks.dispatch.jobs import command
+
+PLACE = ("mail.dispatch", 0)
+
+
+class Holder:
+    """No broker: partitions come and go as the test says."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+
+class Acknowledging:
+    """A publisher whose records wait until `acknowledge` is set."""
+
+    def __init__(self) -> None:
+        self.published: list[Record] = []
+        self.acknowledge = asyncio.Event()
+
+    async def publish_until_done(self, records: list[Record], who: str) -> None:
+        if records:
+            await self.acknowledge.wait()
+        self.published += records
+
+
+def consumer(work: Work, publisher: Acknowledging, tmp_path: Path, slots: int = 10) -> CommandConsumer:
+    settings = Settings.model_validate({"data_dir": str(tmp_path), "kafka": {"bootstrap": "127.0.0.1:1"}})
+    lane_of: Callable[[Job], str] = lambda job: job.key  # noqa: E731
+    made = CommandConsumer(
+        "test",
+        "test",
+        settings,
+        publisher,  # type: ignore[arg-type]
+        lambda _: True,
+        lane_of,
+        work,
+        lambda *_: [],
+        slots=slots,
+        per_lane=slots,
+    )
+    made._partitions.assign(PLACE, 0, "")
+    return made
+
+
+def read(one: Dispatch, offset: int = 0, place: tuple[str, int] = PLACE) -> ConsumedRecord:
+    return ConsumedRecord(*place, offset, b"x.test", encode_dispatch(one, "test"), [])
+
+
+@pytest.fixture(autouse=True)
+def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consume_commands, "PartitionHolder", Holder)
+
+
+async def test_a_command_that_is_being_parked_is_parked_before_its_partition_goes(tmp_path: Path) -> None:
+    async def work(job: Job) -> Done:
+        if job.offsets[0][1] == 0:
+            return Done([], answered=False, why="nobody is there")
+        await asyncio.sleep(60)
+        return Done([])
+
+    publisher = Acknowledging()
+    made = consumer(work, publisher, tmp_path, slots=1)
+    made._take(read(command("a@x.test"), 0))
+    made._take(read(command("b@x.test"), 1))  # waits, and is parked when the first one finds nobody
+    await asyncio.sleep(0.01)
+    made._take(read(command("c@x.test"), 2))  # its lane rests: parked at once
+    await asyncio.sleep(0.01)
+    asyncio.get_running_loop().call_later(0.1, publisher.acknowledge.set)
+    await made._release({PLACE}, 5.0)
+    assert {record.topic for record in publisher.published} >= {"mail.dispatch.retry.1m"}
+    assert made._partitions.commits({PLACE}) == [(PLACE, 3, "")], (
+        "else its new owner does them, and what is parked as well"
+    )
+    assert (made._octets, made._known.jobs) == (0, [])
+
+
+async def test_not_now_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def work(job: Job) -> Done:
+        raise NotNow(1.0, "no room")
+
+    publisher = Acknowledging()
+    publisher.acknowledge.set()
+    made = consumer(work, publisher, tmp_path)
+    made._take(read(command("a@x.test")))
+    await asyncio.sleep(0.05)
+    assert (made._lanes.active, made._octets, made._known.jobs) == (0, 0, [])
+    assert made._partitions.commits() == [(PLACE, 1, "")]
