@@ -176,6 +176,7 @@ class CommandConsumer:
 
     def _start(self, job: Job) -> None:
         job.task = self._spawn(self._run(job))
+        job.task.add_done_callback(lambda task: self._taken_back(job) if task.cancelled() else None)
         gauge(metrics.IN_FLIGHT).labels(self._name).set(self._lanes.active)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -192,23 +193,16 @@ class CommandConsumer:
     async def _run(self, job: Job) -> None:
         answered, why = True, ""
         try:
-            try:
-                done = await self._work(job)
-                records, answered, why = done.records, done.answered, done.why
-            except NotNow as later:
-                self._lanes.abandon(job)
-                await self._park(job, Park(later.seconds, later.why))
-                return
-            except Exception as error:
-                # Work alone is wrapped: what it did is told as it was, however often its report has to be published.
-                records = put_aside(
-                    self._stage, error, job.source, lambda _, reason: self._give_up(job.command, reason)
-                )
-                self._known.forget(job)  # replayed from the dead letters, it is no repetition
-        except asyncio.CancelledError:
+            done = await self._work(job)
+            records, answered, why = done.records, done.answered, done.why
+        except NotNow as later:
             self._lanes.abandon(job)
-            self._drop(job)
-            raise
+            await self._park(job, Park(later.seconds, later.why))
+            return
+        except Exception as error:
+            # Work alone is wrapped: what it did is told as it was, however often its report has to be published.
+            records = put_aside(self._stage, error, job.source, lambda _, reason: self._give_up(job.command, reason))
+            self._known.forget(job)  # replayed from the dead letters, it is no repetition
         job.begin()  # what was done has to be told
         given = self._lanes.finish(job, answered, why)
         for waiting in given:
@@ -216,6 +210,12 @@ class CommandConsumer:
             self._start_to_park(waiting, rest or Park(1.0, why))
         await self._publish(records)
         self._finish(job)
+
+    def _taken_back(self, job: Job) -> None:
+        """Its task was cancelled, perhaps before its first step: only the end of the task sees both."""
+        if not job.irrevocable:
+            self._lanes.abandon(job)
+            self._drop(job)
 
     def _start_to_park(self, job: Job, parked: Park) -> None:
         job.begin()  # at once: a partition that goes now waits for it, else its new owner does what is parked as well

@@ -67,6 +67,21 @@ def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consume_commands, "PartitionHolder", Holder)
 
 
+async def test_a_command_that_was_to_begin_in_this_moment_is_given_back_whole(tmp_path: Path) -> None:
+    begun: list[Job] = []
+
+    async def work(job: Job) -> Done:
+        begun.append(job)
+        await asyncio.sleep(60)
+        return Done([])
+
+    made = consumer(work, Acknowledging(), tmp_path)
+    made._take(read(command("a@x.test")))
+    await made._release({PLACE}, 1.0)  # its task has not had its first turn
+    assert not begun
+    assert (made._lanes.active, made._octets, made._known.jobs) == (0, 0, [])
+
+
 async def test_a_command_that_is_being_parked_is_parked_before_its_partition_goes(tmp_path: Path) -> None:
     async def work(job: Job) -> Done:
         if job.offsets[0][1] == 0:
