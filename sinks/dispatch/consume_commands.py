@@ -36,6 +36,7 @@ _log = logging.getLogger("mailscope.sinks")
 BATCH = 500  # records of one read
 MOST_JOBS = 10_000  # in memory, in work or waiting
 MOST_OCTETS = 32 << 20  # of their records
+REPETITION_MS = 1000  # until a command is looked at again that is in work from another partition
 
 
 class CommandConsumer:
@@ -129,16 +130,21 @@ class CommandConsumer:
         job = Job(command, source, offsets=[(place, offset)])
         job.lane = self._lane_of(job)
         same = self._known.in_work(job.identity)
-        if same is not None:
+        if same is not None and same.place == place:
             same.offsets.append((place, offset))
-        elif self._known.was_done(job.identity):
-            progress.finish(offset)
         else:
-            self._known.begin(job)
             self._octets += source.size
             self._wait_or_offer(job)
 
     def _wait_or_offer(self, job: Job) -> None:
+        same = self._known.in_work(job.identity)
+        if same is None and self._known.was_done(job.identity):
+            self._finish(job)
+            return
+        if same is not None and same is not job:  # in another partition, which may go elsewhere before this one
+            self._due.hold(job, int(time.time() * 1000) + REPETITION_MS)
+            return
+        self._known.begin(job)
         due = clock.to_ms(job.command.not_before) if job.command.not_before is not None else 0
         if due > time.time() * 1000:
             self._due.hold(job, due)

@@ -40,7 +40,8 @@ class Repetitions:
 
     def forget(self, job: Job) -> None:
         """The command was given back or put aside: the next record of it is none that we know."""
-        self._jobs.pop(job.identity, None)
+        if self._jobs.get(job.identity) is job:
+            del self._jobs[job.identity]
 
     @property
     def jobs(self) -> list[Job]:

@@ -116,3 +116,31 @@ async def test_not_now_leaves_nothing_behind(tmp_path: Path) -> None:
     await asyncio.sleep(0.05)
     assert (made._lanes.active, made._octets, made._known.jobs) == (0, 0, [])
     assert made._partitions.commits() == [(PLACE, 1, "")]
+
+
+async def test_a_repetition_in_another_partition_is_not_left_behind(tmp_path: Path) -> None:
+    """What was parked twice stands in two retry topics: when the partition of the one in work goes, the other one is still to be done."""
+    done: list[Job] = []
+
+    async def work(job: Job) -> Done:
+        if not done and job.place == PLACE:
+            await asyncio.sleep(60)
+        done.append(job)
+        return Done([])
+
+    publisher = Acknowledging()
+    publisher.acknowledge.set()
+    made = consumer(work, publisher, tmp_path)
+    other = ("mail.dispatch.retry.5m", 0)
+    made._partitions.assign(other, 0, "")
+    one = command("a@x.test")
+    made._take(read(one, 0))
+    made._take(read(one, 0, other))
+    await asyncio.sleep(0.01)
+    await made._release({PLACE}, 1.0)
+    made._partitions.release({PLACE})
+    for _ in range(130):
+        made._offer_again()
+        await asyncio.sleep(0.01)
+    assert made._partitions.commits() == [(other, 1, "")]
+    assert (made._lanes.active, made._octets, made._known.jobs) == (0, 0, [])
