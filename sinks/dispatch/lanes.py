@@ -188,9 +188,9 @@ class Lanes:
     def _lane(self, name: str) -> Lane:
         lane = self._lanes.get(name)
         if lane is None:
+            if len(self._lanes) >= MOST_LANES:
+                self._forget_idle()  # before the new one is there, which is idle as well
             lane = self._lanes[name] = Lane(name, min(FIRST_LIMIT, self._per_lane))
-            if len(self._lanes) > MOST_LANES:
-                self._forget_idle()
         return lane
 
     def _forget_idle(self) -> None:

@@ -1,8 +1,10 @@
 """No destination takes the others' turn: neither a slow one, nor one that is not there."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sinks.dispatch import lanes
 from sinks.dispatch.job import Job
 from sinks.dispatch.lanes import FIRST_LIMIT, PATIENCE, SOON, WAITING_PROVEN, WAITING_UNPROVEN, Lanes, Park
 from tests.unit.sinks.dispatch.jobs import job
@@ -165,3 +167,13 @@ def test_whatever_comes_the_limits_hold_and_nothing_is_forgotten(steps: list[tup
         assert len(inside) == world.lanes.active + world.lanes.waiting
         idle = world.lanes.active == 0
         assert not (idle and world.lanes.waiting)
+
+
+def test_a_new_lane_is_not_forgotten_with_the_idle_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "MOST_LANES", 3)
+    world = World()
+    for number in range(10):
+        assert world.lanes.offer(job(f"{number}.test")) is True
+        assert len(world.lanes._lanes) <= 3
+        world.lanes.finish(world.take(), answered=True)
+    assert all(lane.active == 0 for lane in world.lanes._lanes.values())
