@@ -63,15 +63,23 @@ class RawReader:
         key = (pointer.partition, pointer.offset)
         if key not in self._cache:
             consumer = await self._idle.get()
-            try:
-                # Whoever waited for the reader may find that another one fetched it along the way.
-                found = [] if key in self._cache else await asyncio.to_thread(_fetch, consumer, pointer)
-            finally:
+            if key in self._cache:  # whoever waited for the reader may find that another one fetched it along the way
                 self._idle.put_nowait(consumer)
+                found = []
+            else:
+                fetching = asyncio.get_running_loop().run_in_executor(None, _fetch, consumer, pointer)
+                # A thread cannot be cancelled: its reader is free when it ends, not when nobody waits for it any more.
+                fetching.add_done_callback(lambda ended: self._free(consumer, ended))
+                found = await asyncio.shield(fetching)
             for record in reversed(found):  # the one that was asked for last, so that it is not the first to go
                 self._keep(record)
         self._cache.move_to_end(key)
         return self._cache[key]
+
+    def _free(self, consumer: Consumer, ended: "asyncio.Future[list[ConsumedRecord]]") -> None:
+        self._idle.put_nowait(consumer)
+        if not ended.cancelled():
+            ended.exception()  # where nobody waits any more, nobody need hear of it
 
     def _keep(self, record: ConsumedRecord) -> None:
         key = (record.partition, record.offset)
