@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from contracts.auth_results import AuthResults
+from contracts.auth_words import Alignment
 from contracts.events import Action, Dispatch, MailEvent, Summary, Target
 from contracts.raw_message import Envelope
 from contracts.settings import Settings
@@ -169,8 +170,10 @@ def _command(
 
 
 def _may_hear_of_failure(mail: ReadMail, auth: AuthResults) -> bool:
-    """Whether a report would get to who really sent it: nobody is told of mail that somebody else sent in their name."""
-    known = auth.dmarc_word == "pass" or (auth.dmarc_word == "none" and auth.spf_word == "pass")
+    """Whether a report would get to who really sent it: nobody is told of mail that somebody else sent in their name. A signature (and so
+    DMARC) answers for the author, who may write any envelope sender: it has to be one of the author's domain, or SPF's pass."""
+    of_author = auth.dmarc_word == "pass" and auth.spf.alignment in (Alignment.STRICT, Alignment.RELAXED)
+    known = of_author or (auth.dmarc_word in ("pass", "none") and auth.spf_word == "pass")
     return known and may_be_told(mail.message, mail.envelope.envelope_from)
 
 

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contracts.auth_results import AuthResults, DmarcPolicy, DmarcResult, DmarcWord
+from contracts.auth_results import AuthResults, DmarcPolicy, DmarcResult, DmarcWord, SpfResult
+from contracts.auth_words import Alignment, SpfWord
 from contracts.events import RawPointer
 from contracts.raw_message import Envelope, RawType
 from contracts.settings import Settings
@@ -127,3 +128,18 @@ def test_the_receivers_word_makes_what_it_did_not_wait_for_late() -> None:
     assert late.events[0].detail.count("answered") == 1
     assert rank(late.events[0].status, True) > rank(refused[0].status, False)
     assert told(decide_answered(process(["big@ours.test", "x@ours.test"]).events, "250 x")) == []
+
+
+def test_a_failed_forward_is_told_only_to_a_sender_who_is_known_to_have_sent_it() -> None:
+    def notify(dmarc: DmarcWord, spf: SpfWord, alignment: Alignment) -> bool:
+        auth = AuthResults(dmarc=DmarcResult(result=dmarc), spf=SpfResult(result=spf, alignment=alignment))
+        (command,) = process(["x@ours.test"], auth=auth, head=b"From: a@partner.test\r\n").commands
+        return command.notify
+
+    assert notify(DmarcWord.PASS, SpfWord.PASS, Alignment.STRICT)
+    assert notify(DmarcWord.PASS, SpfWord.FAIL, Alignment.RELAXED), "forwarded to us with its signature"
+    assert notify(DmarcWord.PASS, SpfWord.PASS, Alignment.NONE), "a mail service of the author's"
+    assert notify(DmarcWord.NONE, SpfWord.PASS, Alignment.NONE)
+    assert not notify(DmarcWord.PASS, SpfWord.FAIL, Alignment.NONE), "signed by its author, in a victim's name"
+    assert not notify(DmarcWord.PASS, SpfWord.NONE, Alignment.UNKNOWN)
+    assert not notify(DmarcWord.FAIL, SpfWord.PASS, Alignment.NONE)
