@@ -54,6 +54,7 @@ class Inbound:
 
     async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
         """What to publish about one record. InvalidEvent when it has no envelope, Unavailable when its blob cannot be had now."""
+        self._decisions.begin(source)
         envelope = decode_headers(source.headers)
         if envelope.type is RawType.ANSWERED:
             return self._records(envelope, await self._answered(source, envelope))

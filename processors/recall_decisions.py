@@ -29,19 +29,27 @@ class Decisions:
 
     def __init__(self, kafka: Properties) -> None:
         self._kafka = kafka
+        self._first: dict[int, ConsumedRecord] = {}  # of each partition since it is ours
         self._tails: dict[int, asyncio.Future[Known]] = {}
 
     def forget(self, partitions: Iterable[int]) -> None:
         """These partitions were given to somebody else, or come anew."""
         for partition in partitions:
             self._tails.pop(partition, None)
+            self._first.pop(partition, None)
+
+    def begin(self, source: ConsumedRecord) -> None:
+        """To be called for every record in the order of its partition: what was decided is looked for from the first one on. Records are
+        worked on side by side, and the first one may be the last to ask."""
+        self._first.setdefault(source.partition, source)
 
     async def of(self, source: ConsumedRecord, mail_id: str) -> list[MailEvent]:
         """The events that this record has led to before; [] when it is read for the first time. The first record of a partition reads its
         tail, the others wait for it. Unavailable when Kafka does not answer."""
         tail = self._tails.get(source.partition)
         if tail is None:
-            tail = self._tails[source.partition] = asyncio.ensure_future(asyncio.to_thread(self._read_tail, source))
+            first = self._first.get(source.partition, source)
+            tail = self._tails[source.partition] = asyncio.ensure_future(asyncio.to_thread(self._read_tail, first))
         try:
             return (await asyncio.shield(tail)).pop(mail_id, [])
         except Unavailable:
