@@ -195,6 +195,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from console.serve_console import create_app, serve_console
     from console.tokens import Tokens, open_tokens
     from ingest.send.claim_keys import IdempotencyKeys
+    from ingest.send.limit_requests import LimitRequests
     from ingest.send.send import Sender
     from ingest.send.send_http import send_router
     from runtime.claim import Claims
@@ -213,6 +214,12 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         tokens,
         why_not_ready=lambda: tokens.why_not_ready or claims.why_not_ready or admin() or why_not_ready(),
         routers=routers,
+    )
+    # Base64 and JSON make a third more of a message.
+    app.add_middleware(
+        LimitRequests,
+        largest=settings.smtp.max_size * 3 // 2,
+        memory=settings.smtp.memory,  # type: ignore[arg-type]
     )
     ensure = asyncio.create_task(until_available(lambda: ensure_admin_token(settings, table, claims, publisher), admin))
     try:
