@@ -1,20 +1,21 @@
 """Evaluate SPF for one connection (RFC 7208).
 
 Always returns a result; DNS trouble is temperror, never an exception. pyspf evaluates the record; it stops at
-the first answer it lacks, the answer is fetched asynchronously, and it runs again (under 0.3 ms a run). Every
+the first answers it lacks, they are fetched asynchronously, and it runs again (under 0.3 ms a run). Every
 run is a query object of its own, so that any number of mails may be evaluated at once.
 """
 
+import asyncio
 import ipaddress
 
 from contracts.auth_results import AuthReason, SpfResult, SpfWord, cut
 from contracts.dns_answers import DnsAnswer, Resolver
 from mail.authentication.evidence import to_evidence
 from mail.authentication.limit_dns import Recall
-from mail.authentication.run_spf import NeedsLookup, SpfEvaluation, run_spf
+from mail.authentication.run_spf import Memo, NeedsLookup, SpfEvaluation, run_spf
 from mail.parse_addresses import to_ascii_domain
 
-MAX_RUNS = 130  # ten terms with at most eleven look-ups each, one new answer a run
+MAX_RUNS = 40  # the record, ten terms of two steps (MX or PTR, then all hosts), eleven explanations, two steps of %{p}
 
 
 async def check_spf(
@@ -49,12 +50,15 @@ async def evaluate_spf(
 ) -> SpfEvaluation:
     """Run, fetch what was missing into `known`, run again. Answers that are at hand interrupt no run."""
     at_hand: Recall | None = getattr(resolver, "cached", None)
+    memo: Memo = {}
     for _ in range(MAX_RUNS):
         try:
-            return run_spf(peer_ip, sender, helo, receiver, now, known, at_hand)
+            return run_spf(peer_ip, sender, helo, receiver, now, known, at_hand, memo)
         except NeedsLookup as needs:
-            for name, rtype in needs.questions:
-                known[name, rtype] = await resolver.query(name, rtype)
+            questions = list(dict.fromkeys(needs.questions))
+            known.update(
+                zip(questions, await asyncio.gather(*(resolver.query(*one) for one in questions)), strict=True)
+            )
     return SpfEvaluation(SpfWord.TEMPERROR, AuthReason.DNS_BUDGET)
 
 
