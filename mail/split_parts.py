@@ -9,7 +9,7 @@ import re
 from msgspec import Struct
 
 from mail.decode_text import without_surrogates
-from mail.parse_headers import Flag, split_message, unfold
+from mail.parse_headers import MAX_HEADER_BYTES
 from mail.read_parameters import find_parameter, read_parameters
 
 MAX_PARTS = 1000  # parts of a message, containers included
@@ -40,6 +40,8 @@ def split_parts(raw: bytes) -> tuple[list[Part], bool]:
 _DELIMITER = re.compile(rb"\n--([^\r\n]{1,%d})\r?(?=\n|\Z)" % (MAX_BOUNDARY + 2))
 _BLANK = re.compile(rb"\n\r?\n")
 _FIELD = re.compile(rb"[\x21-\x39\x3b-\x7e]{1,1000}[ \t]*:")
+_CONTENT_FIELD = re.compile(rb"^(content-[a-z-]{1,40})[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE | re.IGNORECASE)
+_NOT_TEXT = re.compile(rb"[\r\x00]")
 _TYPE = re.compile(r"[!#$%&'*+.^_`{|}~0-9a-z-]{1,127}/[!#$%&'*+.^_`{|}~0-9a-z-]{1,127}")
 
 
@@ -143,11 +145,10 @@ class _Splitter:
 
 def _describe(head: bytes, default: str) -> tuple[Part, bool]:
     """What a header says of its part, and whether all of it was read."""
-    message = split_message(head)
     texts: dict[bytes, str] = {}
-    for field in message.fields:
-        if field.name.startswith(b"content-") and field.name not in texts:
-            texts[field.name] = unfold(field.value[:MAX_FIELD]).decode("utf-8", "surrogateescape")
+    for match in _CONTENT_FIELD.finditer(head, 0, MAX_HEADER_BYTES):
+        value = match[2][:MAX_FIELD].replace(b"\r\n", b"\n").replace(b"\n", b"")  # every line end in it is a fold
+        texts.setdefault(match[1].lower(), _NOT_TEXT.sub(b" ", value).decode("utf-8", "surrogateescape"))
     kind, parameters = read_parameters(texts.get(b"content-type", default))
     disposition, more = read_parameters(texts.get(b"content-disposition", ""))
     part = Part(
@@ -158,7 +159,7 @@ def _describe(head: bytes, default: str) -> tuple[Part, bool]:
         read_parameters(texts.get(b"content-transfer-encoding", ""))[0],
         without_surrogates(texts.get(b"content-id", "")).strip(),
     )
-    return part, Flag.HEADER_CAP not in message.flags
+    return part, len(head) <= MAX_HEADER_BYTES
 
 
 def _boundary(parameters: dict[str, str]) -> bytes:

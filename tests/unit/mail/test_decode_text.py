@@ -86,7 +86,7 @@ def test_no_charset_is_slow(charset: str, pattern: bytes) -> None:
     octets = pattern * (900_000 // len(pattern))
     begun = time.process_time()
     text, _ = decode_charset(octets, charset, 1 << 20)
-    assert time.process_time() - begun < 3 and len(text) <= 1 << 20
+    assert time.process_time() - begun < 0.5 and len(text) <= 1 << 20
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_no_charset_is_slow(charset: str, pattern: bytes) -> None:
 def test_no_field_is_slow(pattern: str) -> None:
     begun = time.process_time()
     decode_words(pattern * (MAX_WORDS // len(pattern)))
-    assert time.process_time() - begun < 3
+    assert time.process_time() - begun < 0.5
 
 
 def test_text_is_cut_before_it_is_decoded() -> None:

@@ -127,7 +127,7 @@ def test_no_charset_makes_text_that_cannot_be_stored_or_takes_long(charset: str)
     begun = time.process_time()
     for content in (b"+2AA-", b"\\ud800", b"\x00\xd8", b"a-b9"):
         json.dumps(read_body(head + content * 200_000).text, ensure_ascii=False).encode()
-    assert time.process_time() - begun < 4
+    assert time.process_time() - begun < 2
 
 
 def test_too_deep_or_too_many_parts_are_left_out_and_it_is_said() -> None:

@@ -147,7 +147,7 @@ PARAMETERS = ["; ", ';a="', ";a=b", ";a*0=b", " ", '"', '; boundary="', "\\", ";
 def test_no_message_is_slow(raw: bytes) -> None:
     begun = time.process_time()
     read_body(raw)
-    assert time.process_time() - begun < 4
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize("seed", range(100))

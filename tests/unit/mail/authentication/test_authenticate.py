@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contracts.auth_results import AuthResults
+from contracts.auth_results import AuthReason, AuthResults
 from mail.authentication import ReceivedMail, authenticate
 from tests.fakes.signed_mail import MESSAGE, check, sign, zone
 
@@ -81,7 +81,10 @@ async def test_missing_envelope_is_no_error() -> None:
 )
 def test_no_input_raises(raw: bytes, helo: str, envelope_from: str) -> None:
     found = asyncio.run(authenticate(ReceivedMail(raw, "192.0.2.1", helo, envelope_from, now=0.0), zone()))
-    assert "internal_error" not in msgspec.json.encode(found).decode()
+    checks = (found.spf, *found.dkim, found.dmarc, found.arc, found.iprev)
+    assert AuthReason.INTERNAL_ERROR not in {check.reason for check in checks}
+    assert "internal_error" not in found.flags
+    assert msgspec.json.decode(msgspec.json.encode(found), type=AuthResults) == found
 
 
 async def test_twenty_five_megabytes_are_judged_whole() -> None:

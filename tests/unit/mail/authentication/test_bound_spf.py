@@ -49,10 +49,10 @@ async def test_an_explanation_beyond_any_use_is_ignored() -> None:
         "example.org": {"TXT": ["v=spf1 -all exp=why.example.org"]},
         "why.example.org": {"TXT": ["%{p}." * 10_000]},
     }
-    begun = time.perf_counter()
+    begun = time.process_time()
     found = await spf(records)
     assert (found.result, found.explanation) == ("fail", "")
-    assert time.perf_counter() - begun < 0.5
+    assert time.process_time() - begun < 0.5
 
 
 def _includes(record: str) -> dict[str, dict[str, Any]]:
@@ -78,9 +78,9 @@ def _includes(record: str) -> dict[str, dict[str, Any]]:
     ids=lambda record: f"{len(record)} octets of {record[7:20]}",
 )
 async def test_ten_includes_of_a_costly_record_are_fast(record: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     await spf(_includes(record), sender="a.b-c+" * 40 + "@example.org")
-    assert time.perf_counter() - begun < 0.5
+    assert time.process_time() - begun < 0.5
 
 
 async def test_a_hundred_mail_exchangers_are_asked_in_twenty_steps() -> None:
@@ -89,10 +89,10 @@ async def test_a_hundred_mail_exchangers_are_asked_in_twenty_steps() -> None:
     records: dict[str, dict[str, Any]] = {name: {"MX": [f"10 {host}" for host in hosts[name]]} for name in names}
     records |= {host: {"A": ["198.51.100.1"]} for name in names for host in hosts[name]}
     records["example.org"] = {"TXT": [f"v=spf1 {' '.join(f'mx:{name}' for name in names)} {'ip4:10.0.0.1 ' * 200}-all"]}
-    begun = time.perf_counter()
+    begun = time.process_time()
     found = await spf(records)
     assert (found.result, found.reason) == ("fail", "spf_not_authorized")
-    assert time.perf_counter() - begun < 0.5
+    assert time.process_time() - begun < 0.5
 
 
 V6 = "2001:db8::1"
