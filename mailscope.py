@@ -216,11 +216,8 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         routers=routers,
     )
     # Base64 and JSON make a third more of a message.
-    app.add_middleware(
-        LimitRequests,
-        largest=settings.smtp.max_size * 3 // 2,
-        memory=settings.smtp.memory,  # type: ignore[arg-type]
-    )
+    largest = settings.smtp.max_size * 3 // 2
+    app.add_middleware(LimitRequests, largest=largest, memory=settings.smtp.memory)
     ensure = asyncio.create_task(until_available(lambda: ensure_admin_token(settings, table, claims, publisher), admin))
     try:
         await serve_console(app, settings, stop)

@@ -92,8 +92,9 @@ class Smtp(Section):
     memory: Size = Field(
         256 << 20,
         ge=1 << 20,
-        description="Octets of messages above 64 KiB that one process (a receiver; the send hook) holds in memory, beside a read buffer of each connection; one IP "
-        "address may have a quarter of it. Messages above 1 MiB wait on disk (`data_dir`/spool) for room; none within a minute: 452.",
+        description="Octets of messages above 64 KiB that one process (a receiver; the send hook) holds in memory, beside a read buffer of "
+        "each connection; one IP address may have a quarter of it. Messages above 1 MiB wait on disk (`data_dir`/spool) for room; none "
+        "within a minute: 452.",
     )
     max_commands: int = Field(1000, ge=10, description="Commands of one connection without a message; more get 421.")
     max_unknown_recipients: int = Field(20, ge=1, description="Unknown recipients of one connection; more get 421.")
