@@ -4,11 +4,13 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 
 import msgspec
 
 from contracts import clock, topics
 from contracts.codec import HEADERS, encode_verdict
+from contracts.errors import Unavailable
 from contracts.events import MailEvent, RawPointer, Verdict
 from contracts.raw_message import Envelope, RawType, decode_headers
 from contracts.records import ConsumedRecord, Record
@@ -31,6 +33,7 @@ from runtime.load_secret import load_secret
 
 MEMORY = 192 << 20  # octets for the copies of messages that travel by claim check
 COPIES = 4  # of a message's octets, that deciding about it needs at most
+UNDECIDED = timedelta(hours=1)  # for which the receiver's word waits for the decision that it is about
 
 
 def run_inbound(settings: Settings, readiness: Readiness) -> None:
@@ -108,6 +111,8 @@ class Inbound:
         refusals = self._refusals.of(envelope.mail_id)
         if refusals is None:
             refusals = await self._decisions.look_up(envelope.mail_id, source.partition)
+            if not refusals and clock.now() - envelope.received_at < UNDECIDED:  # its blob is away, or it is parked
+                raise Unavailable("the decision", f"nothing is decided about {envelope.mail_id} yet")
         return decide_answered(refusals, envelope.answered)
 
     def _records(self, envelope: Envelope, found: Consequences) -> list[list[Record]]:
