@@ -58,9 +58,8 @@ class OrderedAcks:
         self._in_work += source.size
         task = asyncio.get_running_loop().create_task(self._run(entry))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        if len(self._tasks) >= self._most or self._in_work >= self._octets:
-            self._room.clear()
+        task.add_done_callback(self._ended)
+        self._make_room()
 
     async def _run(self, entry: _Entry) -> None:
         try:
@@ -73,4 +72,13 @@ class OrderedAcks:
         while waiting and waiting[0].done:
             waiting.popleft().event.ack()
             self.acknowledged += 1
-        self._room.set()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        if len(self._tasks) < self._most and self._in_work < self._octets:
+            self._room.set()
+        else:
+            self._room.clear()

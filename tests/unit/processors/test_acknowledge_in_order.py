@@ -1,0 +1,62 @@
+"""Records side by side, and their acknowledgements in order."""
+
+import asyncio
+
+from contracts.records import ConsumedRecord
+from processors.acknowledge_in_order import OrderedAcks
+
+
+class Event:
+    def __init__(self, acked: list[int], offset: int) -> None:
+        self._acked = acked
+        self._offset = offset
+
+    def ack(self) -> None:
+        self._acked.append(self._offset)
+
+
+async def test_a_small_record_that_ends_makes_no_room_for_a_large_one() -> None:
+    ends: dict[int, asyncio.Event] = {}
+
+    async def work(source: ConsumedRecord) -> None:
+        await ends[source.offset].wait()
+
+    acks = OrderedAcks(work, most=100, octets=1000)
+    acked: list[int] = []
+    sizes = [1500, 10, 1500, 10]
+
+    async def read() -> None:
+        for offset, size in enumerate([10, *sizes]):
+            ends[offset] = asyncio.Event()
+            await acks.submit(Event(acked, offset), ConsumedRecord("t", 0, offset, b"", bytes(size), []))
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(0.01)
+    assert acks.in_flight == 2, "a large one may exceed the room, the next one waits"
+    ends[0].set()
+    await asyncio.sleep(0.01)
+    assert (acks.in_flight, acked) == (1, [0])
+    for offset in range(1, 5):
+        ends[offset].set()
+        await asyncio.sleep(0.01)
+    await reading
+    await asyncio.sleep(0.01)
+    assert (acks.in_flight, acked) == (0, [0, 1, 2, 3, 4])
+
+
+async def test_a_slow_record_holds_back_only_the_acknowledgements_of_its_partition() -> None:
+    slow = asyncio.Event()
+    acked: list[int] = []
+
+    async def work(source: ConsumedRecord) -> None:
+        if source.offset == 0:
+            await slow.wait()
+
+    acks = OrderedAcks(work, most=100, octets=1000)
+    for offset, partition in ((0, 0), (1, 0), (2, 1)):
+        await acks.submit(Event(acked, offset), ConsumedRecord("t", partition, offset, b"", b"", []))
+    await asyncio.sleep(0.01)
+    assert acked == [2]
+    slow.set()
+    await asyncio.sleep(0.01)
+    assert acked == [2, 0, 1]
