@@ -8,7 +8,6 @@ and what cannot be taken back any more ends and is committed before the new owne
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
@@ -32,10 +31,10 @@ from sinks.dispatch.lanes import Lanes, Park
 from sinks.dispatch.own_partitions import Partitions
 from sinks.dispatch.park import park, rest_after
 
-_log = logging.getLogger("mailscope.sinks")
 BATCH = 500  # records of one read
 MOST_JOBS = 10_000  # in memory, in work or waiting
 MOST_OCTETS = 32 << 20  # of their records
+EXPIRED = "(expired)"  # the lane of commands whose time is over
 REPETITION_MS = 1000  # until a command is looked at again that is in work from another partition
 
 
@@ -145,6 +144,10 @@ class CommandConsumer:
             self._due.hold(job, int(time.time() * 1000) + REPETITION_MS)
             return
         self._known.begin(job)
+        if (
+            clock.now() >= job.command.expires_at
+        ):  # nobody is asked any more: its destination, which may rest, has no part in it
+            job.lane = EXPIRED
         due = clock.to_ms(job.command.not_before) if job.command.not_before is not None else 0
         if due > time.time() * 1000:
             self._due.hold(job, due)

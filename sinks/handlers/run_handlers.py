@@ -85,7 +85,7 @@ class HandlerCalls:
         return Done(records, answered=not silent, why=why[:500] if silent else "")
 
     async def _attempt(self, job: Job) -> Attempt:
-        command, name = job.command, job.lane
+        command, name = job.command, _handler(job)
         if name not in self._called:
             return _not_called(command, name, Reason.CONFIGURATION_ERROR, f"there is no handler '{name}' any more")
         if clock.now() >= command.expires_at:

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from contracts import clock
 from contracts.codec import encode_dispatch
 from contracts.events import Dispatch
 from contracts.records import ConsumedRecord, Record
@@ -144,3 +147,23 @@ async def test_a_repetition_in_another_partition_is_not_left_behind(tmp_path: Pa
         await asyncio.sleep(0.01)
     assert made._partitions.commits() == [(other, 1, "")]
     assert (made._lanes.active, made._octets, made._known.jobs) == (0, 0, [])
+
+
+async def test_a_command_whose_time_is_over_does_not_wait_for_a_destination_that_rests(tmp_path: Path) -> None:
+    done: list[str] = []
+
+    async def work(job: Job) -> Done:
+        done.append(job.command.recipient)
+        return Done([], answered=False, why="nobody is there")
+
+    publisher = Acknowledging()
+    publisher.acknowledge.set()
+    made = consumer(work, publisher, tmp_path)
+    made._take(read(command("silent@x.test"), 0))
+    await asyncio.sleep(0.01)
+    over = msgspec.structs.replace(command("over@x.test"), expires_at=clock.now() - timedelta(seconds=1))
+    made._take(read(over, 1))
+    made._take(read(command("waits@x.test"), 2))
+    await asyncio.sleep(0.01)
+    assert done == ["silent@x.test", "over@x.test"]
+    assert [record.topic for record in publisher.published if "retry" in record.topic] == ["mail.dispatch.retry.1m"]
