@@ -47,6 +47,7 @@ class TopicFollower:
         self._read: dict[int, int] = {}  # by partition: what will be read next
         self._ends: dict[int, int] = {}  # by partition: all below was read, at a moment when nothing stood above
         self._complete = False
+        self._trouble = ""
         self._waiting: list[tuple[Condition, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"follow {topic}", daemon=True)
@@ -55,11 +56,11 @@ class TopicFollower:
     @property
     def why_not_ready(self) -> str:
         """Empty once everything that stood in the topic at the start has been read."""
-        return "" if self._complete else f"{self._topic} has not been read yet"
+        return "" if self._complete else f"{self._topic} has not been read yet{self._trouble}"
 
     async def ready(self, at_most: float = DEADLINE) -> None:
         """Wait until everything that stood in the topic at the start has been read. Unavailable after `at_most` seconds."""
-        await self.until(lambda: self._complete, at_most, "it has not been read yet")
+        await self.until(lambda: self._complete, at_most, f"it has not been read{self._trouble}")
 
     async def read_up_to(self, place: Place, at_most: float = DEADLINE) -> None:
         """Wait until the record at this place has been read, and with it all that its partition held at some moment after it was
@@ -116,6 +117,7 @@ class TopicFollower:
             return False
         if found.error is not None:
             self._complain(found.error)
+            self._trouble = " (is it there? `mailscope topics apply` makes it)"
             return False
         new = [number for number in found.partitions if number not in self._read]
         if new:
