@@ -67,7 +67,7 @@ def all_topics(retry: list[str], expire: timedelta) -> list[Topic]:
         Topic(SUPPRESSIONS, "address", "not written yet", None, compacted=True),
         Topic(PREFERENCES, "address", "not written yet", None, compacted=True),
         Topic(TOKENS, "token id", "Token", None, compacted=True),
-        Topic(CLAIMS, "claim and claimant, in the partition of the claim", "Claim", KEPT, compacted=True),
+        Topic(CLAIMS, "claim and claimant, all in partition 0", "Claim", KEPT, compacted=True),
         Topic(CONNECTIVITY, "channel", "Connectivity", week),
         Topic(DEADLETTER, "as the source", "untouched octets, why in the headers", 21 * DAY),
     ]

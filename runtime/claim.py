@@ -99,21 +99,20 @@ class Claims:
         return self._follower.why_not_ready
 
     async def claim(self, name: str, claimant: str, fingerprint: str = "") -> Claim:
-        """Whose `name` is: ours if it is nobody's yet (then its claimant is `claimant`). Unavailable when Kafka cannot tell."""
+        """Whose `name` is: ours if it is nobody's yet (then its claimant is `claimant`), as it is known when this returns. Unavailable
+        when Kafka cannot tell."""
         await self._follower.ready()
-        first = self._order.first(name, clock.now())
-        if first is not None:
-            return first
-        ours = Claim(
-            claim=name, claimant=claimant, owner=self._instance, fingerprint=fingerprint, claimed_at=clock.now()
-        )
-        place = await self._publisher.publish_at(_record(ours))
-        await self._follower.read_up_to(place)
-        first = self._order.first(name, clock.now())
-        if first is None:  # taken back by nobody but us, and we have not: Kafka is not what we wrote to
-            raise Unavailable("Kafka", f"{topics.CLAIMS} does not hold what was acknowledged")
-        if first.claimant != claimant:
-            await self.release(ours)
+        while (first := self._order.first(name, clock.now())) is None:
+            ours = Claim(
+                claim=name, claimant=claimant, owner=self._instance, fingerprint=fingerprint, claimed_at=clock.now()
+            )
+            await self._follower.read_up_to(await self._publisher.publish_at(_record(ours)))
+            first = self._order.first(name, clock.now())
+            if first is None:  # nobody but us takes it back, and we have not: Kafka is not what we wrote to
+                raise Unavailable("Kafka", f"{topics.CLAIMS} does not hold what was acknowledged")
+            if first.claimant == claimant:
+                return first
+            await self.release(ours)  # and look again: meanwhile the first may have been answered, or taken back
         return first
 
     def take_up(self, first: Claim) -> bool:

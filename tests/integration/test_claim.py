@@ -138,6 +138,32 @@ async def test_many_requests_with_one_key_at_two_replicas_are_one_piece_of_work(
     assert len(worked) == 1 and answers == {f"sent {worked[0]}"}
 
 
+async def test_a_loser_that_hears_late_hears_the_answer_that_came_meanwhile(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between losing and being told so the winner is done: the loser must not begin the work that is over."""
+    one, two = join("one"), join("two")
+    await one.claim("warm", "up")
+    await two.claim("warm", "up")
+    release, order = Claims.release, two._order.first
+    asked = 0
+
+    def blind_at_first(name: str, now: object) -> Claim | None:
+        nonlocal asked
+        asked += 1
+        return None if asked == 1 else order(name, now)  # type: ignore[arg-type]
+
+    async def release_while_the_winner_ends(self: Claims, claim: Claim) -> None:
+        await one.answer(won, "sent")
+        await release(self, claim)
+
+    won = await one.claim("late", "winner")
+    monkeypatch.setattr(two._order, "first", blind_at_first)
+    monkeypatch.setattr(Claims, "release", release_while_the_winner_ends)
+    heard = await two.claim("late", "loser")
+    assert (heard.claimant, heard.answer) == ("winner", "sent")
+
+
 async def test_a_refused_request_frees_its_key_and_an_unsent_one_keeps_its_id(join: Join) -> None:
     one, two = IdempotencyKeys(join("one")), IdempotencyKeys(join("two"))
     refused = await one.begin("app", "refused", b"body")
