@@ -232,7 +232,6 @@ def _supervise(settings: Settings, processes: "list[Process]", ports: "list[List
     from local.supervise import Supervisor
     from local.up import welcome
 
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     supervisor = Supervisor(
         processes,
         settings.data_dir.resolve(),
@@ -241,7 +240,7 @@ def _supervise(settings: Settings, processes: "list[Process]", ports: "list[List
     )
     try:
         sys.exit(asyncio.run(supervisor.run()))
-    except (DataInUse, PortsTaken) as error:
+    except (DataInUse, PortsTaken, OSError) as error:
         _leave(error)
 
 

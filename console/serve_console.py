@@ -30,6 +30,10 @@ from runtime.blobs import BlobStore
 from runtime.expose_metrics import counter, histogram
 from runtime.open_store import Store
 
+DRAIN = (
+    0.5  # seconds that requests have to end when the process stops; a client that does not read would hold it for ever
+)
+
 
 def create_app(
     settings: Settings,
@@ -119,7 +123,7 @@ async def serve_console(app: FastAPI, settings: Settings, stop: asyncio.Event) -
         port=settings.console.port,
         access_log=False,
         log_config=None,
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=DRAIN,  # type: ignore[arg-type]
         server_header=False,
     )
     server = _Server(config)

@@ -112,7 +112,7 @@ class Smtp(Section):
         timedelta(hours=2),
         description="For how long mail may wait for the processors before no more is taken (451), until they get on.",
     )
-    drain_timeout: Duration = Field(timedelta(seconds=3), description="On SIGTERM: time for open transactions to end.")
+    drain_timeout: Duration = Field(timedelta(seconds=2), description="On SIGTERM: time for open transactions to end.")
 
 
 class Console(Section):

@@ -10,6 +10,7 @@ from pathlib import Path
 MEANINGS = {
     69: " (something it needs does not answer)",
     70: " (it could not go on; its log says why)",
+    71: " (the system gave it no process)",
     78: " (its configuration is wrong)",
 }
 

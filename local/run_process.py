@@ -16,6 +16,7 @@ from local.run_files import RunFiles
 
 ASK_STARTING = 0.15  # seconds between two questions while it starts
 ASK_READY = 3.0  # and once it is ready
+EX_OSERR = 71  # sysexits.h: the system gives us no process
 FLAPPING = 3  # deaths within FLAPPING_WINDOW seconds
 FLAPPING_WINDOW = 60.0
 
@@ -57,7 +58,11 @@ class ProcessRunner:
         try:
             while not self._stopping.is_set():
                 started = time.monotonic()
-                code = await self._run_process()
+                try:
+                    code = await self._run_process()
+                except OSError as error:  # no memory, no process, no file handle left: that passes
+                    self._say(f"cannot be started: {error.strerror or error}")
+                    code = EX_OSERR
                 if self.stage.once and code == 0:
                     self._enter(State.DONE)
                     self.was_ready.set()
@@ -65,9 +70,9 @@ class ProcessRunner:
                 if self._stopping.is_set():
                     break
                 pause = backoff.after(time.monotonic() - started)
-                self._report_death(code, time.monotonic() - started, pause)
                 self.restarts += 1
-                self._enter(State.BACKOFF, ending(code))
+                self._enter(State.BACKOFF, ending(code))  # before it is said: who hears it may look
+                self._report_death(code, time.monotonic() - started, pause)
                 try:
                     await asyncio.wait_for(self._stopping.wait(), pause)
                 except TimeoutError:
@@ -165,10 +170,8 @@ class ProcessRunner:
         self._deaths.append(now)
         see = f" (see {self.stage.log_file})" if self.stage.log_file else ""
         self._say(f"{ending(code)} after {ran:.1f} s{see}; starting it again in {pause:.1f} s")
-        if (self.restarts + 1) % FLAPPING == 0 and now - self._deaths[0] < FLAPPING_WINDOW:
-            self._say(
-                f"keeps ending: {self.restarts + 1} times so far, {FLAPPING} of them within {FLAPPING_WINDOW:g} s"
-            )
+        if self.restarts % FLAPPING == 0 and now - self._deaths[0] < FLAPPING_WINDOW:
+            self._say(f"keeps ending: {self.restarts} times so far, {FLAPPING} of them within {FLAPPING_WINDOW:g} s")
 
     def _enter(self, state: State, reason: str | None = None) -> None:
         self.state, self.reason = state, reason

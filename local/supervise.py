@@ -20,9 +20,9 @@ from local.process import Process, State, check
 from local.run_files import RETRY, RunFiles
 from local.run_process import ProcessRunner
 
-GRACE = 7.5  # seconds from the first SIGTERM until what still runs is killed
+GRACE = 7.8  # seconds from the first SIGTERM until what still runs is killed
 LAST_GRACE = 2.0  # seconds more for the last to stop (the broker), which is asked when all others are gone
-RESERVE = 1.4  # seconds that each rank keeps for itself, however long those before it take
+RESERVE = 1.8  # seconds that each rank keeps for itself, however long those before it take
 ECHO = 0.5  # seconds within which a second Ctrl-C is the first one, heard twice
 LATE = 15.0  # seconds after which the supervisor says what it is still waiting for
 
