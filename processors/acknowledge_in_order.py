@@ -22,12 +22,13 @@ class Unacknowledged(Protocol):
 
 
 class _Entry:
-    __slots__ = ("done", "event", "source")
+    __slots__ = ("again", "done", "event", "source")
 
     def __init__(self, event: Unacknowledged, source: ConsumedRecord) -> None:
         self.event = event
         self.source = source
         self.done = False
+        self.again: list[_Entry] = []  # the same record, read again while it was in work
 
 
 class OrderedAcks:
@@ -39,6 +40,7 @@ class OrderedAcks:
         self._most = most
         self._octets = octets
         self._partitions: dict[int, deque[_Entry]] = {}
+        self._unended: dict[tuple[int, int], _Entry] = {}  # by partition and offset
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_work = 0  # octets
         self._room = asyncio.Event()
@@ -51,10 +53,16 @@ class OrderedAcks:
         return len(self._tasks)
 
     async def submit(self, event: Unacknowledged, source: ConsumedRecord) -> None:
-        """Start on a record; waits while too much is in work."""
+        """Start on a record; waits while too much is in work. One that is read again while it is in work (its partition was away
+        for a moment) is not worked on twice."""
         await self._room.wait()
         entry = _Entry(event, source)
         self._partitions.setdefault(source.partition, deque()).append(entry)
+        place = (source.partition, source.offset)
+        if place in self._unended:
+            self._unended[place].again.append(entry)
+            return
+        self._unended[place] = entry
         self._in_work += source.size
         task = asyncio.get_running_loop().create_task(self._run(entry))
         self._tasks.add(task)
@@ -66,7 +74,9 @@ class OrderedAcks:
             await self._work(entry.source)
         except Exception as error:
             end_process(f"a bug at {entry.source}", error)
-        entry.done = True
+        del self._unended[entry.source.partition, entry.source.offset]
+        for one in (entry, *entry.again):
+            one.done = True
         self._in_work -= entry.source.size
         waiting = self._partitions[entry.source.partition]
         while waiting and waiting[0].done:

@@ -60,3 +60,22 @@ async def test_a_slow_record_holds_back_only_the_acknowledgements_of_its_partiti
     slow.set()
     await asyncio.sleep(0.01)
     assert acked == [2, 0, 1]
+
+
+async def test_a_record_that_is_read_again_while_it_is_in_work_is_decided_once_and_acknowledged_twice() -> None:
+    ended = asyncio.Event()
+    worked: list[int] = []
+    acked: list[int] = []
+
+    async def work(source: ConsumedRecord) -> None:
+        worked.append(source.offset)
+        await ended.wait()
+
+    acks = OrderedAcks(work, most=100, octets=1000)
+    for number, offset in enumerate((5, 6, 5, 6, 7)):  # the partition went, and came back
+        await acks.submit(Event(acked, number), ConsumedRecord("t", 0, offset, b"", b"x", []))
+    await asyncio.sleep(0.01)
+    assert worked == [5, 6, 7]
+    ended.set()
+    await asyncio.sleep(0.01)
+    assert acked == [0, 1, 2, 3, 4]
