@@ -3,13 +3,17 @@
 import time
 
 import click
+import msgspec
 from confluent_kafka import KafkaException, TopicPartition
 
 from commands.ask_api import leave, settings_or_leave
 from contracts import topics
 from contracts.dead_letter import HEADER, read_dead_letter
 from contracts.errors import InvalidEvent
+from contracts.raw_message import ENVELOPE, RawType, decode_headers
+from contracts.records import Headers
 from contracts.setting_types import parse_duration
+from processors.decide_inbound import accepted
 from runtime.connect_kafka import producer, reader
 from runtime.log import printable
 
@@ -56,7 +60,7 @@ def replay(reason: str | None, stage: str | None, topic: str | None, since: str 
                 letter.topic,
                 key=message.key(),
                 value=message.value(),
-                headers=headers,
+                headers=heard(headers) if letter.topic == topics.RAW else headers,
                 on_delivery=lambda error, _: failed.append(str(error)) if error else None,
             )
             again += 1
@@ -65,6 +69,18 @@ def replay(reason: str | None, stage: str | None, topic: str | None, since: str 
     click.echo(
         f"{found} dead letters, {again} published again" + ("" if yes else " (use --yes to publish them)"), err=True
     )
+
+
+def heard(headers: Headers) -> Headers:
+    """The headers of a record of `mail.raw` for its replay: its sender heard 250 when it was put aside, so what is refused now is late."""
+    try:
+        envelope = decode_headers(headers)
+    except InvalidEvent:
+        return headers
+    if envelope.type is not RawType.ACCEPTED or envelope.answered:
+        return headers
+    told = msgspec.json.encode(msgspec.structs.replace(envelope, answered=accepted(envelope)))
+    return [(name, told if name == ENVELOPE else value) for name, value in headers]
 
 
 def _dead_letters(kafka: dict[str, str]):  # type: ignore[no-untyped-def]

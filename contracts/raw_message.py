@@ -67,6 +67,7 @@ class Envelope(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):
 # Records of these types have a message.
 WITH_MESSAGE = frozenset({RawType.ACCEPTED, RawType.SUBMITTED})
 
+ENVELOPE = "mailscope-envelope"  # the Kafka header that holds it
 _decoder = msgspec.json.Decoder(Envelope)
 
 
@@ -79,7 +80,7 @@ def encode_headers(envelope: Envelope, source: str) -> Headers:
         ("ce_type", envelope.type.encode()),
         ("ce_time", clock.rfc3339(envelope.received_at).encode()),
         ("content-type", b"message/rfc822"),
-        ("mailscope-envelope", msgspec.json.encode(envelope)),
+        (ENVELOPE, msgspec.json.encode(envelope)),
     ]
     if envelope.blob is not None:
         headers.append(("ce_dataref", envelope.blob.url.encode()))
@@ -89,7 +90,7 @@ def encode_headers(envelope: Envelope, source: str) -> Headers:
 def decode_headers(headers: Headers | None) -> Envelope:
     """The envelope of one record of `mail.raw`. InvalidEvent when it is missing or wrong."""
     for name, value in headers or []:
-        if name == "mailscope-envelope":
+        if name == ENVELOPE:
             try:
                 return _decoder.decode(value)
             except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
