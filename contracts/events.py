@@ -179,7 +179,7 @@ class Dispatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     raw: RawPointer
     mail: Summary
     envelope_from: str = ""  # as it goes on the wire: SRS for forwards, VERP for outbound mail; "" is the null sender
-    targets: list[Target]  # addresses, or the one handler's name
+    targets: Annotated[list[Target], Meta(min_length=1)]  # addresses, or the one handler's name
     notify: bool = False  # a final failure is told to its sender (RFC 5321 section 6.1)
     smtputf8: bool = False  # the message's own headers need SMTPUTF8 (RFC 6531); its addresses say so themselves
     prepend: str = ""  # header lines (CRLF) put before the untouched original

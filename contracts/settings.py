@@ -239,6 +239,10 @@ class Delivery(Section):
         timedelta(seconds=60), description="How long a remote server may take to answer a command."
     )
     bind: str | None = Field(None, description="Local address to connect from.")
+    drain_timeout: Duration = Field(
+        timedelta(seconds=3),
+        description="On SIGTERM: time for mail whose content is leaving; what takes longer is sent again. More where a stop may take more.",
+    )
     notify_senders: bool = Field(
         True,
         description="Tell the sender of a forward that failed for good (RFC 3464): never a null sender, a list, or one not authenticated.",

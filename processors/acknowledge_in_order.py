@@ -22,12 +22,13 @@ class Unacknowledged(Protocol):
 
 
 class _Entry:
-    __slots__ = ("again", "done", "event", "source")
+    __slots__ = ("again", "done", "event", "source", "task")
 
     def __init__(self, event: Unacknowledged, source: ConsumedRecord) -> None:
         self.event = event
         self.source = source
         self.done = False
+        self.task: asyncio.Task[None] | None = None
         self.again: list[_Entry] = []  # the same record, read again while it was in work
 
 
@@ -64,10 +65,18 @@ class OrderedAcks:
             return
         self._unended[place] = entry
         self._in_work += source.size
-        task = asyncio.get_running_loop().create_task(self._run(entry))
+        task = entry.task = asyncio.get_running_loop().create_task(self._run(entry))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         self._make_room()
+
+    async def let_end(self, partitions: set[int], at_most: float) -> None:
+        """Wait until what is in work of these partitions has ended, for so many seconds at most: their next reader finds all of it."""
+        tasks = [
+            entry.task for (partition, _), entry in self._unended.items() if partition in partitions and entry.task
+        ]
+        if tasks:
+            await asyncio.wait(tasks, timeout=at_most)
 
     async def _run(self, entry: _Entry) -> None:
         try:

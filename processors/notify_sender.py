@@ -95,7 +95,6 @@ def _failed(event: MailEvent) -> FailedRecipient:
     answer = decisive_answer(event)
     return FailedRecipient(
         original=event.recipient,
-        final=event.attempts[-1].target if event.attempts else "",
         status=answer.enhanced_code if answer is not None and answer.enhanced_code[:1] == "5" else "",
         code=answer.code if answer is not None else 0,
         text=answer.text if answer is not None and answer.code else event.detail,

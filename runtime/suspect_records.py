@@ -12,9 +12,9 @@ from contracts.records import ConsumedRecord
 
 SLOTS = 1024
 SLOT = 128  # octets
-DEATHS = (
-    5  # in work at so many deaths, it is put aside: a process that somebody keeps killing is not to blame its records
-)
+SUSPECT = 2  # in work at so many deaths, it is worked on alone
+# In work at so many, it is put aside: a process that somebody keeps killing is not to blame its records.
+DEATHS = 5
 _IN_WORK, _KEPT = "w", "k"
 
 Place = tuple[str, int, int]  # topic, partition, offset

@@ -13,6 +13,7 @@ from contracts.shared_state import Claim
 from runtime.claim import LEASE, Claims
 
 PATIENCE = LEASE.total_seconds() + 5  # seconds that a repeated request waits for the first one's answer
+LOOK_AGAIN = 0.5  # seconds that news of another replica may take
 ASK_AGAIN = 0.5  # seconds
 
 
@@ -33,10 +34,15 @@ class IdempotencyKeys:
         claimed = "send:" + hashlib.sha256(f"{name}\0{key}".encode()).hexdigest()
         fingerprint = hashlib.sha256(request).hexdigest()
         deadline = time.monotonic() + PATIENCE
+        looked_again = False
         while time.monotonic() < deadline:
             first = await self._claims.claim(claimed, new_mail_id(), fingerprint)
             if first.fingerprint != fingerprint:
-                raise KeyReused(key)
+                if looked_again:
+                    raise KeyReused(key)
+                looked_again = True  # another replica may have taken it back this moment
+                await self._claims.news(first, LOOK_AGAIN)
+                continue
             if first.answer is not None or self._claims.take_up(first):
                 return first
             await self._claims.news(first, ASK_AGAIN)

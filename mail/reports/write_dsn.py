@@ -22,7 +22,6 @@ class FailedRecipient:
     """What became of one recipient. `text` is the remote server's answer; `code` 0: nobody answered."""
 
     original: str  # as the sender addressed it, to us
-    final: str  # where it was to be passed on to
     status: str  # enhanced status code (RFC 3463); "" when the server gave none
     code: int
     text: str
@@ -98,7 +97,7 @@ def _status(mail: FailedMail, failed: list[FailedRecipient], reporter: str) -> A
         diagnostic = f"smtp; {one.code} {_ascii(one.text)[:LONGEST]}" if one.code else ""
         groups.append(
             _fields(
-                ("Final-Recipient", f"rfc822; {_ascii(one.original)}"),  # where we pass mail on to is our own business
+                ("Final-Recipient", f"rfc822; {_ascii(one.original)}"),
                 ("Action", "failed"),
                 ("Status", one.status or ("5.0.0" if one.code else "5.4.7")),
                 ("Remote-MTA", f"dns; {_ascii(one.host)}" if one.host else ""),

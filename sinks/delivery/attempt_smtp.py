@@ -15,7 +15,7 @@ from sinks.delivery.open_session import TROUBLE, NotOpened, Session
 
 ANSWER = 600.0  # seconds for the answer to the end of DATA (RFC 5321 section 4.5.3.2.6)
 SLOWEST = 16 << 10  # octets a second that a line must carry, beyond which the transfer is given up
-MAX_TEXT = 4096  # characters of an answer that are kept
+MAX_TEXT = 4096  # octets of an answer that are kept
 NO_UTF8 = "the server does not offer SMTPUTF8, which this mail's addresses or headers need"
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})\b")
 
@@ -53,7 +53,8 @@ class Answers:
     def add(self, recipient: str, step: str, code: int, text: str, outcome: Outcome | None = None) -> None:
         """The server's answer for one recipient; its first digit decides where `outcome` does not."""
         # Octets that are not UTF-8 arrive as surrogates, which JSON does not have.
-        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:MAX_TEXT]
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        text = text.encode()[:MAX_TEXT].decode("utf-8", "ignore")
         enhanced = _ENHANCED.match(text)
         outcome = outcome or {2: Outcome.ACCEPTED, 5: Outcome.PERMANENT}.get(code // 100, Outcome.TEMPORARY)
         self._results[recipient] = Attempt(
@@ -170,8 +171,12 @@ class _Transaction:
         return accepted
 
     async def _data(self, accepted: list[str]) -> None:
+        if self._deadline is not None:  # how long our own store takes says nothing about the destination
+            self._deadline.reschedule(None)
         content = await self._transaction.content()
         self.step = "DATA"
+        if self._deadline is not None:
+            self._deadline.reschedule(asyncio.get_running_loop().time() + ANSWER)
         begun = await self._session.begin_data()
         if begun.code != 354:
             raise SMTPResponseException(begun.code, begun.message)

@@ -22,6 +22,7 @@ class Sessions:
             if self._idle[session] == (host, port):
                 del self._idle[session]
                 if session.is_connected:
+                    session.forget_surplus()
                     return session
                 session.close()
                 return None

@@ -59,6 +59,12 @@ class Session(SMTP):
         self.transactions = 0
         self.idle_since = 0.0
 
+    def forget_surplus(self) -> None:
+        """Drop what the server said beyond its answers: it must not be taken for the answer to the next command."""
+        protocol: Any = self.protocol
+        if protocol is not None:
+            del protocol._buffer[:]
+
     async def begin_data(self) -> SMTPResponse:
         """The answer to DATA; 354 asks for the content."""
         return await self.execute_command(b"DATA")

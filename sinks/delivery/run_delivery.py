@@ -44,7 +44,7 @@ async def run_delivery(settings: Settings, stop: asyncio.Event, readiness: Readi
     readiness.set()
     _log.info("delivering")
     try:
-        await consumer.run(stop)
+        await consumer.run(stop, settings.delivery.drain_timeout.total_seconds())
     finally:
         closing.cancel()
         deliverer.sessions.close()

@@ -134,10 +134,15 @@ class PartitionHolder:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = {(part.topic, part.partition) for part in partitions}
-        asyncio.run_coroutine_threadsafe(self._release(places, REVOKE_GRACE), self._loop).result()
-        self._commit(self._partitions.commits(places), wait=True)
+        states = asyncio.run_coroutine_threadsafe(self._let_go(places, REVOKE_GRACE), self._loop).result()
+        self._commit(states, wait=True)
         self._partitions.release(places)
         consumer.incremental_unassign(partitions)
+
+    async def _let_go(self, places: set[Place], at_most: float) -> list[tuple[Place, int, str]]:
+        """Release them, and what is to be committed of them: read in the loop, where they change."""
+        await self._release(places, at_most)
+        return self._partitions.commits(places)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Somebody else may own them already: nothing that is not under way is begun here."""

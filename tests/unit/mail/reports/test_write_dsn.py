@@ -11,7 +11,7 @@ from mail.reports.write_dsn import FailedMail, FailedRecipient, may_be_told, wri
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MAIL = FailedMail("anna@good.test", "anna@good.test", "Grüße", "id-1@good.test", NOW)
-REFUSED = FailedRecipient("team@ours.test", "inner@corp.test", "5.1.1", 550, "5.1.1 no such user", "mx.corp.test")
+REFUSED = FailedRecipient("team@ours.test", "5.1.1", 550, "5.1.1 no such user", "mx.corp.test")
 
 
 def report(mail: FailedMail = MAIL, *failed: FailedRecipient) -> bytes:
@@ -35,10 +35,6 @@ def test_a_mail_program_finds_the_recipient_the_status_and_the_servers_words() -
     assert "Message-ID: <id-1@good.test>" in headers.get_content()
 
 
-def test_where_mail_is_passed_on_to_is_not_told() -> None:
-    assert b"inner@corp.test" not in report()
-
-
 def test_the_same_report_is_the_same_octets() -> None:
     assert report() == report()
 
@@ -46,7 +42,7 @@ def test_the_same_report_is_the_same_octets() -> None:
 def test_strangers_words_begin_no_header_and_end_no_part() -> None:
     evil = FailedMail("a@b.test", "x\r\nBcc: y@z.test", "s\r\n\r\n--=x=--", "id>\r\nBcc: q@z.test", NOW)
     answer = FailedRecipient(
-        "t@ours.test\r\nX: 1", "", "", 550, "no\r\n\r\nStatus: 2.0.0\x00\udcff" + "y" * 5000, "mx\nEvil: 1"
+        "t@ours.test\r\nX: 1", "", 550, "no\r\n\r\nStatus: 2.0.0\x00\udcff" + "y" * 5000, "mx\nEvil: 1"
     )
     raw = report(evil, answer)
     parsed = email.message_from_bytes(raw, policy=email.policy.default)
