@@ -10,10 +10,9 @@ from commands.ask_api import leave, settings_or_leave
 from contracts import topics
 from contracts.dead_letter import HEADER, read_dead_letter
 from contracts.errors import InvalidEvent
-from contracts.raw_message import ENVELOPE, RawType, decode_headers
+from contracts.raw_message import ENVELOPE, RawType, accepted_reply, decode_headers
 from contracts.records import Headers
 from contracts.setting_types import parse_duration
-from processors.decide_inbound import accepted
 from runtime.connect_kafka import producer, reader
 from runtime.log import printable
 
@@ -79,7 +78,7 @@ def heard(headers: Headers) -> Headers:
         return headers
     if envelope.type is not RawType.ACCEPTED or envelope.answered:
         return headers
-    told = msgspec.json.encode(msgspec.structs.replace(envelope, answered=accepted(envelope)))
+    told = msgspec.json.encode(msgspec.structs.replace(envelope, answered=accepted_reply(envelope.mail_id)))
     return [(name, told if name == ENVELOPE else value) for name, value in headers]
 
 

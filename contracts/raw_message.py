@@ -71,6 +71,11 @@ ENVELOPE = "mailscope-envelope"  # the Kafka header that holds it
 _decoder = msgspec.json.Decoder(Envelope)
 
 
+def accepted_reply(mail_id: str) -> str:
+    """The SMTP reply that takes responsibility for a mail (RFC 5321 section 4.2.5), whoever gives it."""
+    return f"250 2.0.0 Accepted as {mail_id}"
+
+
 def encode_headers(envelope: Envelope, source: str) -> Headers:
     """The Kafka headers of one record of `mail.raw`."""
     headers: Headers = [

@@ -9,7 +9,7 @@ import msgspec
 from contracts.auth_results import AuthResults
 from contracts.auth_words import Alignment
 from contracts.events import Action, Dispatch, MailEvent, Summary, Target
-from contracts.raw_message import Envelope
+from contracts.raw_message import Envelope, accepted_reply
 from contracts.settings import Settings
 from contracts.statuses import Direction, Reason, Status, is_terminal
 from mail.addresses import split_address
@@ -43,7 +43,7 @@ def decide_inbound(
     out = Consequences()
     if envelope.verdict_partition is not None:
         refused = [decision.reply for _, _, decision in found]
-        out.reply = refused[0] if all(refused) and not envelope.answered else accepted(envelope)
+        out.reply = refused[0] if all(refused) and not envelope.answered else accepted_reply(envelope.mail_id)
     headers = readable_headers(mail.message)
     for recipient, summary, decision in found:
         if decision.status is Status.REJECTED:
@@ -82,12 +82,7 @@ def decide_unusable(envelope: Envelope, why: str) -> Consequences:
     detail = f"the message is kept in mail.deadletter ({why}); replay it after the cause is mended"
     decision = Decision(Status.FAILED, detail, reason=Reason.INTERNAL_ERROR)
     events = [_without_message(envelope, one, decision) for one in envelope.recipients]
-    return Consequences(events, [], accepted(envelope) if envelope.verdict_partition is not None else "")
-
-
-def accepted(envelope: Envelope) -> str:
-    """The reply that takes responsibility for a mail."""
-    return f"250 2.0.0 Accepted as {envelope.mail_id}"
+    return Consequences(events, [], accepted_reply(envelope.mail_id) if envelope.verdict_partition is not None else "")
 
 
 def _decide(

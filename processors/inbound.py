@@ -12,14 +12,14 @@ from contracts import clock, topics
 from contracts.codec import HEADERS, encode_verdict
 from contracts.errors import Unavailable
 from contracts.events import MailEvent, RawPointer, Verdict
-from contracts.raw_message import Envelope, RawType, decode_headers
+from contracts.raw_message import Envelope, RawType, accepted_reply, decode_headers
 from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
 from contracts.statuses import Status
 from mail.bounce_address import BounceAddresses
 from mail.parse_headers import split_message
 from processors.authenticate_received import Authenticator
-from processors.decide_inbound import accepted, decide_answered, decide_inbound, decide_refused, decide_unusable
+from processors.decide_inbound import decide_answered, decide_inbound, decide_refused, decide_unusable
 from processors.decide_outbound import decide_outbound
 from processors.decision import Consequences, ReadMail
 from processors.head_forward import ForwardHead
@@ -98,7 +98,9 @@ class Inbound:
             if auth is None:
                 auth = await self._authenticator.authenticate(envelope, octets, message)
             elif any(event.late for event in before):
-                mail = replace(mail, envelope=msgspec.structs.replace(envelope, answered=accepted(envelope)))
+                mail = replace(
+                    mail, envelope=msgspec.structs.replace(envelope, answered=accepted_reply(envelope.mail_id))
+                )
             now = max((event.occurred_at for event in before), default=clock.now())
             head = self._head.of(envelope, auth, octets)
             return decide_inbound(mail, auth, self._settings, self._bounces, now, head)

@@ -9,7 +9,7 @@ import msgspec
 from contracts import clock, metrics
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.ids import new_mail_id
-from contracts.raw_message import Envelope, RawType, Refusal
+from contracts.raw_message import Envelope, RawType, Refusal, accepted_reply
 from contracts.settings import Settings
 from contracts.statuses import Direction
 from ingest.hold_message import MessageHolder
@@ -24,7 +24,6 @@ from runtime.watch_disk import DiskRoom
 _log = logging.getLogger("mailscope.smtp")
 ANSWER_WITHIN = 2.0  # seconds that the note of an answer may take
 BEHIND = "451 4.3.2 Too much mail waits here already, try again later"
-ACCEPTED = "250 2.0.0 Accepted as {}"
 _TOO_LARGE = "552 5.3.4 The message is too large to be held with its envelope"
 _NO_ROOM = "452 4.3.1 The disk here is nearly full, try again later"
 _OTHER_POLICY = "452 4.5.3 This recipient has another policy, send it in another transaction"
@@ -117,7 +116,7 @@ class InboundTransaction:
             envelope,
             size=len(message),
             verdict_partition=verdicts.partition if verdicts.timeout > 0 else None,
-            answered="" if waiting else ACCEPTED.format(self._mail_id),
+            answered="" if waiting else accepted_reply(self._mail_id),
         )
         self._expected = verdicts.expect(self._mail_id) if waiting else None
         try:
@@ -131,7 +130,7 @@ class InboundTransaction:
 
     async def verdict(self) -> str:
         """What the processors say, or 250 when they do not say it in time: we have the message."""
-        accepted = ACCEPTED.format(self._mail_id)
+        accepted = accepted_reply(self._mail_id)
         if self._expected is None:
             return accepted
         said = await self._receiver.verdicts.reply_for(self._mail_id, self._expected)
