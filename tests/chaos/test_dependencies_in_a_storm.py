@@ -51,6 +51,7 @@ def test_a_fenced_worker_ends_and_is_started_anew(brew: Brew, tmp_path: Path) ->
     storm = brew()
     remote = storm.remote("still.test", 1)
     before = storm.stage_pid("delivery")
+    assert wait_for(lambda: "sinks delivery works on" in storm.log(), 30)  # else it is the twin that is put out
     twin = storm.worker("sinks", "delivery", name="delivery", port=61, data=tmp_path / "elsewhere")
     try:
         assert wait_for(lambda: storm.pid_or_none("delivery") not in (None, before), 60), storm.log()[-2000:]
