@@ -4,6 +4,8 @@ import signal
 import threading
 import time
 
+import pytest
+
 from tests.chaos.conftest import Brew
 from tests.chaos.storm import Storm
 from tests.wait_for import wait_for
@@ -28,6 +30,7 @@ def start_more(storm: Storm) -> list[tuple[str, tuple[str, ...], int]]:
     return workers
 
 
+@pytest.mark.long
 def test_three_workers_of_every_stage(brew: Brew) -> None:
     storm = brew()
     workers = start_more(storm)
