@@ -11,7 +11,7 @@ from contracts.records import Record
 from contracts.settings import Settings
 from contracts.statuses import Direction, Reason, Status
 from mail.addresses import split_address
-from mail.authentication.sign_dkim import read_signing_key, sign_dkim
+from mail.authentication.sign_dkim import read_domain_keys, sign_dkim
 from mail.parse_headers import split_message
 from mail.reports.write_dsn import FailedMail, FailedRecipient, write_dsn
 from processors.publish_events import SOURCE
@@ -27,10 +27,7 @@ class SenderNotices:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._keys = {
-            name: [
-                (key.selector, read_signing_key(key.key_file, f"outbound.domains.{name}.dkim[{number}].key_file"))
-                for number, key in enumerate(domain.dkim)
-            ]
+            name: read_domain_keys(name, ((key.selector, key.key_file) for key in domain.dkim))
             for name, domain in settings.outbound.domains.items()
         }
         self._sent: OrderedDict[str, deque[float]] = OrderedDict()

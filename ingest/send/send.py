@@ -9,12 +9,12 @@ from contracts.errors import Unavailable
 from contracts.ids import new_mail_id
 from contracts.metadata import metadata_of
 from contracts.raw_message import Envelope, RawType
-from contracts.settings import DkimKey, Settings
+from contracts.settings import Settings
 from contracts.statuses import Direction, Status
 from ingest.hold_message import MessageHolder
 from ingest.send.build_message import InvalidMail, Outgoing, build_message
 from mail.addresses import split_address
-from mail.authentication.sign_dkim import SigningKey, read_signing_key, sign_dkim
+from mail.authentication.sign_dkim import read_domain_keys, sign_dkim
 from runtime.blobs import BlobStore
 from runtime.expose_metrics import counter
 from runtime.publish import Publisher
@@ -43,7 +43,10 @@ class Sender:
         self._settings = settings
         self._holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
         self._publisher = publisher
-        self._keys = {name: _load_keys(name, domain.dkim) for name, domain in settings.outbound.domains.items()}
+        self._keys = {
+            name: read_domain_keys(name, ((key.selector, key.key_file) for key in domain.dkim))
+            for name, domain in settings.outbound.domains.items()
+        }
 
     async def start(self) -> None:
         """Warm the producer up. Unavailable when Kafka does not answer."""
@@ -98,10 +101,3 @@ class Sender:
         )
         await self._holder.hold(envelope, octets)
         return Sent(mail_id, [RecipientState(recipient, Status.SENT) for recipient in built.recipients])
-
-
-def _load_keys(domain: str, keys: list[DkimKey]) -> list[tuple[str, SigningKey]]:
-    place = f"outbound.domains.{domain}.dkim"
-    return [
-        (key.selector, read_signing_key(key.key_file, f"{place}[{number}].key_file")) for number, key in enumerate(keys)
-    ]
