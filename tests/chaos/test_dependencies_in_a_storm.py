@@ -113,11 +113,9 @@ def _answer(storm: Storm) -> int:
 def _leave_free(disk: Path, fill: Path, octets: int) -> None:
     room = os.statvfs(disk)
     free = room.f_bavail * room.f_frsize
-    with fill.open("ab") as file:
+    with fill.open("ab", buffering=0) as file:  # unbuffered: closing it writes nothing more
         try:
             while free > octets:
-                file.write(b"\0" * min(1 << 20, free - octets))
-                free -= 1 << 20
-            file.flush()
+                free -= file.write(b"\0" * min(1 << 20, free - octets))
         except OSError:
             pass

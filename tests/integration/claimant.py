@@ -21,7 +21,8 @@ async def claim(bootstrap: str, instance: str, names: list[str]) -> None:
     await claims.claim(f"warm up {instance}", instance)
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    await asyncio.gather(*(one(name) for name in (names[:-1] if wait else names)))
+    for name in names[:-1] if wait else names:
+        await one(name)
     if wait:
         await asyncio.sleep(600)
     await claims.close()
