@@ -101,6 +101,11 @@ def is_loopback(server: str) -> bool:
     return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
+def is_embedded_kafka(bootstrap: str) -> bool:
+    """Whether these bootstrap servers are the one broker that `mailscope up` runs itself: one server, on this machine."""
+    return "," not in bootstrap and is_loopback(bootstrap)
+
+
 def split_smarthost(text: str) -> tuple[str, int | None]:
     """`host`, `host:port`, `192.0.2.1:25`, `[2001:db8::1]:25`. ValueError for anything else."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]+))(?::(\d{1,5}))?", text)

@@ -20,6 +20,7 @@ from contracts.setting_types import (
     Smarthost,
     WebhookSecret,
     format_duration,
+    is_embedded_kafka,
     is_loopback,
 )
 
@@ -39,7 +40,11 @@ class Dns(Section):
 
 
 class Kafka(Section):
-    bootstrap: str = Field("127.0.0.1:9092", description="Bootstrap servers, `host:port` with commas between.")
+    bootstrap: str = Field(
+        "127.0.0.1:9092",
+        description="Bootstrap servers, `host:port` with commas between. Where it is one server on this machine, `mailscope up` runs "
+        "it; several, or another machine's, are somebody else's and stay as they are (`MAILSCOPE_PORT_BASE` does not move them).",
+    )
     partitions: int = Field(
         4, ge=1, le=1000, description="Partitions of a topic that `mailscope topics apply` creates."
     )
@@ -367,6 +372,11 @@ class Settings(Section):
     def kafka_is_local(self) -> bool:
         """Whether Kafka runs on this machine, and so all processes do."""
         return all(is_loopback(server) for server in self.kafka.bootstrap.split(","))
+
+    @property
+    def embedded_kafka(self) -> bool:
+        """Whether `mailscope up` runs the broker."""
+        return is_embedded_kafka(self.kafka.bootstrap)
 
     @property
     def kafka_client(self) -> dict[str, str]:

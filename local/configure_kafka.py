@@ -1,4 +1,4 @@
-"""What the one-node broker is told: its properties and its Java command line. Pure; nothing is started here.
+"""What the broker is told: its properties and its Java command line. Pure; nothing is started here.
 
 Every value was measured on a small machine; where one is not obvious, its reason stands beside it.
 """
@@ -31,11 +31,18 @@ JVM_FLAGS = (
 
 @dataclass(frozen=True)
 class Broker:
-    """One Kafka node, broker and controller in one process: where it keeps its data and where it listens."""
+    """A Kafka node, broker and controller in one process: where it keeps its data and where it listens."""
 
     folder: Path
     port: int  # for clients
-    controller_port: int  # for itself
+    controller_port: int  # for itself and its peers
+    node_id: int = 1
+    voters: tuple[str, ...] = ()  # `id@host:port` of every node of its cluster; empty: it is alone
+
+    @property
+    def copies(self) -> int:
+        """How many copies of what Kafka keeps about itself there are."""
+        return min(3, len(self.voters) or 1)
 
     @property
     def bootstrap(self) -> str:
@@ -72,22 +79,21 @@ def properties(broker: Broker) -> str:
     """`server.properties` of the broker."""
     settings: dict[str, str | int] = {
         "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.bootstrap.servers": f"{HOST}:{broker.controller_port}",
+        "node.id": broker.node_id,
+        **_quorum(broker),
         "controller.listener.names": "CONTROLLER",
         "listeners": f"PLAINTEXT://{HOST}:{broker.port},CONTROLLER://{HOST}:{broker.controller_port}",
         "advertised.listeners": f"PLAINTEXT://{HOST}:{broker.port},CONTROLLER://{HOST}:{broker.controller_port}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": str(broker.data),
-        # One node: what Kafka keeps about itself has one copy.
-        "default.replication.factor": 1,
-        "min.insync.replicas": 1,
-        "offsets.topic.replication.factor": 1,
+        "default.replication.factor": broker.copies,
+        "min.insync.replicas": max(1, broker.copies - 1),
+        "offsets.topic.replication.factor": broker.copies,
         "offsets.topic.num.partitions": 8,
-        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.replication.factor": broker.copies,
         "transaction.state.log.min.isr": 1,
         "transaction.state.log.num.partitions": 2,
-        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.replication.factor": broker.copies,
         "share.coordinator.state.topic.min.isr": 1,
         "share.coordinator.state.topic.num.partitions": 1,
         "auto.create.topics.enable": "false",  # topics are declared, never a typing error
@@ -104,6 +110,12 @@ def properties(broker: Broker) -> str:
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
+def _quorum(broker: Broker) -> dict[str, str]:
+    if broker.voters:
+        return {"controller.quorum.voters": ",".join(broker.voters)}
+    return {"controller.quorum.bootstrap.servers": f"{HOST}:{broker.controller_port}"}
+
+
 def jvm_flags(broker: Broker, sharing: Sequence[str]) -> list[str]:
     """Flags for a broker of about 200 MB that listens within a second or two. `sharing` names its class archive."""
     return [*JVM_FLAGS, *sharing, f"-Dorg.slf4j.simpleLogger.logFile={broker.log_file}"]
@@ -117,5 +129,7 @@ def broker_command(broker: Broker, java: Path, classpath: str, sharing: Sequence
 def format_command(broker: Broker, java: Path, classpath: str, cluster_id: str) -> list[str]:
     """The command that prepares an empty folder for the broker, once."""
     flags = ["-Xmx96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"]
-    tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(broker.properties_file), "--standalone"]
+    tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(broker.properties_file)]
+    if not broker.voters:
+        tool.append("--standalone")
     return [str(java), *flags, "-cp", classpath, *tool]

@@ -43,6 +43,7 @@ class LocalKafka:
     ) -> None:
         """`sharing` replaces the flags that name the broker's class archive."""
         self.broker = Broker(folder.resolve(), port, controller_port or port + 1)
+        self.cluster_id = ""
         self._sharing = sharing
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -60,7 +61,7 @@ class LocalKafka:
 
     def start(self, timeout: float = 60.0) -> None:
         """Start the broker and wait until it answers, at most `timeout` seconds. Raises KafkaFailed."""
-        command = die_with_parent.command(prepare(self.broker, self._sharing))
+        command = die_with_parent.command(prepare(self.broker, self._sharing, self.cluster_id))
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -107,8 +108,9 @@ class LocalKafka:
         self.stop()
 
 
-def prepare(broker: Broker, sharing: Sequence[str] | None = None) -> list[str]:
-    """Write the broker's properties, format its storage when that was never done, and return its command.
+def prepare(broker: Broker, sharing: Sequence[str] | None = None, cluster_id: str = "") -> list[str]:
+    """Write the broker's properties, format its storage when that was never done, and return its command. The nodes of a cluster have
+    one `cluster_id`; a broker that is alone makes its own.
 
     Raises KafkaNotInstalled, or KafkaFailed when the storage cannot be formatted.
     """
@@ -116,7 +118,7 @@ def prepare(broker: Broker, sharing: Sequence[str] | None = None) -> list[str]:
     broker.folder.mkdir(parents=True, exist_ok=True)
     broker.properties_file.write_text(properties(broker))
     if not broker.formatted:
-        command = format_command(broker, java, classpath, new_cluster_id())
+        command = format_command(broker, java, classpath, cluster_id or new_cluster_id())
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise KafkaFailed(f"Kafka's storage in {broker.data} could not be formatted: {done.stderr or done.stdout}")

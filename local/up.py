@@ -25,10 +25,9 @@ START_LAST = "ingest"  # the receivers open their port when the others can work
 
 
 def pipeline_processes(settings: Settings, environ: Mapping[str, str]) -> list[Process]:
-    """Kafka, the topics, and the processes of every stage."""
+    """Kafka (where it is ours to run), the topics, and the processes of every stage."""
     data = settings.data_dir.resolve()
-    kafka_port = int(settings.kafka.bootstrap.rpartition(":")[2])
-    broker = Broker(data / "kafka", kafka_port, kafka_port + 1)
+    kafka = [run_kafka.process(_broker(settings), stop_order=BROKER)] if settings.embedded_kafka else []
     env = {"MAILSCOPE_DATA_DIR": str(data)}
     if environ.get("MAILSCOPE_CONFIG"):
         env["MAILSCOPE_CONFIG"] = str(Path(environ["MAILSCOPE_CONFIG"]).resolve())
@@ -36,11 +35,11 @@ def pipeline_processes(settings: Settings, environ: Mapping[str, str]) -> list[P
         name="topics",
         argv=_command("topics", "apply"),
         env={**env, "MAILSCOPE_INSTANCE": "topics"},
-        after=("kafka",),
+        after=tuple(one.name for one in kafka),
         stop_order=ONE_SHOT,
         once=True,
     )
-    processes = [run_kafka.process(broker, stop_order=BROKER), topics]
+    processes = [*kafka, topics]
     for stage in sorted(_own_processes(), key=lambda stage: stage.command[0] == START_LAST):
         health = stage_health(settings)
         for number, name in enumerate(_instances(stage, settings)):
@@ -50,7 +49,7 @@ def pipeline_processes(settings: Settings, environ: Mapping[str, str]) -> list[P
                     argv=_command(*stage.command, *_options(stage, number)),
                     env={**env, "MAILSCOPE_INSTANCE": name},
                     ready=health.get(name, f"http://{settings.console.host}:{settings.console.port}/readyz"),
-                    after=("kafka", "topics"),
+                    after=tuple(one.name for one in (*kafka, topics)),
                     stop_order=STOP_ORDER[stage.command[0]],
                 )
             )
@@ -69,14 +68,15 @@ def stage_health(settings: Settings) -> dict[str, str]:
 
 def pipeline_ports(settings: Settings) -> list[Listening]:
     """Where the pipeline will listen."""
-    kafka_port = int(settings.kafka.bootstrap.rpartition(":")[2])
     metrics = settings.metrics
     ports = [
-        Listening("Kafka", HOST, kafka_port),
-        Listening("Kafka's controller", HOST, kafka_port + 1),
         Listening("SMTP", settings.smtp.host, settings.smtp.port),
         Listening("console and API", settings.console.host, settings.console.port),
     ]
+    if settings.embedded_kafka:
+        broker = _broker(settings)
+        ports.append(Listening("Kafka", HOST, broker.port))
+        ports.append(Listening("Kafka's controller", HOST, broker.controller_port))
     for name, url in stage_health(settings).items():
         ports.append(Listening(f"metrics of {name}", metrics.host, urlsplit(url).port or 0))
     return ports
@@ -87,6 +87,11 @@ def demo_ports(settings: Settings, ports: DemoPorts) -> list[Listening]:
     names = [Listening("the demo's DNS", HOST, ports.dns, kind) for kind in (TCP, UDP)]
     servers = [Listening(f"the demo's mx.{one.name}", one.receives_at, ports.remote_smtp) for one in DOMAINS]
     return [*pipeline_ports(settings), *names, *servers, Listening("the demo's desk", HOST, ports.desk)]
+
+
+def _broker(settings: Settings) -> Broker:
+    port = int(settings.kafka.bootstrap.rpartition(":")[2])
+    return Broker(settings.data_dir.resolve() / "kafka", port, port + 1)
 
 
 def _own_processes() -> list[Stage]:

@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from contracts.errors import ConfigurationError
+from contracts.setting_types import is_embedded_kafka
 from contracts.settings import Settings
 from runtime.read_yaml import Document, KeyPath, nearest_line, read_yaml, render_path
 
@@ -142,12 +143,16 @@ def _apply_variables(values: dict[str, Any], environ: Mapping[str, str], origin:
             problems.append(f"{name}: '{environ[name]}' cannot be read")
     base = port_base(environ)
     if base is not None:
-        for path, port in {
+        ports: dict[tuple[str, str], int | str] = {
             ("smtp", "port"): base + 25,
             ("console", "port"): base + 80,
-            ("kafka", "bootstrap"): f"127.0.0.1:{base + 92}",
             ("metrics", "port"): base + 101,
-        }.items():
+        }
+        kafka = values.get("kafka")
+        bootstrap = kafka.get("bootstrap") if isinstance(kafka, dict) else None
+        if not isinstance(bootstrap, str) or is_embedded_kafka(bootstrap):  # else it is nothing that listens here
+            ports["kafka", "bootstrap"] = f"127.0.0.1:{base + 92}"
+        for path, port in ports.items():
             put("MAILSCOPE_PORT_BASE", list(path), port)
     return problems
 

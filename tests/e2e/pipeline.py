@@ -21,7 +21,7 @@ from tests.fakes.outside import Outside
 from tests.wait_for import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-OFFSETS = (25, 80, 92, 93, 101, 102, 103, 104, 105, 106, 150, 153, 190)
+OFFSETS = (25, 80, 92, 93, 101, 102, 103, 104, 105, 106, 150, 153, 180, 181, 182, 183, 184, 185, 190)
 
 
 def free_base() -> int:
@@ -50,8 +50,14 @@ class Pipeline:
         self.api = f"http://127.0.0.1:{self.base + 80}"
         self.bootstrap = f"127.0.0.1:{self.base + 92}"
         self._client = httpx.Client(trust_env=False, timeout=60)
-        self._write_settings(settings or {})
+        self._settings = settings or {}
+        self._write_settings(self._settings)
         self._process: subprocess.Popen[bytes] | None = None
+
+    def change(self, **settings: Any) -> None:
+        """Sections of the settings as they shall be at the next start."""
+        self._settings = {**self._settings, **settings}
+        self._write_settings(self._settings)
 
     def _write_settings(self, changes: dict[str, Any]) -> None:
         key_file = self.folder / "s1.pem"

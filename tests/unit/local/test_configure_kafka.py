@@ -5,8 +5,11 @@ from local.configure_kafka import Broker, broker_command, format_command, proper
 BROKER = Broker(Path("/data/kafka"), 9092, 9093)
 
 
-def parsed() -> dict[str, str]:
-    return dict(line.split("=", 1) for line in properties(BROKER).splitlines())
+VOTERS = ("1@127.0.0.1:9095", "2@127.0.0.1:9096", "3@127.0.0.1:9097")
+
+
+def parsed(broker: Broker = BROKER) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in properties(broker).splitlines())
 
 
 def test_listens_on_loopback_only() -> None:
@@ -41,3 +44,12 @@ def test_everything_the_broker_writes_is_in_its_folder() -> None:
 def test_format_names_the_cluster_and_one_voter() -> None:
     command = format_command(BROKER, Path("/jdk/java"), "a.jar", "id22")
     assert command[-1] == "--standalone" and command[command.index("-t") + 1] == "id22"
+
+
+def test_a_node_of_three_knows_the_others_and_keeps_three_copies() -> None:
+    node = Broker(Path("/data/kafka"), 9093, 9096, 2, VOTERS)
+    settings = parsed(node)
+    assert (settings["node.id"], settings["controller.quorum.voters"]) == ("2", ",".join(VOTERS))
+    assert "controller.quorum.bootstrap.servers" not in settings
+    assert settings["offsets.topic.replication.factor"] == "3" and settings["min.insync.replicas"] == "2"
+    assert "--standalone" not in format_command(node, Path("/jdk/java"), "a.jar", "id22")

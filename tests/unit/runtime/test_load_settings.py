@@ -35,6 +35,14 @@ def test_variables_win_over_the_file_and_the_port_base_over_both(tmp_path: Path)
     assert settings.kafka.bootstrap == "127.0.0.1:20092"
 
 
+@pytest.mark.parametrize("bootstrap", ["127.0.0.1:9092,127.0.0.1:9192", "kafka.example.net:9092"])
+def test_the_port_base_moves_only_a_broker_that_is_ours_to_run(tmp_path: Path, bootstrap: str) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(f"kafka: {{bootstrap: '{bootstrap}'}}\n")
+    settings = load_settings({"MAILSCOPE_PORT_BASE": "20000"}, file)
+    assert (settings.kafka.bootstrap, settings.embedded_kafka) == (bootstrap, False)
+
+
 def test_without_a_file_example_com_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = load_settings({})
