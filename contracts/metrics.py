@@ -132,6 +132,13 @@ IN_FLIGHT = Gauge(
     COMMAND_SINKS,
     ("sink",),
 )
+SINKS_LAG = Gauge(
+    "mailscope_sinks_lag_records",
+    "Records that wait to be read in the partitions of this process, by sink (delivery, handlers, clickhouse, clickhouse-raw for bodies); "
+    "their sum over processes is the lag.",
+    (*COMMAND_SINKS, "clickhouse"),
+    ("sink",),
+)
 PARKED = Counter(
     "mailscope_sinks_parked_total",
     "Commands put back untried, because their destination did not answer or was busy, by sink.",

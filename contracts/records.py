@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 Headers = list[tuple[str, bytes]]
-Place = tuple[int, int]  # partition and offset
+Place = tuple[str, int]  # topic and partition
+Position = tuple[int, int]  # partition and offset, of a topic that is known
 
 
 @dataclass(frozen=True, slots=True)

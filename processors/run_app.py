@@ -16,7 +16,7 @@ from faust.types import EventT
 from mode.supervisors import CrashingSupervisor
 
 from contracts import metrics, stages
-from contracts.errors import InvalidEvent, Unavailable
+from contracts.errors import Unavailable
 from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
 from processors.acknowledge_in_order import OrderedAcks
@@ -26,7 +26,7 @@ from runtime.health import Readiness
 from runtime.publish import Publisher
 from runtime.put_aside import put_aside
 from runtime.run_stage import instance_name
-from runtime.suspect_records import DEATHS, SUSPECT, SuspectRecords
+from runtime.suspect_records import SuspectRecords
 from runtime.watch_lag import Lag, watch_lag
 
 _log = logging.getLogger("mailscope.processors")
@@ -59,7 +59,6 @@ class RecordWork:
         self._app = app
         self._publisher = publisher
         self._suspects = suspects
-        self._alone = asyncio.Lock()
         self._waiting = 0
 
     async def __call__(self, source: ConsumedRecord) -> None:
@@ -93,22 +92,8 @@ class RecordWork:
                 return "dead_letter", [put_aside(f"processors.{self._name}", why, source, self._app.tell_failed)]
 
     async def _handle(self, source: ConsumedRecord) -> list[list[Record]]:
-        deaths = self._suspects.deaths(source)
-        if deaths < SUSPECT:  # one death has hundreds of witnesses
-            return await self._journaled(source)
-        _log.warning("%s was in work when this process died, %d times: it is worked on alone", source, deaths)
-        async with self._alone:  # so that of several suspects the one shows that is to blame
-            if deaths >= DEATHS:
-                self._suspects.end(source)
-                raise InvalidEvent("process_died", f"this process died {deaths} times while it worked on this record")
-            return await self._journaled(source)
-
-    async def _journaled(self, source: ConsumedRecord) -> list[list[Record]]:
-        self._suspects.begin(source)
-        try:
+        async with self._suspects.in_work(source):
             return await self._app.handle(source)
-        finally:
-            self._suspects.end(source)
 
 
 def _again(source: ConsumedRecord) -> Record:

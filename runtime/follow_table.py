@@ -18,10 +18,10 @@ from typing import Generic, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from contracts.errors import InvalidEvent, Unavailable
-from contracts.records import ConsumedRecord, Place
+from contracts.records import ConsumedRecord, Position
 from runtime.connect_kafka import Complaints, Properties, reader
 from runtime.consume import consumed
-from runtime.end_process import end_process
+from runtime.start_thread import start_thread
 
 BATCH = 500  # records at a time
 WAIT = 0.2  # seconds for the first of them, and so what stopping may take
@@ -50,8 +50,7 @@ class TopicFollower:
         self._trouble = ""
         self._waiting: list[tuple[Condition, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"follow {topic}", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(f"follow {topic}", self._run)
 
     @property
     def why_not_ready(self) -> str:
@@ -62,7 +61,7 @@ class TopicFollower:
         """Wait until everything that stood in the topic at the start has been read. Unavailable after `at_most` seconds."""
         await self.until(lambda: self._complete, at_most, f"it has not been read{self._trouble}")
 
-    async def read_up_to(self, place: Place, at_most: float = DEADLINE) -> None:
+    async def read_up_to(self, place: Position, at_most: float = DEADLINE) -> None:
         """Wait until the record at this place has been read, and with it all that its partition held at some moment after it was
         written: then nothing is unknown that stood before it, whatever was compacted away. Unavailable after `at_most` seconds."""
         partition, offset = place
@@ -103,8 +102,6 @@ class TopicFollower:
                     self._read_on(consumer)
                 else:
                     self._stop.wait(WAIT)
-        except Exception as error:
-            end_process(f"the reader of {self._topic} broke: {error}", error)
         finally:
             consumer.close()
 
@@ -193,7 +190,7 @@ class FollowedTable(Generic[Value]):
         """Wait until the table is complete. Unavailable after `at_most` seconds."""
         await self._follower.ready(at_most)
 
-    async def read_up_to(self, place: Place, at_most: float = DEADLINE) -> None:
+    async def read_up_to(self, place: Position, at_most: float = DEADLINE) -> None:
         """Wait until the table holds what was written there. Unavailable after `at_most` seconds."""
         await self._follower.read_up_to(place, at_most)
 

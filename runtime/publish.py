@@ -5,8 +5,8 @@ batches.
 """
 
 import asyncio
+import contextlib
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from contracts.errors import InvalidEvent, Unavailable
-from contracts.records import Place, Record
+from contracts.records import Position, Record
 from contracts.topics import DEADLETTER
 from runtime.connect_kafka import MAX_RECORD, is_fatal, producer
 from runtime.end_process import end_process
+from runtime.start_thread import start_thread
 
 _log = logging.getLogger("mailscope.publish")
 
@@ -28,11 +29,10 @@ class Publisher:
     def __init__(self, kafka: dict[str, str], *, timeout: float = 120.0, linger_ms: float = 1.0) -> None:
         self._producer = producer(kafka, timeout=timeout, linger_ms=linger_ms)
         self._loop = asyncio.get_running_loop()
-        self._acks: deque[tuple[asyncio.Future[Any], KafkaError | None, Place | None]] = deque()
+        self._acks: deque[tuple[asyncio.Future[Any], KafkaError | None, Position | None]] = deque()
         self._scheduled = False
         self._closing = False
-        self._thread = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
-        self._thread.start()
+        self._thread = start_thread("kafka-producer", self._poll)
 
     def publish(self, record: Record) -> asyncio.Future[None]:
         """Queue one record; the future fails with Unavailable when the brokers do not acknowledge it in time. InvalidEvent when
@@ -41,9 +41,9 @@ class Publisher:
         self._produce(record, lambda error, _message: self._acknowledged(future, error, None))
         return future
 
-    def publish_at(self, record: Record) -> asyncio.Future[Place]:
+    def publish_at(self, record: Record) -> asyncio.Future[Position]:
         """The same, and where the record stands: (partition, offset)."""
-        future: asyncio.Future[Place] = self._loop.create_future()
+        future: asyncio.Future[Position] = self._loop.create_future()
         self._produce(
             record,
             lambda error, message: self._acknowledged(
@@ -69,12 +69,13 @@ class Publisher:
         except KafkaException as error:
             raise Unavailable("Kafka", str(error)) from error
 
-    def _acknowledged(self, future: asyncio.Future[Any], error: KafkaError | None, place: Place | None) -> None:
+    def _acknowledged(self, future: asyncio.Future[Any], error: KafkaError | None, place: Position | None) -> None:
         """Called from the poll thread."""
         self._acks.append((future, error, place))
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon_threadsafe(self._settle)
+            with contextlib.suppress(RuntimeError):  # its loop has ended
+                self._loop.call_soon_threadsafe(self._settle)
 
     async def publish_all(self, records: list[Record]) -> None:
         """Publish all and wait for every acknowledgement. Unavailable when one is missing."""

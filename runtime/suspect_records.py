@@ -5,10 +5,17 @@ A small file, mapped into memory: writing costs a microsecond, and what is writt
 survive the machine). One slot a record; free slots are zero octets.
 """
 
+import asyncio
+import logging
 import mmap
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from contracts.errors import InvalidEvent
 from contracts.records import ConsumedRecord
+
+_log = logging.getLogger("mailscope.suspects")
 
 SLOTS = 1024
 SLOT = 128  # octets
@@ -17,21 +24,22 @@ SUSPECT = 2  # in work at so many deaths, it is worked on alone
 DEATHS = 5
 _IN_WORK, _KEPT = "w", "k"
 
-Place = tuple[str, int, int]  # topic, partition, offset
+Spot = tuple[str, int, int]  # topic, partition, offset
 
 
 class SuspectRecords:
     """One process's journal. `path` is its own; whoever runs under the same name next reads it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, slots: int = SLOTS) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:
-            file.truncate(SLOTS * SLOT)
-            self._map = mmap.mmap(file.fileno(), SLOTS * SLOT)
-        self._slots: dict[Place, int] = {}
-        self._deaths: dict[Place, int] = {}
+            file.truncate(slots * SLOT)
+            self._map = mmap.mmap(file.fileno(), slots * SLOT)
+        self._alone = asyncio.Lock()
+        self._slots: dict[Spot, int] = {}
+        self._deaths: dict[Spot, int] = {}
         self._free: list[int] = []
-        for slot in reversed(range(SLOTS)):
+        for slot in reversed(range(slots)):
             self._read(slot)
 
     def deaths(self, source: ConsumedRecord) -> int:
@@ -57,6 +65,31 @@ class SuspectRecords:
             self._map[slot * SLOT : (slot + 1) * SLOT] = bytes(SLOT)
             self._free.append(slot)
 
+    @asynccontextmanager
+    async def in_work(self, source: ConsumedRecord) -> AsyncIterator[None]:
+        """Work on this record, for the block. A suspect is worked on while no other one is, so that of several the one shows that is to
+        blame. InvalidEvent("process_died") instead of the block when the process has died of it often enough."""
+        deaths = self.deaths(source)
+        if deaths < SUSPECT:  # one death has hundreds of witnesses
+            with self._written_down(source):
+                yield
+            return
+        _log.warning("%s was in work when this process died, %d times: it is worked on alone", source, deaths)
+        async with self._alone:
+            if deaths >= DEATHS:
+                self.end(source)
+                raise InvalidEvent("process_died", f"this process died {deaths} times while it worked on this record")
+            with self._written_down(source):
+                yield
+
+    @contextmanager
+    def _written_down(self, source: ConsumedRecord) -> Iterator[None]:
+        self.begin(source)
+        try:
+            yield
+        finally:
+            self.end(source)
+
     def close(self) -> None:
         """Let go of the file."""
         self._map.close()
@@ -73,7 +106,7 @@ class SuspectRecords:
         self._deaths[place] = deaths + (state == _IN_WORK)
         self._write(slot, _KEPT, place, self._deaths[place])
 
-    def _write(self, slot: int, state: str, place: Place, deaths: int) -> None:
+    def _write(self, slot: int, state: str, place: Spot, deaths: int) -> None:
         text = f"{state} {place[0]} {place[1]} {place[2]} {deaths}".encode()[:SLOT]
         self._map[slot * SLOT : (slot + 1) * SLOT] = text.ljust(SLOT, b"\0")
 

@@ -3,15 +3,19 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec
 
-from runtime.connect_kafka import Properties, observer, reader
+from contracts.records import Place
+from runtime.connect_kafka import Properties, admin, observer, reader
 from runtime.consume import read_records
 from runtime.end_process import end_process
 
-INTERVAL = 2.0  # seconds between two looks
+INTERVAL = 2.0  # seconds between two looks of `watch_lag`, and
+INTERVAL_OF_POSITIONS = 5.0  # of `watch_positions`
 STUCK = 60.0  # seconds without progress, with records waiting and none in work
 
 
@@ -71,6 +75,70 @@ class OldestWaiting:
         """Stop asking."""
         self._observer.close()
         self._reader.close()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How far a partition was read."""
+
+    next: int  # the offset that is read next; below 0: from its beginning
+    resting: bool  # it is not read on purpose, for the moment
+
+
+class EndOffsets:
+    """How many records wait in partitions, asked of the brokers for all of them at once."""
+
+    def __init__(self, kafka: Properties) -> None:
+        self._client = admin(kafka, quiet=True)
+
+    def waiting(self, readings: Mapping[Place, Reading]) -> dict[Place, int] | None:
+        """Records that stand at or after the next offset of each; None when the brokers do not answer. Blocks."""
+        try:
+            ends = self._list(readings, OffsetSpec.latest())
+            ahead = [place for place in readings if ends[place] > readings[place].next]
+            begins = self._list(ahead, OffsetSpec.earliest())  # what has expired waits no more
+        except KafkaException:
+            return None
+        return {
+            place: max(0, ends[place] - max(reading.next, begins.get(place, 0))) for place, reading in readings.items()
+        }
+
+    def _list(self, places: Iterable[Place], spec: OffsetSpec) -> dict[Place, int]:
+        asked = {TopicPartition(*place): spec for place in places}
+        if not asked:
+            return {}
+        futures = self._client.list_offsets(asked, request_timeout=5.0)
+        return {(part.topic, part.partition): int(future.result(10.0).offset) for part, future in futures.items()}
+
+
+async def watch_positions(
+    name: str,
+    kafka: Properties,
+    readings: Callable[[], Awaitable[dict[Place, Reading]]],
+    tell: Callable[[int], object],
+    stuck: float = STUCK,
+) -> None:
+    """Look until cancelled. `readings` are the partitions of this process, `tell` hears how many records wait in them. A partition that
+    holds records which do not come for `stuck` seconds, though nobody lets it rest, is a client that stands still: the process ends."""
+    ends = EndOffsets(kafka)
+    moved: dict[Place, tuple[int, float]] = {}  # the position that was seen, and when it was seen first
+    while True:
+        await asyncio.sleep(min(INTERVAL_OF_POSITIONS, stuck))
+        now_at = await readings()
+        waiting = await asyncio.to_thread(ends.waiting, now_at)
+        if waiting is None:  # nothing can come while the brokers are away
+            moved.clear()
+            continue
+        tell(sum(waiting.values()))
+        moved = {place: since for place, since in moved.items() if place in now_at}
+        for place, reading in now_at.items():
+            seen, since = moved.get(place, (None, 0.0))
+            if reading.resting or reading.next != seen or not waiting[place]:
+                moved[place] = (reading.next, time.monotonic())
+            elif time.monotonic() - since > stuck and (await readings()).get(place) == reading:
+                end_process(
+                    f"{name} stands still at {place[0]}[{place[1]}]@{reading.next}, {waiting[place]} records wait"
+                )
 
 
 async def watch_lag(

@@ -5,8 +5,8 @@ again when verdicts come in time.
 """
 
 import asyncio
+import contextlib
 import logging
-import threading
 import time
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -20,6 +20,7 @@ from contracts.records import ConsumedRecord
 from runtime.connect_kafka import reader
 from runtime.consume import read_records
 from runtime.expose_metrics import counter, gauge, histogram
+from runtime.start_thread import start_thread
 
 _log = logging.getLogger("mailscope.smtp.verdict")
 
@@ -110,7 +111,7 @@ class VerdictReader:
         except KafkaException as error:
             raise Unavailable("Kafka", str(error)) from error
         self._consumer.assign([TopicPartition(where.topic, where.partition, end)])
-        threading.Thread(target=self._read, name="verdicts", daemon=True).start()
+        start_thread("verdicts", self._read)
         gauge(metrics.SMTP_VERDICT_WAITING).set(self._waiter.waiting)
 
     def close(self) -> None:
@@ -121,7 +122,8 @@ class VerdictReader:
         while not self._closing:
             records = read_records(self._consumer, 500, 0.2)
             if records:
-                self._loop.call_soon_threadsafe(self._settle, records)
+                with contextlib.suppress(RuntimeError):  # its loop has ended
+                    self._loop.call_soon_threadsafe(self._settle, records)
         self._consumer.close()
 
     def _settle(self, records: list[ConsumedRecord]) -> None:

@@ -15,20 +15,22 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from contracts import metrics, topics
 from contracts.errors import InvalidEvent, Unavailable
-from contracts.records import ConsumedRecord
+from contracts.records import ConsumedRecord, Place
 from contracts.settings import Settings
-from contracts.stages import Group
+from contracts.stages import GROUP_PREFIX, Group
 from runtime.connect_kafka import group_member
 from runtime.consume import read_records
-from runtime.expose_metrics import counter, histogram
+from runtime.expose_metrics import counter, gauge, histogram
 from runtime.open_store import Store, worth_a_retry
 from runtime.publish import Publisher
 from runtime.put_aside import put_aside
 from runtime.run_stage import instance_name
+from runtime.suspect_records import DEATHS, SUSPECT, SuspectRecords
+from runtime.watch_lag import Reading, watch_positions
 from sinks.clickhouse.to_rows import Row, Rows, dead_letter_rows, event_rows, raw_rows
 
 _log = logging.getLogger("mailscope.clickhouse")
-Place = tuple[str, int]
+JOURNALED = 16_384  # records of a batch whose part in a death is known; a larger batch is known by its last ones
 
 
 class Inserter:
@@ -45,6 +47,11 @@ class Inserter:
         self._closing = threading.Event()
         self._failed_commits: dict[Place, int] = {}
         self._topics = list(group.topics)
+        self._group = group
+        self._kafka = settings.kafka_client
+        self._inserting = False
+        journal = settings.data_dir / "run" / f"{instance_name('clickhouse')}.{group.name}.suspects"
+        self._suspects = SuspectRecords(journal, slots=JOURNALED)
         self._consumer = group_member(
             settings.kafka_client,
             group.name,
@@ -57,12 +64,29 @@ class Inserter:
         """Insert until told to stop."""
         work = asyncio.ensure_future(asyncio.to_thread(self._work))
         waiter = asyncio.ensure_future(stop.wait())
+        lag = gauge(metrics.SINKS_LAG).labels(self._group.name.removeprefix(GROUP_PREFIX))
+        watch = asyncio.create_task(watch_positions(self._group.name, self._kafka, self._readings, lag.set))
         try:
             await asyncio.wait({work, waiter}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._closing.set()  # also when cancelled: a thread that goes on would keep the process from ending
             waiter.cancel()
+            watch.cancel()
         await work
+
+    async def _readings(self) -> dict[Place, Reading]:
+        return await asyncio.to_thread(self._ask_readings)
+
+    def _ask_readings(self) -> dict[Place, Reading]:
+        try:
+            at = self._consumer.position(self._consumer.assignment())
+            # Of what was not read yet since it was assigned, only the brokers know where it begins.
+            at = [part for part in at if part.offset >= 0] + (
+                self._consumer.committed(new, 5.0) if (new := [part for part in at if part.offset < 0]) else []
+            )
+        except (KafkaException, RuntimeError):  # no answer; closed
+            return {}
+        return {(part.topic, part.partition): Reading(part.offset, self._inserting) for part in at}
 
     def _work(self) -> None:
         self._consumer.subscribe(self._topics)
@@ -83,10 +107,35 @@ class Inserter:
                     octets += sum(source.size for source in more)
                     if time.monotonic() >= until:
                         break
-                self._insert(batch)
+                self._inserting = True
+                self._insert_journaled(batch)
+                self._inserting = False
                 last = time.monotonic()
         finally:
             self._consumer.close()
+            self._suspects.close()
+
+    def _insert_journaled(self, batch: list[ConsumedRecord]) -> None:
+        """Insert a batch. One in which this process died is inserted record by record, so that the one that is to blame shows."""
+        alone = any(self._suspects.deaths(source) >= SUSPECT for source in batch)
+        for sources in [[source] for source in batch] if alone else [batch]:
+            for source in sources:
+                self._suspects.begin(source)
+            if alone and self._suspects.deaths(sources[0]) >= DEATHS:
+                why = f"this process died {DEATHS} times while it inserted this record"
+                self._put_aside(sources[0], InvalidEvent("process_died", why))
+                self._commit(sources)
+            else:
+                try:
+                    self._insert(sources)
+                except Unavailable:  # told to stop: no death. Any other error ends the process, and is one
+                    self._done_with(sources)
+                    raise
+            self._done_with(sources)
+
+    def _done_with(self, sources: list[ConsumedRecord]) -> None:
+        for source in sources:
+            self._suspects.end(source)
 
     def _insert(self, sources: list[ConsumedRecord]) -> None:
         tables: dict[str, list[Row]] = defaultdict(list)

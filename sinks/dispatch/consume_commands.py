@@ -16,7 +16,7 @@ from contracts import clock, metrics, topics
 from contracts.codec import decode
 from contracts.errors import InvalidEvent
 from contracts.events import Dispatch
-from contracts.records import ConsumedRecord, Record
+from contracts.records import ConsumedRecord, Place, Record
 from contracts.settings import Settings
 from runtime.consume import read_records
 from runtime.end_process import end_process
@@ -25,7 +25,7 @@ from runtime.publish import Publisher
 from runtime.put_aside import put_aside
 from sinks.dispatch.due_times import DueTimes
 from sinks.dispatch.hold_partitions import PartitionHolder
-from sinks.dispatch.job import GiveUp, Job, NotNow, Place, Work
+from sinks.dispatch.job import GiveUp, Job, NotNow, Work
 from sinks.dispatch.know_repetitions import Repetitions
 from sinks.dispatch.lanes import Lanes, Park
 from sinks.dispatch.own_partitions import Partitions

@@ -7,7 +7,8 @@ wait, those behind them are due later and may stay in Kafka.
 import heapq
 from itertools import count
 
-from sinks.dispatch.job import Job, Place
+from contracts.records import Place
+from sinks.dispatch.job import Job
 
 MOST = 50  # of one partition
 

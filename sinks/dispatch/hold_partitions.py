@@ -11,18 +11,20 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from contracts import metrics
+from contracts.records import Place
 from contracts.settings import Settings
 from runtime.connect_kafka import group_member
 from runtime.end_process import end_process
+from runtime.expose_metrics import gauge
 from runtime.run_stage import instance_name
-from sinks.dispatch.job import Place
+from runtime.watch_lag import Reading, watch_positions
 from sinks.dispatch.own_partitions import Partition, Partitions
 
 _log = logging.getLogger("mailscope.sinks")
 SESSION_MS = 30_000  # an outage of Kafka that is shorter takes no partition, and so no command in work, away
 COMMIT_EVERY = 0.5  # seconds
 REVOKE_GRACE = 120.0  # seconds that a rebalance waits for what cannot be taken back (max.poll.interval.ms is 300 s)
-STUCK = 60.0  # seconds that a partition may hold records for us, unpaused, without giving one
 
 # Takes back what has not begun in these partitions, and waits up to so many seconds for what cannot be taken back.
 Release = Callable[[set[Place], float], Coroutine[Any, Any, None]]
@@ -37,7 +39,7 @@ class PartitionHolder:
         self._release = release
         self._loop = asyncio.get_running_loop()
         self._committed_at = 0.0
-        self._watched: dict[Place, tuple[int, float]] = {}
+        self._kafka = settings.kafka_client
         self.consumer = group_member(
             settings.kafka_client,
             group,
@@ -78,26 +80,11 @@ class PartitionHolder:
             self._commit(self._partitions.commits(), wait=wait)
 
     async def watch(self) -> None:
-        """A partition that we read, and that holds records which do not come, means a client that stands still: begin anew."""
-        while True:
-            await asyncio.sleep(5.0)
-            for place, partition in list(self._partitions.owned.items()):
-                read = partition.progress.read
-                seen, since = self._watched.get(place, (-1, 0.0))
-                if partition.paused or read != seen:
-                    self._watched[place] = (read, time.monotonic())
-                elif time.monotonic() - since > STUCK:
-                    end = await asyncio.to_thread(self._end_of, place)
-                    if end is not None and end > read and self._partitions.owned.get(place) is partition:
-                        end_process(f"{self._name} stands still at {place[0]}[{place[1]}]@{read} of {end}")
-                    self._watched[place] = (read, time.monotonic())
+        """Tell how far we are behind, and begin anew when the client stands still (runtime/watch_lag.py)."""
+        await watch_positions(self._name, self._kafka, self._readings, gauge(metrics.SINKS_LAG).labels(self._name).set)
 
-    def _end_of(self, place: Place) -> int | None:
-        try:
-            low, high = self.consumer.get_watermark_offsets(TopicPartition(*place), 5.0)
-            return int(high) if high > low else None
-        except KafkaException:
-            return None
+    async def _readings(self) -> dict[Place, Reading]:
+        return {place: Reading(one.progress.read, one.paused) for place, one in self._partitions.owned.items()}
 
     def _commit(self, states: list[tuple[Place, int, str]], *, wait: bool) -> None:
         offsets = [TopicPartition(*place, offset, metadata) for place, offset, metadata in states]

@@ -5,9 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from contracts.events import Dispatch
-from contracts.records import ConsumedRecord, Record
+from contracts.records import ConsumedRecord, Place, Record
 
-Place = tuple[str, int]  # topic, partition
 Identity = tuple[str, str, str, int, int]  # mail_id, recipient, action, attempt, how often parked
 
 

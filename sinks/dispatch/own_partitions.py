@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from sinks.dispatch.job import Job, Place
+from contracts.records import Place
+from sinks.dispatch.job import Job
 from sinks.dispatch.track_offsets import Progress
 
 

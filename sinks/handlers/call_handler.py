@@ -40,6 +40,11 @@ class Called:
         )
         self._function = _function(name, handler.python) if handler.python else None
 
+    @property
+    def is_function(self) -> bool:
+        """Whether it is called in this process."""
+        return self._function is not None
+
     async def call(self, client: httpx.AsyncClient, mail: dict[str, Any], number: int) -> Attempt:
         """One attempt. Never raises for what the handler does."""
         started, began = clock.now(), time.monotonic()

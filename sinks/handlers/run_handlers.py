@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import httpx
 
@@ -15,6 +16,8 @@ from runtime.blobs import BlobStore
 from runtime.expose_metrics import counter, histogram
 from runtime.health import Readiness
 from runtime.publish import Publisher
+from runtime.run_stage import instance_name
+from runtime.suspect_records import SuspectRecords
 from sinks.dispatch.consume_commands import CommandConsumer
 from sinks.dispatch.fetch_raw import RawReader
 from sinks.dispatch.job import Done, Job
@@ -36,6 +39,7 @@ async def run_handlers(settings: Settings, stop: asyncio.Event, readiness: Readi
     publisher = Publisher(settings.kafka_client)
     for topic in (topics.DISPATCH, topics.ATTEMPTS, *map(topics.retry_topic, settings.delivery.retry_names)):
         await publisher.warm_up(topic)
+    suspects = SuspectRecords(settings.data_dir / "run" / f"{instance_name('handlers')}.suspects")
     raw = RawReader(settings.kafka_client, BlobStore(settings.blobs_url), "handlers")
     # A webhook is called as it is written, and where it redirects nobody follows.
     async with httpx.AsyncClient(follow_redirects=False, timeout=None, trust_env=False) as client:
@@ -46,7 +50,7 @@ async def run_handlers(settings: Settings, stop: asyncio.Event, readiness: Readi
             publisher,
             _wants,
             _handler,
-            HandlerCalls(settings, called, raw, client).handle,
+            HandlerCalls(settings, called, raw, client, suspects).handle,
             give_up,
             slots=SLOTS,
             per_lane=CALLS,
@@ -65,12 +69,18 @@ class HandlerCalls:
     """Gives mails to their handlers, with what they may take of memory."""
 
     def __init__(
-        self, settings: Settings, called: dict[str, Called], raw: RawReader, client: httpx.AsyncClient
+        self,
+        settings: Settings,
+        called: dict[str, Called],
+        raw: RawReader,
+        client: httpx.AsyncClient,
+        suspects: SuspectRecords,
     ) -> None:
         self._settings = settings
         self._called = called
         self._raw = raw
         self._client = client
+        self._suspects = suspects
         self._large = LargeMessages(settings.delivery.memory)
 
     async def handle(self, job: Job) -> Done:
@@ -97,10 +107,16 @@ class HandlerCalls:
         except InvalidEvent as why:
             expired = clock.now() >= command.expires_at
             return _not_called(command, name, Reason.EXPIRED if expired else Reason.INTERNAL_ERROR, str(why))
-        mail = await asyncio.to_thread(describe_mail, command, octets, self._settings.console.base_url)
+        async with self._suspects.in_work(job.source):
+            mail = await asyncio.to_thread(describe_mail, command, octets, self._settings.console.base_url)
+            if self._called[name].is_function:  # it runs in this process, which may die of it
+                return await self._call(job, name, mail)
+        return await self._call(job, name, mail)
+
+    async def _call(self, job: Job, name: str, mail: dict[str, Any]) -> Attempt:
         job.begin()
         with histogram(metrics.HANDLER_SECONDS).time():
-            return await self._called[name].call(self._client, mail, command.attempt)
+            return await self._called[name].call(self._client, mail, job.command.attempt)
 
 
 def _not_called(command: Dispatch, name: str, reason: Reason, text: str) -> Attempt:

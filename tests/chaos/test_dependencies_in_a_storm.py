@@ -1,16 +1,23 @@
 """The disk fills, the blob store is away, a client is put out of its group: what was taken stays, and all goes on when it can."""
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 
+from local.run_kafka import LocalKafka
+from runtime.end_process import EX_SOFTWARE
 from tests.chaos.conftest import Brew
 from tests.chaos.storm import Storm
+from tests.conftest import find_free_port
+from tests.e2e.pipeline import ROOT
 from tests.wait_for import wait_for
 
 
@@ -61,6 +68,48 @@ def test_a_fenced_worker_ends_and_is_started_anew(brew: Brew, tmp_path: Path) ->
     assert "must be started anew" in storm.log()
     storm.all_are(storm.backlog("still.test", 10, "still"), "delivered", 60)
     assert not remote.doubled()
+
+
+def test_producer_broken(tmp_path: Path) -> None:
+    """A broker that comes back with less than it has acknowledged breaks an idempotent producer for good (KIP-360): the process ends, and
+    does not stay alive, ready and useless."""
+    kafka = LocalKafka(tmp_path / "kafka", find_free_port(), find_free_port())
+    partition, before = kafka.broker.data / "acked-0", tmp_path / "before"
+    argv = [sys.executable, "-m", "tests.chaos.broken_producer", kafka.bootstrap, "acked"]
+    with kafka:
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        admin.create_topics([NewTopic("acked", 1, 1)])["acked"].result(20)
+        with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+            assert process.stdin is not None and process.stdout is not None
+            try:
+                for goes_back in (False, True):
+                    process.stdin.write(b"\n")
+                    assert process.stdout.readline() == b"published\n"
+                    kafka.kill()
+                    if goes_back:
+                        shutil.rmtree(partition)
+                        shutil.copytree(before, partition)
+                    else:
+                        shutil.copytree(partition, before)
+                    kafka.start()
+                process.stdin.write(b"\n")
+                assert process.wait(60) == EX_SOFTWARE
+            finally:
+                process.kill()
+
+
+def test_a_mail_that_kills_its_handler(brew: Brew) -> None:
+    """A function of the configuration runs in the sink's process, which may die of it: that mail fails, the others are processed."""
+    storm = brew(handlers={"desk": {"python": "tests.fakes.deadly_handler:handle"}})
+    sent = {}
+    for subject in ("one", "two", "poison", "three", "four"):
+        raw, sent[subject] = storm.mail("desk@ours.test", subject)
+        assert storm.send(raw, "desk@ours.test")[0] == 250
+    (row,) = storm.settled(sent.pop("poison"), 120)
+    assert (row["status"], row["reason"]) == ("failed", "internal_error"), row
+    for subject, message_id in sent.items():
+        (row,) = storm.settled(message_id, 60)
+        assert (row["status"], row["reference"]) == ("processed", subject)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from contracts.errors import InvalidEvent, Unavailable
-from contracts.records import Place, Record
+from contracts.records import Position, Record
 from local.run_kafka import LocalKafka
 from runtime import follow_table
 from runtime.follow_table import FollowedTable
@@ -44,7 +44,7 @@ def decode(value: bytes) -> str:
     return value.decode()
 
 
-async def write(kafka: LocalKafka, topic: str, *pairs: tuple[str, bytes | None]) -> Place:
+async def write(kafka: LocalKafka, topic: str, *pairs: tuple[str, bytes | None]) -> Position:
     """The place of the last one."""
     place = (0, 0)
     async with publishing(kafka.bootstrap) as publisher:
@@ -101,7 +101,7 @@ async def test_partitions_that_are_added_are_read_too(
     for future in admin.create_partitions([NewPartitions(topic, 3)]).values():
         future.result(20)
 
-    async def written() -> Place:
+    async def written() -> Position:
         async with publishing(kafka.bootstrap) as publisher:
             return await publisher.publish_at(replace(Record(topic, "new", b"1", []), partition=2))
 
