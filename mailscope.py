@@ -26,6 +26,7 @@ from contracts.stages import Stage
 from runtime.end_process import EX_CONFIG, EX_UNAVAILABLE
 from runtime.health import Readiness
 from runtime.load_settings import load_settings
+from runtime.own_folder import UMASK
 from runtime.run_stage import instance_name, run_process, run_stage, until_available
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ health_port = click.option(
 @click.version_option(package_name="mailscope")
 def cli() -> None:
     """Mailscope: what happened to this mail, and why?"""
+    os.umask(UMASK)
 
 
 @cli.command()

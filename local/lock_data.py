@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from runtime.own_folder import own_folder
+
 
 class DataInUse(Exception):
     """Another pipeline runs on this data folder."""
@@ -16,7 +18,7 @@ class DataInUse(Exception):
 @contextmanager
 def lock_data(folder: Path) -> Iterator[None]:
     """Hold the data folder for this process. The kernel lets go of it however the process ends. Raises DataInUse."""
-    folder.mkdir(parents=True, exist_ok=True)
+    own_folder(folder)
     with (folder / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -22,6 +22,7 @@ from runtime.expose_metrics import expose
 from runtime.health import Readiness, serve_health
 from runtime.load_settings import load_settings
 from runtime.log import set_up_logging
+from runtime.own_folder import own_folder
 
 Main = Callable[[Settings, asyncio.Event, Readiness], Awaitable[None]]
 Run = Callable[[Settings, Readiness], None]
@@ -92,8 +93,9 @@ async def until_available(step: Callable[[], Awaitable[None]], readiness: Readin
 
 def _be_the_only(instance: str, settings: Settings) -> None:
     """Two processes of one name would put each other out of their consumer group in turn: the second one refuses to start."""
+    own_folder(settings.data_dir)
     folder = settings.data_dir / "run"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     lock = (folder / (re.sub(r"[^\w.-]", "_", instance) + ".lock")).open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
