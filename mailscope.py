@@ -193,6 +193,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from console.authorise import authorised
     from console.ensure_admin_token import ensure_admin_token
     from console.serve_console import create_app, serve_console
+    from console.sessions import Sessions
     from console.tokens import Tokens, open_tokens
     from ingest.send.claim_keys import IdempotencyKeys
     from ingest.send.limit_requests import LimitRequests
@@ -212,6 +213,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         settings,
         store,
         tokens,
+        Sessions(table, publisher),
         why_not_ready=lambda: tokens.why_not_ready or claims.why_not_ready or admin() or why_not_ready(),
         routers=routers,
     )

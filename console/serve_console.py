@@ -22,6 +22,8 @@ from console.serve_api import api_router
 from console.serve_login import login_router
 from console.serve_message import message_router
 from console.serve_pages import pages_router
+from console.sessions import Sessions
+from console.slow_guesses import Guesses
 from console.tokens import Tokens
 from contracts import metrics
 from contracts.errors import Unavailable
@@ -39,6 +41,7 @@ def create_app(
     settings: Settings,
     store: Store,
     tokens: Tokens,
+    sessions: Sessions,
     *,
     why_not_ready: Callable[[], str] | None = None,
     routers: Sequence[APIRouter] = (),
@@ -61,14 +64,15 @@ def create_app(
     )
     app.state.tokens = tokens
     app.state.settings = settings
+    app.state.guesses = Guesses()
     answer_errors(app)
     search, reader = Search(queries, settings), MailReader(queries, settings, BlobStore(settings.blobs_url))
     app.include_router(api_router(search, reader))
     for router in (
         *routers,
         pages_router(search, reader, settings),
-        message_router(reader),
-        login_router(settings),
+        message_router(reader, settings),
+        login_router(settings, sessions),
     ):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -26,6 +26,9 @@ class Principal(Protocol):
     """Who asks, as the console's authorisation tells."""
 
     @property
+    def id(self) -> str: ...
+
+    @property
     def name(self) -> str: ...
 
     @property
@@ -96,7 +99,7 @@ def send_router(
                 507, "insufficient_storage", "the disk is nearly full: nothing is taken until there is room", None
             )
         try:
-            claim = await keys.begin(principal.name, idempotency_key, await request.body()) if idempotency_key else None
+            claim = await keys.begin(principal.id, idempotency_key, await request.body()) if idempotency_key else None
         except KeyReused:
             return _error(422, "idempotency_key_reused", "this key was used for another request", "Idempotency-Key")
         except Unavailable as error:

@@ -124,7 +124,7 @@ def test_every_error_has_the_one_shape(log: Log, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_cookie_reads_but_does_not_write(log: Log) -> None:
-    cookie = {"Cookie": f"mailscope_token={log.token}", "Authorization": ""}
+    cookie = {"Cookie": f"mailscope_session={log.tokens.log_in(log.token)}", "Authorization": ""}
     assert log.http.get("/api/v1/mails", headers=cookie).status_code == 200
     router = APIRouter()
     from fastapi import Depends
