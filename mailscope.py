@@ -197,6 +197,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from console.tokens import Tokens, open_tokens
     from ingest.send.claim_keys import IdempotencyKeys
     from ingest.send.limit_requests import LimitRequests
+    from ingest.send.limit_tokens import TokenRates
     from ingest.send.send import Sender
     from ingest.send.send_http import send_router
     from runtime.claim import Claims
@@ -208,7 +209,8 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     claims = Claims(settings.kafka_client, publisher, instance_name("console"))
     tokens, admin = Tokens(table), Readiness("the admin token has not been looked for yet")
     has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
-    routers = [send_router(Sender(settings, publisher), IdempotencyKeys(claims), authorised("send"), has_room)]
+    rates = TokenRates(settings.outbound.token_requests, settings.outbound.token_recipients)
+    routers = [send_router(Sender(settings, publisher), IdempotencyKeys(claims), authorised("send"), has_room, rates)]
     app = create_app(
         settings,
         store,

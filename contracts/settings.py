@@ -287,6 +287,16 @@ class Outbound(Section):
     domains: dict[Domain, OutboundDomain] = Field({}, description="The domains that we send from.")
     credentials: list[Credential] = Field([], description="Who may submit over SMTP.")
     quotas: list[Quota] = Field([], description="Limits of sending.")
+    token_requests: int = Field(
+        6000,
+        ge=0,
+        description="Requests to the send hook that one token may make in a minute, of each console; more get 429; 0: any number.",
+    )
+    token_recipients: int = Field(
+        60_000,
+        ge=0,
+        description="Recipients that one token may send to in a minute, of each console; more get 429; 0: any number.",
+    )
 
 
 class Channel(Section):
