@@ -17,16 +17,21 @@ def authorised(scope: str) -> Callable[[Request], Principal]:
     """The dependency that demands a token with this scope; app.state.tokens knows the tokens."""
 
     def check(request: Request) -> Principal:
-        principal = who_asks(request)
-        if principal is None:
-            if bearer(request):
-                count_guess(request)
-            raise Problem(401, "a token is needed: send `Authorization: Bearer ...`")
-        if scope not in principal.scopes:
-            raise Problem(403, f"this token does not have the scope {scope}", code="missing_scope")
-        return principal
+        return demand(request, scope)
 
     return check
+
+
+def demand(request: Request, scope: str | None) -> Principal:
+    """Who asks, with this scope. Problem 401, 403, or 429 for who guesses. Unavailable while it cannot be known."""
+    principal = who_asks(request)
+    if principal is None:
+        if bearer(request):
+            count_guess(request)
+        raise Problem(401, "a token is needed: send `Authorization: Bearer ...`")
+    if scope is not None and scope not in principal.scopes:
+        raise Problem(403, f"this token does not have the scope {scope}", code="missing_scope")
+    return principal
 
 
 def who_asks(request: Request) -> Principal | None:

@@ -43,7 +43,7 @@ def pages_router(search: Search, reader: MailReader, settings: Settings) -> APIR
         try:
             page |= await _list(search, principal, parameters)
         except Problem as problem:
-            if problem.status not in (422, 503):
+            if problem.status not in (400, 422, 503):
                 raise
             page["problem"], status = problem.message, problem.status
         complete = await search.complete_until()
