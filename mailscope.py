@@ -192,12 +192,18 @@ async def _run_console_with_sink(settings: Settings, stop: asyncio.Event, readin
 
 async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_not_ready: Callable[[], str]) -> None:
     """The console and the send hook, on the state that all replicas share."""
+    from starlette.middleware import Middleware
+
+    from console.admit_requests import LargeBody
     from console.authorise import authorised
     from console.ensure_admin_token import ensure_admin_token
-    from console.serve_console import create_app, serve_console
+    from console.serve_console import create_app
+    from console.serve_http import serve_console
+    from console.sessions import Sessions
     from console.tokens import Tokens, open_tokens
     from ingest.send.claim_keys import IdempotencyKeys
-    from ingest.send.limit_requests import LimitRequests
+    from ingest.send.limit_requests import PATH, LimitRequests
+    from ingest.send.limit_tokens import TokenRates
     from ingest.send.send import Sender
     from ingest.send.send_http import send_router
     from runtime.claim import Claims
@@ -209,20 +215,23 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     claims = Claims(settings.kafka_client, publisher, instance_name("console"))
     tokens, admin = Tokens(table), Readiness("the admin token has not been looked for yet")
     has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
-    routers = [send_router(Sender(settings, publisher), IdempotencyKeys(claims), authorised("send"), has_room)]
+    rates = TokenRates(settings.outbound.token_requests, settings.outbound.token_recipients)
+    routers = [send_router(Sender(settings, publisher), IdempotencyKeys(claims), authorised("send"), has_room, rates)]
+    # Base64 and JSON make a third more of a message.
+    largest = settings.smtp.max_size * 3 // 2
     app = create_app(
         settings,
         store,
         tokens,
+        Sessions(table, publisher),
+        large_bodies={PATH: LargeBody(largest, "send")},
+        middleware=[Middleware(LimitRequests, largest=largest, memory=settings.smtp.memory)],
         why_not_ready=lambda: tokens.why_not_ready or claims.why_not_ready or admin() or why_not_ready(),
         routers=routers,
     )
-    # Base64 and JSON make a third more of a message.
-    largest = settings.smtp.max_size * 3 // 2
-    app.add_middleware(LimitRequests, largest=largest, memory=settings.smtp.memory)
     ensure = asyncio.create_task(until_available(lambda: ensure_admin_token(settings, table, claims, publisher), admin))
     try:
-        await serve_console(app, settings, stop)
+        await serve_console(app, settings, stop, app.state.why_not_ready)
     finally:
         ensure.cancel()
         await asyncio.gather(ensure, table.close(), claims.close(), publisher.close(2), return_exceptions=True)

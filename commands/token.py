@@ -44,9 +44,11 @@ def token_create(name: str, scopes: tuple[str, ...], domains: tuple[str, ...]) -
 
 @token.command("list")
 def token_list() -> None:
-    """List the tokens: id, name, scopes, domains, when it was made, when revoked."""
+    """List tokens and sessions of the console: id, name, scopes, domains, when it was made, when revoked, whose session and until when."""
     for one in sorted(_run(read_tokens).values(), key=lambda one: one.created_at):
         ended = f"revoked {clock.rfc3339(one.revoked_at)}" if one.revoked_at else ""
+        if one.session_of and one.expires_at and not ended:
+            ended = f"session of {one.session_of} until {clock.rfc3339(one.expires_at)}"
         cells = [
             one.id,
             one.name,
@@ -61,8 +63,10 @@ def token_list() -> None:
 @token.command("revoke")
 @click.argument("token", metavar="ID|NAME")
 def token_revoke(token: str) -> None:
-    """Revoke a token by its id, or by its name where only one has it. It is refused at once, everywhere."""
-    found = [one for one in _run(read_tokens).values() if token in (one.id, one.name)]
+    """Revoke a token by its id, or by its name where only one has it; its sessions end with it. A session has an id as well. It is
+    refused at once, everywhere."""
+    known = _run(read_tokens).values()
+    found = [one for one in known if token == one.id or (token == one.name and not one.session_of)]
     found = [one for one in found if one.id == token] or [one for one in found if one.revoked_at is None] or found
     if not found:
         leave(f"there is no token '{token}': `mailscope token list` shows all", 1)

@@ -1,6 +1,7 @@
 """The one shape of an error: `{"error": {"code", "message", "field"}}`. A browser that asks for a page gets it as a page."""
 
 import logging
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
@@ -16,13 +17,15 @@ from runtime.open_store import STORE
 
 _log = logging.getLogger("mailscope.console")
 _CODES = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
-          410: "gone", 413: "too_large", 422: "invalid", 429: "too_many_requests"}  # fmt: skip
+          408: "timeout", 410: "gone", 413: "too_large", 422: "invalid", 429: "too_many_requests"}  # fmt: skip
 
 _TITLES = {
     403: "Not allowed",
     404: "Not found",
     410: "Not kept any more",
+    413: "Too large",
     422: "That is not understood",
+    429: "Too many tries",
     500: "Something broke",
     503: "The log is away for a moment",
 }
@@ -43,12 +46,21 @@ class ErrorBody(BaseModel):
 class Problem(Exception):
     """An error to answer with."""
 
-    def __init__(self, status: int, message: str, *, code: str = "", field: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str = "",
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code or _CODES.get(status, "error")
         self.message = message
         self.field = field
+        self.headers = dict(headers or {})
 
 
 def answer(request: Request, status: int, code: str, message: str, field: str | None = None) -> Response:
@@ -80,7 +92,9 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> Response:
-        return answer(request, error.status, error.code, error.message, error.field)
+        response = answer(request, error.status, error.code, error.message, error.field)
+        response.headers.update(error.headers)
+        return response
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:

@@ -34,14 +34,14 @@ FACTS = {
 RULES = {"spf": "SPF", "dkim": "DKIM", "dmarc": "DMARC", "arc": "ARC", "iprev": "rDNS"}
 
 
-def arrange_timeline(mail: dict[str, Any]) -> list[dict[str, Any]]:
-    """The events, oldest first, each with its attempts and how long after the mail came it was."""
+def arrange_timeline(mail: dict[str, Any], most: int) -> list[dict[str, Any]]:
+    """The events, oldest first and at most so many, each with its attempts and how long after the mail came it was."""
     attempts: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
     for attempt in mail["attempts"]:
         attempts[(attempt["recipient"], attempt["number"])].append(attempt)
     start = datetime.fromisoformat(mail["received_at"])
     lines = []
-    for event in mail["events"]:
+    for event in mail["events"][:most]:
         since = (datetime.fromisoformat(event["occurred_at"]) - start).total_seconds()
         key = (event["recipient"], event["attempt"])
         lines.append({**event, "after": elapsed(since), "tries": attempts.pop(key, []) if event["attempt"] else []})

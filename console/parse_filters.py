@@ -40,7 +40,10 @@ WORDS: dict[str, frozenset[str]] = {
 }
 PATTERNS = frozenset({"from", "to", "subject"})
 TIMES = ("since", "until")
-MAX_VALUES = 100
+MAX_CONDITIONS = 30
+MAX_VALUES = 100  # of one condition
+MAX_PATTERNS = 60  # of all conditions together: values that are looked for within a text, each on its own
+MAX_STARS = 10  # of one pattern
 MAX_TEXT = 2000
 
 
@@ -63,7 +66,7 @@ class Filters:
 
 
 def parse_filters(parameters: Iterable[tuple[str, str]], now: datetime) -> Filters:
-    """The filters of a request. Problem 422 names the parameter that is unknown or wrong."""
+    """The filters of a request. Problem 422 names the parameter that is unknown or wrong, 400 the one with which there are too many."""
     conditions: list[Condition] = []
     times: dict[str, datetime] = {}
     for name, value in parameters:
@@ -72,9 +75,22 @@ def parse_filters(parameters: Iterable[tuple[str, str]], now: datetime) -> Filte
         if name == "q":
             for word, text, exclude in split_query(value):
                 _add(word, text, exclude, conditions, times, now, "q")
+                _bound(conditions, "q")
         else:
             _add(name, value, False, conditions, times, now, name)
+            _bound(conditions, name)
     return Filters(tuple(conditions), times.get("since"), times.get("until"))
+
+
+def _bound(conditions: list[Condition], field: str) -> None:
+    """What a search costs grows with its conditions, and with every pattern."""
+    if len(conditions) > MAX_CONDITIONS:
+        raise Problem(400, f"a search has at most {MAX_CONDITIONS} conditions", code="invalid_filter", field=field)
+    patterns = [value for one in conditions if one.name in (*PATTERNS, "address") for value in one.values]
+    if sum(one.count("*") > 0 or "@" not in one for one in patterns) > MAX_PATTERNS:
+        raise Problem(400, f"a search has at most {MAX_PATTERNS} patterns", code="invalid_filter", field=field)
+    if any(value.count("*") > MAX_STARS for one in conditions for value in one.values):
+        raise Problem(400, f"a pattern has at most {MAX_STARS} *", code="invalid_filter", field=field)
 
 
 def split_query(text: str) -> list[tuple[str, str, bool]]:

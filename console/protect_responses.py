@@ -1,5 +1,8 @@
 """Headers that every response carries: what a browser may do with it."""
 
+import re
+from collections.abc import Iterable
+
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,17 +12,26 @@ POLICY = (
     "frame-ancestors 'none'"
 )
 # The HTML of a mail: no script, no form, nothing from anywhere, an origin of its own.
-MAIL_POLICY = (
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+_MAIL_POLICY = (
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src {pictures}data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'"
 )
+MAIL_POLICY = _MAIL_POLICY.format(pictures="")
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?")
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with `no-referrer`, a browser would not say where a form of ours comes from
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+
+def picture_policy(hosts: Iterable[str], path: str) -> str:
+    """The policy of a mail's HTML whose own pictures are under `path` of one of these hosts: nothing else of ours can be asked for from
+    within it, since a browser would send the cookie along."""
+    sources = dict.fromkeys(f"{host}{path} " for host in hosts if _HOST.fullmatch(host))
+    return _MAIL_POLICY.format(pictures="".join(sources))
 
 
 class Protection:

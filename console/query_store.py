@@ -1,7 +1,9 @@
 """Queries of the log store from asyncio: a few threads with a client each, limits on time and memory, one kind of error."""
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -13,14 +15,24 @@ from runtime.expose_metrics import histogram
 from runtime.open_store import STORE, Store, worth_a_retry
 
 THREADS = 4
-LIMITS: dict[str, Any] = {"max_execution_time": 15, "max_memory_usage": 2 << 30}
+SECONDS = 15.0  # for all queries of one request together, their waiting included
+TOO_EXPENSIVE = (159, 160, 241, 396, 497)  # error codes of ClickHouse: time and memory, estimated or spent
+_deadline: ContextVar[float | None] = ContextVar("query_deadline", default=None)
+
+
+def begin_deadline() -> None:
+    """From now on the queries of this request have SECONDS; without it each query has."""
+    _deadline.set(time.monotonic() + SECONDS)
 
 
 class StoreQueries:
     """`await rows(sql, parameters)`; values are always bound parameters."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, memory: int) -> None:
+        """`memory` is for all queries at a time, of which one may take half."""
         self._store = store
+        # What one user of the store takes in all: one user for the console, so that its queries are what is stopped.
+        self._memory = {"max_memory_usage": memory // 2, "max_memory_usage_for_user": memory}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
 
     async def rows(
@@ -28,23 +40,31 @@ class StoreQueries:
     ) -> list[dict[str, Any]]:
         """Every row as a dictionary. Unavailable when the store is away, Problem 503 when a query takes too much."""
         loop = asyncio.get_running_loop()
-        limits = LIMITS if seconds is None else {**LIMITS, "max_execution_time": seconds}
-        return await loop.run_in_executor(self._threads, self._query, sql, parameters or {}, limits)
+        deadline = _deadline.get() or time.monotonic() + SECONDS
+        if seconds is not None:
+            deadline = min(deadline, time.monotonic() + seconds)
+        return await loop.run_in_executor(self._threads, self._query, sql, parameters or {}, deadline)
 
     def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _query(self, sql: str, parameters: dict[str, Any], limits: dict[str, Any]) -> list[dict[str, Any]]:
+    def _query(self, sql: str, parameters: dict[str, Any], deadline: float) -> list[dict[str, Any]]:
+        seconds = deadline - time.monotonic()
+        if seconds <= 0:
+            raise _too_expensive()
+        limits = {**self._memory, "max_execution_time": seconds}
         try:
             with histogram(metrics.QUERY_SECONDS).time():
                 return list(self._store.client.query(sql, parameters=parameters, settings=limits).named_results())
         except (ClickHouseError, OSError) as error:
-            if any(f"Code: {code}." in str(error) for code in (159, 241)):
-                raise Problem(
-                    503, "the search takes too long: narrow it with since: or another filter", code="too_expensive"
-                ) from error
+            if any(f"Code: {code}." in str(error) for code in TOO_EXPENSIVE):
+                raise _too_expensive() from error
             self._store.forget()
             if worth_a_retry(error):
                 raise Unavailable(STORE, str(error)[:200]) from error
             raise
+
+
+def _too_expensive() -> Problem:
+    return Problem(503, "the search takes too long: narrow it with since: or another filter", code="too_expensive")

@@ -1,8 +1,9 @@
 """One mail, whole: its recipients, its authentication, its headers, its timeline, every attempt, and its octets."""
 
+import asyncio
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -16,7 +17,10 @@ from contracts.errors import InvalidEvent
 from contracts.ids import received_ms
 from contracts.raw_message import Blob
 from contracts.settings import Settings
+from mail.read_body import Body, read_body
 from runtime.blobs import BlobStore
+
+TAKEN_APART = 2  # messages at a time: each is held whole, and its parts beside it
 
 _PLACE = "received_at = fromUnixTimestamp64Milli({received:Int64}, 'UTC') AND mail_id = {mail_id:UUID}"
 
@@ -28,6 +32,7 @@ class MailReader:
     queries: StoreQueries
     settings: Settings
     blobs: BlobStore
+    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TAKEN_APART))
 
     async def read(self, mail_id: str, domains: frozenset[str]) -> dict[str, Any]:
         """The mail as the API tells it. Problem 404 when it is unknown, or not for these domains."""
@@ -76,6 +81,11 @@ class MailReader:
         except InvalidEvent as why:
             raise Problem(410, f"the raw message is not kept any more ({why.reason})") from why
 
+    async def body(self, mail_id: str, domains: frozenset[str]) -> Body:
+        """What people read of the message, off the event loop and in turn. Problem as of `raw`."""
+        async with self._room:
+            return await asyncio.to_thread(read_body, await self.raw(mail_id, domains))
+
     async def _items(self, mail_id: str, domains: frozenset[str]) -> list[dict[str, Any]]:
         where = conditions_where((), domains)
         sql = f"SELECT {ITEM_COLUMNS} FROM mails FINAL WHERE {_PLACE} AND {where.sql} ORDER BY recipient LIMIT 10000"
@@ -86,11 +96,18 @@ class MailReader:
         return [present_item(row, self.settings, now) for row in rows]
 
 
-def _parameters(mail_id: str) -> dict[str, Any]:
+def canonical_mail_id(mail_id: str) -> str:
+    """The one spelling of an id (RFC 9562 section 4): what was asked for may hold anything that Python takes for a UUID. Problem 404."""
     try:
-        return {"received": received_ms(mail_id), "mail_id": str(uuid.UUID(mail_id))}
+        received_ms(mail_id)
+        return str(uuid.UUID(mail_id))
     except ValueError as error:
         raise Problem(404, "there is no such mail, or it has expired") from error
+
+
+def _parameters(mail_id: str) -> dict[str, Any]:
+    canonical = canonical_mail_id(mail_id)
+    return {"received": received_ms(canonical), "mail_id": canonical}
 
 
 def _references(headers: list[list[str]]) -> list[str]:

@@ -16,7 +16,7 @@ from console.answer_errors import Problem
 from console.build_query import INDEXED, conditions_where, has_indexed, recipients_clause
 from console.parse_filters import Condition, Filters
 from console.present_mail import ITEM_COLUMNS, present_item, retention_start
-from console.query_store import StoreQueries
+from console.query_store import StoreQueries, begin_deadline
 from contracts import clock
 from contracts.settings import Settings
 
@@ -84,6 +84,7 @@ class Search:
         """Page after page, for an export."""
         cursor: Cursor | None = None
         while True:
+            begin_deadline()  # an export may be long, its pages may not
             items, cursor = await self.page(filters, domains, 2000, cursor)
             yield items
             if cursor is None:

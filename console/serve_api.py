@@ -8,7 +8,7 @@ from fastapi.responses import Response, StreamingResponse
 from console.authorise import authorised
 from console.export_mails import as_csv, as_ndjson
 from console.parse_filters import Filters, parse_filters
-from console.read_mail import MailReader
+from console.read_mail import MailReader, canonical_mail_id
 from console.search_mails import Cursor, Search
 from console.tokens import Principal
 from contracts import clock
@@ -60,7 +60,7 @@ def api_router(search: Search, reader: MailReader) -> APIRouter:
             octets,
             media_type="message/rfc822",
             headers={
-                "Content-Disposition": f'attachment; filename="{mail_id}.eml"',
+                "Content-Disposition": f'attachment; filename="{canonical_mail_id(mail_id)}.eml"',
                 "X-Content-Type-Options": "nosniff",
                 "Cache-Control": "private, no-store",
             },

@@ -1,20 +1,22 @@
 """The console's web application: the API, the pages, health and metrics on one port."""
 
-import asyncio
 import contextlib
-import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import MappingProxyType
 
-import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from console.admit_requests import LargeBody, ReadBody, TokenFirst
 from console.answer_errors import ErrorBody, answer_errors
+from console.authorise import demand
 from console.protect_responses import protect_responses
-from console.query_store import StoreQueries
+from console.query_store import StoreQueries, begin_deadline
 from console.read_mail import MailReader
 from console.render_page import STATIC
 from console.search_mails import Search
@@ -22,127 +24,123 @@ from console.serve_api import api_router
 from console.serve_login import login_router
 from console.serve_message import message_router
 from console.serve_pages import pages_router
+from console.sessions import Sessions
+from console.slow_guesses import Guesses
 from console.tokens import Tokens
+from console.watch_store import StoreWatch
 from contracts import metrics
-from contracts.errors import Unavailable
 from contracts.settings import Settings
 from runtime.blobs import BlobStore
 from runtime.expose_metrics import counter, histogram
 from runtime.open_store import Store
-
-DRAIN = (
-    0.5  # seconds that requests have to end when the process stops; a client that does not read would hold it for ever
-)
 
 
 def create_app(
     settings: Settings,
     store: Store,
     tokens: Tokens,
+    sessions: Sessions,
     *,
-    why_not_ready: Callable[[], str] | None = None,
+    why_not_ready: Callable[[], str] = lambda: "",
     routers: Sequence[APIRouter] = (),
+    large_bodies: Mapping[str, LargeBody] = MappingProxyType({}),
+    middleware: Sequence[Middleware] = (),
 ) -> FastAPI:
-    """The application. `routers` are those of other stages that share the port."""
-    queries = StoreQueries(store)
+    """The application. `routers` are those of other stages that share the port, `large_bodies` what they take, and `middleware` stands
+    between the look at the token and the reading of the body. `app.state.why_not_ready` says whether all is well, without waiting."""
+    queries = StoreQueries(store, settings.store.query_memory)
+    watch = StoreWatch(store)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        watch.start()
         yield
+        watch.stop()
         queries.close()
 
     app = FastAPI(
         title="Mailscope",
         version="1",
         docs_url=None,
+        openapi_url=None,  # it has a route of its own
         redoc_url=None,
         lifespan=lifespan,
         responses={"default": {"model": ErrorBody, "description": "Every error, whatever its status."}},
     )
     app.state.tokens = tokens
     app.state.settings = settings
+    app.state.guesses = Guesses()
+    app.state.why_not_ready = lambda: why_not_ready() or watch.why_not_ready()
     answer_errors(app)
     search, reader = Search(queries, settings), MailReader(queries, settings, BlobStore(settings.blobs_url))
     app.include_router(api_router(search, reader))
     for router in (
         *routers,
         pages_router(search, reader, settings),
-        message_router(reader),
-        login_router(settings),
+        message_router(reader, settings),
+        login_router(settings, sessions),
     ):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    _add_health(app, queries, why_not_ready)
-    _count_requests(app)
+    _add_health(app, settings, app.state.why_not_ready)
+    app.add_middleware(ReadBody, large_bodies)
+    for one in middleware:
+        app.add_middleware(one.cls, *one.args, **one.kwargs)
+    app.add_middleware(TokenFirst, large_bodies)
+    app.add_middleware(Measure)
     protect_responses(app)
     return app
 
 
-def _add_health(app: FastAPI, queries: StoreQueries, why_not_ready: Callable[[], str] | None) -> None:
+def _add_health(app: FastAPI, settings: Settings, why_not_ready: Callable[[], str]) -> None:
+    """Health as a route, for whoever asks on a connection that was used for something else (see `serve_http.py`), and metrics."""
+
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> PlainTextResponse:
         return PlainTextResponse("ok\n")
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> PlainTextResponse:
-        reason = why_not_ready() if why_not_ready is not None else ""
-        if not reason:
-            try:
-                await queries.rows("SELECT 1 FROM mails LIMIT 1")
-            except Unavailable as error:
-                reason = str(error)
+        reason = why_not_ready()
         return PlainTextResponse((reason or "ok") + "\n", 503 if reason else 200)
 
     @app.get("/metrics", include_in_schema=False)
-    async def prometheus() -> Response:
+    async def prometheus(request: Request) -> Response:
+        if not settings.console.open_metrics:
+            demand(request, "read")
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-
-def _count_requests(app: FastAPI) -> None:
-    @app.middleware("http")
-    async def count(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        began = time.monotonic()
-        response = await call_next(request)
-        route = getattr(request.scope.get("route"), "path", "unknown")
-        counter(metrics.REQUESTS).labels(route, f"{response.status_code // 100}xx").inc()
-        histogram(metrics.REQUEST_SECONDS).labels(route).observe(time.monotonic() - began)
-        return response
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi(request: Request) -> Response:
+        if not settings.console.open_openapi:
+            demand(request, "read")
+        return JSONResponse(app.openapi())
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield  # the process has its own way to stop
+class Measure:
+    """Counts requests and how long they took, and gives each its time for queries. Plain ASGI, so that bodies and streams are passed on as
+    they come."""
 
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
-async def serve_console(app: FastAPI, settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until told to stop. OSError when the port is taken."""
-    config = uvicorn.Config(
-        app,
-        host=settings.console.host,
-        port=settings.console.port,
-        access_log=False,
-        log_config=None,
-        timeout_graceful_shutdown=DRAIN,  # type: ignore[arg-type]
-        server_header=False,
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve([_listen(settings)]))
-    waiting = asyncio.create_task(stop.wait())
-    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
-    waiting.cancel()
-    await serving
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.monotonic(), 500
+        begin_deadline()
 
+        async def measured(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
 
-def _listen(settings: Settings) -> socket.socket:
-    """The listening socket. Left to uvicorn, a port that is taken would end the process from within a task."""
-    host, port = settings.console.host, settings.console.port
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as error:
-        listening.close()
-        raise OSError(f"the console cannot listen on {host}:{port} ({error.strerror}): set console.port") from error
-    return listening
+        try:
+            await self._app(scope, receive, measured)
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            counter(metrics.REQUESTS).labels(route, f"{status // 100}xx").inc()
+            histogram(metrics.REQUEST_SECONDS).labels(route).observe(time.monotonic() - began)

@@ -1,4 +1,4 @@
-"""Logging in to the pages: a token becomes a cookie that only this site's own pages send back."""
+"""Logging in to the pages: a token becomes a session, whose cookie only this site's own pages send back."""
 
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -7,15 +7,15 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from console.answer_errors import Problem
-from console.authorise import COOKIE, who_asks
+from console.authorise import COOKIE, count_guess, too_many_guesses, who_asks
 from console.render_page import render
-from console.tokens import Tokens
+from console.sessions import Sessions
+from console.slow_guesses import Guesses
+from console.tokens import SESSION_LASTS, Tokens
 from contracts.settings import Settings
 
-LASTS = 14 * 86_400  # seconds
 
-
-def login_router(settings: Settings) -> APIRouter:
+def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
     """The router."""
     router = APIRouter(include_in_schema=False)
 
@@ -33,16 +33,21 @@ def login_router(settings: Settings) -> APIRouter:
     async def log_in(
         request: Request, token: Annotated[str, Form(max_length=500)] = "", next: Annotated[str, Form()] = "/"
     ) -> Response:
-        refuse_other_sites(request)
+        refuse_other_sites(request, settings)
         target = local_path(next)
+        guesses: Guesses = request.app.state.guesses
+        if seconds := guesses.wait(request.client.host if request.client else ""):
+            raise too_many_guesses(seconds)
         tokens: Tokens = request.app.state.tokens
-        if tokens.find(token.strip()) is None:
+        principal = tokens.find(token.strip())
+        if principal is None:
+            count_guess(request)
             return render(request, "login.html", 401, target=target, wrong=True)
         response = RedirectResponse(target, 303)
         response.set_cookie(
             COOKIE,
-            token.strip(),
-            max_age=LASTS,
+            await sessions.begin(principal),
+            max_age=int(SESSION_LASTS.total_seconds()),
             httponly=True,
             samesite="strict",
             secure=settings.console.secure_cookie,
@@ -51,7 +56,10 @@ def login_router(settings: Settings) -> APIRouter:
 
     @router.post("/logout")
     async def log_out(request: Request) -> Response:
-        refuse_other_sites(request)
+        refuse_other_sites(request, settings)
+        tokens: Tokens = request.app.state.tokens
+        if session := tokens.find_session(request.cookies.get(COOKIE, "")):
+            await sessions.end(session.id)
         response = RedirectResponse("/login", 303)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=settings.console.secure_cookie)
         return response
@@ -70,7 +78,11 @@ def local_path(target: str) -> str:
     return target
 
 
-def refuse_other_sites(request: Request) -> None:
-    """Problem 403 when another site sent this form."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+def refuse_other_sites(request: Request, settings: Settings) -> None:
+    """Problem 403 when another site sent this form. A browser says with every form where it comes from (Origin, RFC 6454 section 7); who
+    says nothing is no browser."""
+    ours = {request.headers.get("host", "").lower(), urlsplit(settings.console.base_url).netloc.lower()}
+    origin = request.headers.get("origin")
+    foreign = origin is not None and urlsplit(origin).netloc.lower() not in ours - {""}
+    if foreign or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise Problem(403, "this form was sent by another site", code="cross_site")

@@ -1,44 +1,72 @@
-"""The content of a mail for a browser: its HTML in a cage, its attachments as downloads. Both need the scope `raw`."""
+"""The content of a mail for a browser: its HTML in a cage, its pictures one by one, its attachments as downloads. All need the
+scope `raw`."""
 
-import asyncio
-import base64
 import re
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from console.answer_errors import Problem
 from console.authorise import authorised
-from console.protect_responses import MAIL_POLICY
-from console.read_mail import MailReader
-from mail.read_body import Attachment, Body, read_body
+from console.protect_responses import MAIL_POLICY, picture_policy
+from console.read_mail import MailReader, canonical_mail_id
+from console.sign_pictures import check_ticket, picture_ticket
+from contracts.settings import Settings
+from mail.read_body import Attachment, Body
 
 _SHOWN = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-_MAX_INLINE = 1 << 20  # octets of one picture inside the HTML
+MAX_PICTURES = 1000  # references to pictures in one HTML; those beyond stay as they are
 _CID = re.compile(r"""(?i)(\bsrc\s*=\s*["']?)cid:([^"'\s>]{1,200})""")
 _needs_raw = authorised("raw")
 
 
-def message_router(reader: MailReader) -> APIRouter:
+def message_router(reader: MailReader, settings: Settings) -> APIRouter:
     """The router."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/mails/{mail_id}/html")
     async def html(request: Request, mail_id: str) -> Response:
-        body = await _body(request, mail_id, reader)
+        principal = _needs_raw(request)
+        canonical = canonical_mail_id(mail_id)
+        body = await reader.body(canonical, principal.domains)
+        pictures = f"/mails/{canonical}/pictures/"
+        ticket = picture_ticket(request.app.state.tokens, principal, canonical)
+        hosts = (request.headers.get("host", ""), urlsplit(settings.console.base_url).netloc)
         return Response(
-            inline_pictures(body).encode("utf-8", "replace"),
+            link_pictures(body, f"{pictures}{ticket}/").encode("utf-8", "replace"),
             media_type="text/html; charset=utf-8",
-            headers={"Content-Security-Policy": MAIL_POLICY, "Cache-Control": "private, no-store"},
+            headers={
+                "Content-Security-Policy": picture_policy(hosts, pictures),
+                "Cache-Control": "private, no-store",
+                "Referrer-Policy": "no-referrer",
+            },
+        )
+
+    @router.get("/mails/{mail_id}/pictures/{ticket}/{number}")
+    async def picture(request: Request, mail_id: str, ticket: str, number: int) -> Response:
+        canonical = canonical_mail_id(mail_id)
+        principal = check_ticket(request.app.state.tokens, ticket, canonical)
+        if principal is None or "raw" not in principal.scopes:
+            raise Problem(403, "this link to a picture is over: open the mail again")
+        shown = _attachment(await reader.body(canonical, principal.domains), number)
+        if shown.type not in _SHOWN:
+            raise Problem(404, "this part of the mail is no picture that is shown")
+        return Response(
+            shown.content,
+            media_type=shown.type,
+            headers={
+                "Content-Security-Policy": MAIL_POLICY,
+                "Cache-Control": "private, no-store",
+                # The HTML that shows it is in a sandbox, whose origin is none, not even ours; another site does not know the link.
+                "Cross-Origin-Resource-Policy": "cross-origin",
+            },
         )
 
     @router.get("/mails/{mail_id}/attachments/{number}")
     async def attachment(request: Request, mail_id: str, number: int) -> Response:
-        attachments = (await _body(request, mail_id, reader)).attachments
-        if not 0 < number <= len(attachments):
-            raise Problem(404, "this mail has no such attachment")
-        chosen = attachments[number - 1]
+        principal = _needs_raw(request)
+        chosen = _attachment(await reader.body(mail_id, principal.domains), number)
         name = quote(attachment_name(chosen, number), safe="")
         return Response(
             chosen.content,
@@ -53,10 +81,10 @@ def message_router(reader: MailReader) -> APIRouter:
     return router
 
 
-async def _body(request: Request, mail_id: str, reader: MailReader) -> Body:
-    principal = _needs_raw(request)
-    octets = await reader.raw(mail_id, principal.domains)
-    return await asyncio.to_thread(read_body, octets)
+def _attachment(body: Body, number: int) -> Attachment:
+    if not 0 < number <= len(body.attachments):
+        raise Problem(404, "this mail has no such attachment")
+    return body.attachments[number - 1]
 
 
 def attachment_name(attachment: Attachment, number: int) -> str:
@@ -64,18 +92,17 @@ def attachment_name(attachment: Attachment, number: int) -> str:
     return attachment.name.strip(". ").encode("utf-8", "replace").decode() or f"attachment-{number}.bin"
 
 
-def inline_pictures(body: Body) -> str:
-    """The HTML with the pictures that the mail itself carries; what lies elsewhere is never fetched (see MAIL_POLICY)."""
+def link_pictures(body: Body, path: str) -> str:
+    """The HTML, with the pictures that the mail itself carries under `path`, by their numbers; what lies elsewhere is never fetched
+    (`picture_policy`). Each reference grows by the length of a path at most, and no more than MAX_PICTURES of them."""
     pictures = {
-        one.content_id: one
-        for one in body.attachments
-        if one.content_id and one.type in _SHOWN and len(one.content) <= _MAX_INLINE
+        one.content_id: number
+        for number, one in enumerate(body.attachments, 1)
+        if one.content_id and one.type in _SHOWN
     }
 
     def replaced(match: re.Match[str]) -> str:
-        picture = pictures.get(unquote(match[2]))
-        if picture is None:
-            return match[0]
-        return f"{match[1]}data:{picture.type};base64,{base64.b64encode(picture.content).decode()}"
+        number = pictures.get(unquote(match[2]))
+        return match[0] if number is None else f"{match[1]}{path}{number}"
 
-    return _CID.sub(replaced, body.html) if pictures else body.html
+    return _CID.sub(replaced, body.html, MAX_PICTURES) if pictures else body.html

@@ -1,6 +1,5 @@
 """The pages: the log as a list, and one mail with what happened to it and why. They show what the API answers."""
 
-import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +18,13 @@ from console.tokens import Principal
 from contracts import clock
 from contracts.settings import Settings
 from contracts.statuses import INBOUND_STATUSES, OUTBOUND_STATUSES, Direction, Status
-from mail.read_body import Body, read_body
+from mail.read_body import Body
 
 PAGE = 50
 MAX_PREVIEW = 10 << 20  # octets of a message that a page takes apart; larger ones can be downloaded
 MAX_RECIPIENTS = 100  # outcomes on one page; the JSON has all
+MAX_TIMELINE = 300  # events on one page
+MAX_TEXT = 256 << 10  # characters of the text on one page; the download has all
 LAGS = 30  # seconds behind after which the page says so loudly
 _needs_read = authorised("read")
 
@@ -42,7 +43,7 @@ def pages_router(search: Search, reader: MailReader, settings: Settings) -> APIR
         try:
             page |= await _list(search, principal, parameters)
         except Problem as problem:
-            if problem.status not in (422, 503):
+            if problem.status not in (400, 422, 503):
                 raise
             page["problem"], status = problem.message, problem.status
         complete = await search.complete_until()
@@ -70,7 +71,8 @@ def pages_router(search: Search, reader: MailReader, settings: Settings) -> APIR
             "mail.html",
             mail=found,
             shown=found["recipients"][:MAX_RECIPIENTS],
-            timeline=arrange_timeline(found),
+            timeline=arrange_timeline(found, MAX_TIMELINE),
+            max_text=MAX_TEXT,
             checks=arrange_checks(found["auth"]),
             flags=(found["auth"] or {}).get("flags", []),
             **await _content(reader, principal, found),
@@ -126,7 +128,7 @@ async def _content(reader: MailReader, principal: Principal, mail: dict[str, Any
     if mail["size"] > MAX_PREVIEW:
         return {**nothing, "no_content": "The message is too large for a preview: download it instead."}
     try:
-        body = await asyncio.to_thread(read_body, await reader.raw(mail["mail_id"], principal.domains))
+        body = await reader.body(mail["mail_id"], principal.domains)
     except Problem as problem:
         return {**nothing, "no_content": f"{problem.message[:1].upper()}{problem.message[1:]}."}
     return {"body": body, "attachments": _attachments(body), "no_content": ""}

@@ -1,4 +1,4 @@
-"""API tokens: `mail.tokens` holds their hashes, scopes and domains; a token itself is shown once and kept nowhere.
+"""API tokens and sessions: `mail.tokens` holds their hashes, scopes and domains; a token itself is shown once and kept nowhere.
 
 Every replica follows that topic: a token that was created or revoked is so everywhere within a moment, and when Kafka is away, what is
 known goes on working.
@@ -8,6 +8,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from contracts import clock, topics
@@ -20,6 +21,7 @@ from runtime.follow_table import FollowedTable
 
 SCOPES = ("read", "raw", "send", "manage")
 SOURCE = "mailscope/console"
+SESSION_LASTS = timedelta(days=14)
 
 
 class TokenTable(Protocol):
@@ -38,6 +40,7 @@ class TokenTable(Protocol):
 class Principal:
     """Who asks. `domains` limits what is seen and sent; empty means all."""
 
+    id: str  # of the token or session; names are not unique
     name: str
     scopes: frozenset[str]
     domains: frozenset[str]
@@ -49,7 +52,8 @@ class Tokens:
     def __init__(self, table: TokenTable) -> None:
         self._table = table
         self._version = -1
-        self._by_hash: dict[str, Principal] = {}
+        self._by_hash: dict[str, tuple[Token, Principal]] = {}
+        self._by_id: dict[str, tuple[Token, Principal]] = {}
 
     @property
     def why_not_ready(self) -> str:
@@ -57,18 +61,45 @@ class Tokens:
         return self._table.why_not_ready
 
     def find(self, token: str) -> Principal | None:
-        """Whose token this is; None when nobody's, or revoked. Unavailable while it cannot be known."""
+        """Whose API token this is; None when nobody's, or revoked. Unavailable while it cannot be known."""
+        return _living(self._known()[0].get(hash_token(token)), session=False)
+
+    def find_session(self, cookie: str) -> Principal | None:
+        """Whose session this is; None when nobody's, or over. Unavailable while it cannot be known."""
+        return _living(self._known()[0].get(hash_token(cookie)), session=True)
+
+    def find_id(self, id: str) -> Principal | None:
+        """The token or session with this id; None when there is none, or it has ended."""
+        found = self._known()[1].get(id)
+        return _living(found, session=found is not None and bool(found[0].session_of))
+
+    def secret(self, id: str) -> bytes:
+        """What all replicas know of a token or session, and nobody else, to sign with. KeyError when there is none."""
+        return self._known()[1][id][0].sha256.encode()
+
+    def _known(self) -> tuple[dict[str, tuple[Token, Principal]], dict[str, tuple[Token, Principal]]]:
         if self._table.why_not_ready:
             raise Unavailable("Kafka", self._table.why_not_ready)
         version = self._table.version
         if version != self._version:
-            self._by_hash = {
-                one.sha256: Principal(one.name, frozenset(one.scopes), frozenset(one.domains))
-                for one in self._table.snapshot().values()
-                if one.revoked_at is None
+            all_of_them = self._table.snapshot()
+            valid = [one for one in all_of_them.values() if one.revoked_at is None]
+            self._by_id = {
+                one.id: (one, Principal(one.id, one.name, frozenset(one.scopes), frozenset(one.domains)))
+                for one in valid
+                if not one.session_of or ((token := all_of_them.get(one.session_of)) and token.revoked_at is None)
             }
+            self._by_hash = {one.sha256: (one, principal) for one, principal in self._by_id.values()}
             self._version = version
-        return self._by_hash.get(hash_token(token))
+        return self._by_hash, self._by_id
+
+
+def _living(found: tuple[Token, Principal] | None, *, session: bool) -> Principal | None:
+    """A session is no API token, and the other way round: what leaks from one place is no use in the other."""
+    if found is None or bool(found[0].session_of) != session:
+        return None
+    token, principal = found
+    return None if token.expires_at is not None and token.expires_at <= clock.now() else principal
 
 
 def open_tokens(kafka: Properties) -> FollowedTable[Token]:
@@ -80,6 +111,21 @@ def new_token(name: str, scopes: list[str], domains: list[str]) -> tuple[str, To
     """A token, to be shown once, and what is kept of it."""
     text = make_token()
     return text, describe_token(secrets.token_hex(6), name, text, scopes, domains)
+
+
+def new_session(principal: Principal, now: datetime) -> tuple[str, Token]:
+    """A session of a token, with its scopes and domains: the text of its cookie, and what is kept of it."""
+    text = make_token()
+    return text, Token(
+        id=secrets.token_hex(6),
+        name=principal.name,
+        sha256=hash_token(text),
+        scopes=sorted(principal.scopes),
+        domains=sorted(principal.domains),
+        created_at=now,
+        session_of=principal.id,
+        expires_at=now + SESSION_LASTS,
+    )
 
 
 def describe_token(id: str, name: str, text: str, scopes: list[str], domains: list[str]) -> Token:

@@ -69,7 +69,7 @@ SMTP_VERDICT_WAITING = Gauge(
 )
 SENDS = Counter(
     "mailscope_ingest_sends_total",
-    "Messages given to the send hook, by result: accepted, invalid, unavailable, no_room.",
+    "Messages given to the send hook, by result: accepted, invalid, unavailable, no_room, too_many.",
     ("console",),
     ("result",),
 )

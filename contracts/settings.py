@@ -14,6 +14,7 @@ from contracts.setting_types import (
     Allowed,
     Domain,
     Duration,
+    Network,
     Pattern,
     Reply,
     Size,
@@ -68,6 +69,11 @@ class Store(Section):
     )
     retention: Duration = Field(timedelta(days=21), description="How long the log keeps a mail and its events.")
     raw_retention: Duration = Field(timedelta(days=21), description="How long the raw message can be downloaded.")
+    query_memory: Size = Field(
+        2 << 30,
+        ge=64 << 20,
+        description="Octets that the queries of a console may take, all together; one may take half of it.",
+    )
     batch_rows: int = Field(10_000, ge=1, description="Rows after which the sink inserts.")
     batch_size: Size = Field(16 << 20, description="Octets after which the sink inserts.")
     batch_age: Duration = Field(timedelta(milliseconds=100), description="Age of the oldest row at which it inserts.")
@@ -125,6 +131,16 @@ class Console(Section):
     port: int = Field(8025, ge=1, le=65535, description="Port of the console and the API.")
     public_url: str = Field(
         "", description="Address that people and handlers reach it by; empty: http:// with host and port."
+    )
+    trusted_proxies: list[Network] = Field(
+        [],
+        description="Addresses or networks of the proxies in front, whose X-Forwarded-For says who asks; empty: whoever connects.",
+    )
+    open_metrics: bool = Field(
+        True, description="Answer /metrics on this port to anybody; false: to a token of the scope `read`."
+    )
+    open_openapi: bool = Field(
+        True, description="Answer /openapi.json to anybody; false: to a token of the scope `read`."
     )
     secure_cookie: bool = Field(False, description="Send the log-in cookie over HTTPS only: set it behind a TLS proxy.")
 
@@ -292,6 +308,16 @@ class Outbound(Section):
     domains: dict[Domain, OutboundDomain] = Field({}, description="The domains that we send from.")
     credentials: list[Credential] = Field([], description="Who may submit over SMTP.")
     quotas: list[Quota] = Field([], description="Limits of sending.")
+    token_requests: int = Field(
+        6000,
+        ge=0,
+        description="Requests to the send hook that one token may make in a minute, of each console; more get 429; 0: any number.",
+    )
+    token_recipients: int = Field(
+        60_000,
+        ge=0,
+        description="Recipients that one token may send to in a minute, of each console; more get 429; 0: any number.",
+    )
 
 
 class Channel(Section):

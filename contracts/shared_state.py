@@ -11,8 +11,9 @@ KEPT = timedelta(days=1)  # how long a claim holds
 
 
 class Token(Struct, frozen=True, kw_only=True):
-    """An API token, for `mail.tokens` (key: its id). The token itself is kept nowhere: it is 256 random bits, and a plain SHA-256
-    of it gives nothing away. A revoked one stays, so that nothing makes it anew."""
+    """An API token, or a session of the console that a log-in with one began, for `mail.tokens` (key: its id). The token itself is kept
+    nowhere: it is 256 random bits, and a plain SHA-256 of it gives nothing away. A revoked token stays, so that nothing makes it anew; a
+    session that has ended is deleted."""
 
     id: str
     name: str
@@ -21,6 +22,8 @@ class Token(Struct, frozen=True, kw_only=True):
     domains: list[str]  # limits what is seen and sent; empty: all
     created_at: datetime
     revoked_at: datetime | None = None
+    session_of: str = ""  # id of the token that was logged in with; empty: an API token
+    expires_at: datetime | None = None  # when a session ends; null: a token, which ends when it is revoked
 
 
 class Claim(Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from console.authorise import authorised
 from console.serve_console import create_app
+from console.sessions import Sessions
 from console.tokens import Tokens
 from contracts.settings import Settings
 from ingest.send.claim_keys import IdempotencyKeys
@@ -24,7 +25,7 @@ def documented_app() -> FastAPI:
     it serves, and serves nothing."""
     settings = Settings.model_validate({"data_dir": "/nowhere", "blobs": {"url": "memory:///"}})
     routers = [send_router(cast(Sender, None), cast(IdempotencyKeys, None), authorised("send"))]
-    return create_app(settings, cast(Store, None), cast(Tokens, None), routers=routers)
+    return create_app(settings, cast(Store, None), cast(Tokens, None), cast(Sessions, None), routers=routers)
 
 
 def openapi() -> Schema:

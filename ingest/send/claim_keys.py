@@ -27,11 +27,11 @@ class IdempotencyKeys:
     def __init__(self, claims: Claims) -> None:
         self._claims = claims
 
-    async def begin(self, name: str, key: str, request: bytes) -> Claim:
-        """The key's claim: with the answer that was given before, or ours to work on, under the mail_id that it names; then `finish` or
-        `abandon` it. KeyReused when the key stands for another request. Unavailable when Kafka is, or when another replica
-        is at work on it for longer than a request may wait: send it again."""
-        claimed = "send:" + hashlib.sha256(f"{name}\0{key}".encode()).hexdigest()
+    async def begin(self, token: str, key: str, request: bytes) -> Claim:
+        """The claim of a key of this token (its id: two tokens may have one name): with the answer that was given before, or ours to work
+        on, under the mail_id that it names; then `finish` or `abandon` it. KeyReused when the key stands for another request. Unavailable
+        when Kafka is, or when another replica is at work on it for longer than a request may wait: send it again."""
+        claimed = "send:" + hashlib.sha256(f"{token}\0{key}".encode()).hexdigest()
         fingerprint = hashlib.sha256(request).hexdigest()
         deadline = time.monotonic() + PATIENCE
         looked_again = False

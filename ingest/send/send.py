@@ -1,5 +1,6 @@
 """The send hook: an application hands a mail over, and from then on it is ours (Python door; send_http.py is the HTTP door)."""
 
+import asyncio
 import time
 
 import msgspec
@@ -12,12 +13,16 @@ from contracts.raw_message import Envelope, RawType
 from contracts.settings import Settings
 from contracts.statuses import Direction, Status
 from ingest.hold_message import MessageHolder
-from ingest.send.build_message import InvalidMail, Outgoing, build_message
+from ingest.send.build_message import Built, build_message
+from ingest.send.outgoing import InvalidMail, Outgoing
 from mail.addresses import split_address
 from mail.authentication.sign_dkim import read_domain_keys, sign_dkim
+from mail.authentication.strip_auth_results import is_ours
 from runtime.blobs import BlobStore
 from runtime.expose_metrics import counter
 from runtime.publish import Publisher
+
+BUILT = 2  # messages at a time that are built and signed
 
 
 class RecipientState(msgspec.Struct, frozen=True):
@@ -43,6 +48,7 @@ class Sender:
         self._settings = settings
         self._holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
         self._publisher = publisher
+        self._room = asyncio.Semaphore(BUILT)
         self._keys = {
             name: read_domain_keys(name, ((key.selector, key.key_file) for key in domain.dkim))
             for name, domain in settings.outbound.domains.items()
@@ -77,15 +83,8 @@ class Sender:
             raise InvalidMail("from", f"this token may not send from {domain}", "forbidden_domain")
 
     async def _send(self, mail: Outgoing, user: str, allowed: frozenset[str] | None, mail_id: str) -> Sent:
-        built = build_message(mail)
-        for domain in (split_address(built.envelope_from)[1], *built.authors):
-            self._check_domain(domain, allowed)
-        author = built.authors[0]  # its domain is what DMARC looks at
-        octets = sign_dkim(built.message, author, self._keys[author], time.time()) + built.octets
-        if len(octets) > self._settings.smtp.max_size:
-            raise InvalidMail(
-                "raw", f"the message is larger than {self._settings.smtp.max_size} octets", "message_too_large"
-            )
+        async with self._room:  # off the event loop, which others wait for
+            built, octets = await asyncio.to_thread(self._make, mail, allowed)
         envelope = Envelope(
             mail_id=mail_id,
             type=RawType.SUBMITTED,
@@ -101,3 +100,23 @@ class Sender:
         )
         await self._holder.hold(envelope, octets)
         return Sent(mail_id, [RecipientState(recipient, Status.SENT) for recipient in built.recipients])
+
+    def _make(self, mail: Outgoing, allowed: frozenset[str] | None) -> tuple[Built, bytes]:
+        """The message, checked and signed."""
+        built = build_message(mail)
+        for entry in built.message.all(b"authentication-results"):
+            if is_ours(
+                entry.value, self._settings.authserv_id
+            ):  # whoever trusts us would believe it (RFC 8601 section 5)
+                raise InvalidMail(
+                    "raw", f"it has an Authentication-Results of {self._settings.authserv_id}, which only we write"
+                )
+        for domain in (split_address(built.envelope_from)[1], *built.authors):
+            self._check_domain(domain, allowed)
+        author = built.authors[0]  # its domain is what DMARC looks at
+        octets = sign_dkim(built.message, author, self._keys[author], time.time()) + built.octets
+        if len(octets) > self._settings.smtp.max_size:
+            raise InvalidMail(
+                "raw", f"the message is larger than {self._settings.smtp.max_size} octets", "message_too_large"
+            )
+        return built, octets

@@ -1,5 +1,6 @@
 """The send hook over HTTP: `POST /api/v1/send` (design section 5)."""
 
+import asyncio
 import base64
 import binascii
 import logging
@@ -14,8 +15,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from contracts import metrics
 from contracts.errors import Unavailable
 from contracts.metadata import FIELDS, Metadata
-from ingest.send.build_message import Attached, InvalidMail, Outgoing
 from ingest.send.claim_keys import IdempotencyKeys, KeyReused
+from ingest.send.limit_tokens import RateExceeded, TokenRates
+from ingest.send.outgoing import (
+    MAX_ATTACHMENTS,
+    MAX_FILE_NAME,
+    MAX_HEADERS,
+    MAX_HEADERS_TOTAL,
+    MAX_RECIPIENTS,
+    MAX_SUBJECT,
+    Attached,
+    InvalidMail,
+    Outgoing,
+)
+from ingest.send.read_request import SendRoute
 from ingest.send.send import Sender
 from runtime.expose_metrics import counter
 
@@ -26,6 +39,9 @@ class Principal(Protocol):
     """Who asks, as the console's authorisation tells."""
 
     @property
+    def id(self) -> str: ...
+
+    @property
     def name(self) -> str: ...
 
     @property
@@ -34,7 +50,7 @@ class Principal(Protocol):
 
 class AttachmentBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    name: str = Field(max_length=255, description="File name.")
+    name: str = Field(max_length=MAX_FILE_NAME, description="File name.")
     type: str = Field("", description="Media type; empty: guessed from the name.")
     content: str = Field(description="Base64.")
 
@@ -44,15 +60,17 @@ class SendBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     from_: str = Field(alias="from", description="Author; its domain must be under outbound.domains.")
-    to: list[str] = Field([], description="Recipients.")
+    to: list[str] = Field([], description=f"Recipients: with cc and bcc at most {MAX_RECIPIENTS}.")
     cc: list[str] = Field([], description="Further recipients that the message names.")
     bcc: list[str] = Field([], description="Recipients that the message does not name.")
     reply_to: str | None = Field(None, description="Where answers shall go.")
-    subject: str = Field("", description="In Unicode; it is encoded as mail asks.")
+    subject: str = Field("", description=f"In Unicode, at most {MAX_SUBJECT} characters; it is encoded as mail asks.")
     text: str | None = Field(None, description="The plain text.")
     html: str | None = Field(None, description="The HTML, beside the text or alone.")
-    headers: dict[str, str] = Field({}, description="Further headers.")
-    attachments: list[AttachmentBody] = Field([], description="Files, in this order.")
+    headers: dict[str, str] = Field(
+        {}, description=f"Further headers: at most {MAX_HEADERS}, {MAX_HEADERS_TOTAL} characters in all."
+    )
+    attachments: list[AttachmentBody] = Field([], description=f"Files, in this order, at most {MAX_ATTACHMENTS}.")
     raw: str | None = Field(None, description="Base64 of a whole message.")
     stream: str = Field("", max_length=200, description="Kind of mail: invitation, request-notification, or any word.")
     template: str = Field("", max_length=200, description="What it was made from, such as `Request created`.")
@@ -76,10 +94,11 @@ def send_router(
     keys: IdempotencyKeys,
     authorised: Callable[..., Any],
     has_room: Callable[[], bool] | None = None,
+    rates: TokenRates | None = None,
 ) -> APIRouter:
     """The route. `authorised` is the dependency that demands a token with scope `send`; without room on the disk (`has_room`)
-    everything is answered 507."""
-    router = APIRouter(prefix="/api/v1", tags=["send"])
+    everything is answered 507. `rates` is what one token may send; None: as much as it likes."""
+    router = APIRouter(prefix="/api/v1", tags=["send"], route_class=SendRoute)
 
     @router.post("/send", status_code=202, response_model=SentBody, summary="Send one message")
     async def send(
@@ -96,7 +115,15 @@ def send_router(
                 507, "insufficient_storage", "the disk is nearly full: nothing is taken until there is room", None
             )
         try:
-            claim = await keys.begin(principal.name, idempotency_key, await request.body()) if idempotency_key else None
+            if rates is not None:
+                rates.take(principal.id, requests=1, recipients=len(body.to) + len(body.cc) + len(body.bcc))
+        except RateExceeded as why:
+            counter(metrics.SENDS).labels("too_many").inc()
+            refusal = _error(429, "too_many_requests", str(why), None)
+            refusal.headers["Retry-After"] = str(why.seconds)
+            return refusal
+        try:
+            claim = await keys.begin(principal.id, idempotency_key, await request.body()) if idempotency_key else None
         except KeyReused:
             return _error(422, "idempotency_key_reused", "this key was used for another request", "Idempotency-Key")
         except Unavailable as error:
@@ -107,7 +134,9 @@ def send_router(
         try:
             allowed = frozenset(principal.domains) if principal.domains else None
             mail_id = claim.claimant if claim is not None else None
-            sent = await sender.send(_outgoing(body), user=principal.name, allowed=allowed, mail_id=mail_id)
+            sent = await sender.send(
+                await asyncio.to_thread(_outgoing, body), user=principal.name, allowed=allowed, mail_id=mail_id
+            )
             built = msgspec.to_builtins(sent)
             answered = True
         except InvalidMail as why:

@@ -1,6 +1,9 @@
 """The table of tokens without Kafka."""
 
-from console.tokens import new_token
+from console.tokens import Principal, hash_token, new_session, new_token
+from contracts import clock
+from contracts.codec import decode
+from contracts.records import Place, Record
 from contracts.shared_state import Token
 
 
@@ -21,6 +24,26 @@ class TokenTable:
         text, token = new_token(name, scopes, domains)
         self.put(token)
         return text
+
+    def log_in(self, text: str) -> str:
+        """The cookie of a session of this token."""
+        (token,) = [one for one in self.tokens.values() if one.sha256 == hash_token(text)]
+        cookie, session = new_session(
+            Principal(token.id, token.name, frozenset(token.scopes), frozenset(token.domains)), clock.now()
+        )
+        self.put(session)
+        return cookie
+
+    async def publish_at(self, record: Record) -> Place:
+        if record.value is None:
+            self.tokens.pop(record.key, None)
+            self.version += 1
+        else:
+            self.put(decode(record.value, Token))
+        return 0, self.version
+
+    async def read_up_to(self, place: Place) -> None:
+        pass
 
     def snapshot(self) -> dict[str, Token]:
         return dict(self.tokens)

@@ -13,6 +13,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from console.serve_console import create_app
+from console.sessions import Sessions
 from console.tokens import SCOPES, Tokens
 from contracts import clock
 from contracts.auth_results import AuthResults
@@ -43,7 +44,7 @@ class Log:
         self._offset = 0
         self._types: dict[str, dict[str, str]] = {}
         self.tokens = TokenTable()
-        self.app = create_app(self.settings, self.store, Tokens(self.tokens))
+        self.app = create_app(self.settings, self.store, Tokens(self.tokens), Sessions(self.tokens, self.tokens))
         self.http = TestClient(self.app, raise_server_exceptions=False, follow_redirects=False)
         self.http.__enter__()
         self.token = self.new_token()
@@ -196,5 +197,5 @@ class Log:
         client = TestClient(self.app, raise_server_exceptions=False, follow_redirects=False)
         client.headers["Accept"] = "text/html,application/xhtml+xml"
         if token:
-            client.cookies.set("mailscope_token", token)
+            client.cookies.set("mailscope_session", self.tokens.log_in(token))
         return client

@@ -1,5 +1,6 @@
 """Hostile mail in a real Chromium: nothing runs, nothing is fetched from elsewhere, nothing leaves the sandbox (attack 13)."""
 
+import base64
 import http.server
 import shutil
 import threading
@@ -18,6 +19,9 @@ CHROMIUM = shutil.which("chromium")
 ARGS = ["--no-sandbox", "--headless=new", "--disable-gpu", "--disable-quic", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)")
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 EVIL = "<script>document.title='owned'</script><img src=http://evil.example/a.gif onerror=\"document.title='owned'\">"
 HTML = f"""<html><head><base href="http://evil.example/"><meta http-equiv=refresh content="0;url=http://evil.example/">
 <link rel=stylesheet href="http://evil.example/x.css"><style>@import url(http://evil.example/y.css); p {{ color: rgb(1, 2, 3);
@@ -107,6 +111,26 @@ def test_hostile_mail_neither_runs_nor_phones_home(log: Log, address: str, evil:
         assert evil.asked == []
         page.goto("http://evil.example/control")
         assert evil.asked[:1] == ["/control"]  # so this test would have seen it
+        browser.close()
+
+
+def test_the_pictures_of_a_mail_are_seen_in_its_sandbox(log: Log, address: str) -> None:
+    mail = EmailMessage()
+    mail["From"], mail["Subject"] = "a@b.example", "x"
+    mail.set_content("<img id=own src='cid:dot@x'><img id=other src='/static/logo.svg'>", subtype="html")
+    mail.add_related(PNG, "image", "png", cid="<dot@x>")
+    mail_id = log.add(raw=mail.as_bytes())
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        page = browser.new_page()
+        page.goto(f"{address}/mails/{mail_id}")
+        page.fill("#token", log.token)
+        page.click("button.primary")
+        frame = page.frame_locator("iframe")
+        frame.locator("#own").wait_for()
+        page.wait_for_load_state("networkidle")
+        assert frame.locator("#own").evaluate("e => e.naturalWidth") == 1
+        assert frame.locator("#other").evaluate("e => e.naturalWidth") == 0  # nothing else of the console
         browser.close()
 
 

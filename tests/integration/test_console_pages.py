@@ -124,7 +124,7 @@ def test_nothing_that_mail_says_is_markup(log: Log, evil: str) -> None:
         assert not re.search(r"href=\"(javascript|data|//|https?:)", text), path
         policy = page.headers["content-security-policy"]
         assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
-        assert page.headers["x-content-type-options"] == "nosniff" and page.headers["referrer-policy"] == "no-referrer"
+        assert page.headers["x-content-type-options"] == "nosniff" and page.headers["referrer-policy"] == "same-origin"
         assert page.headers["cache-control"] == "private, no-store"
 
 
@@ -137,12 +137,59 @@ def test_the_html_of_a_mail_is_caged(log: Log, evil: str) -> None:
         "sandbox",
         "default-src 'none'",
         "style-src 'unsafe-inline'",
-        "img-src data:",
+        f"img-src testserver/mails/{evil}/pictures/ 127.0.0.1:8025/mails/{evil}/pictures/ data:",
         "frame-ancestors 'self'",
     } <= set(policy)
     assert "script" not in frame.headers["content-security-policy"]
-    assert "src='data:image/png;base64," in frame.text  # its own picture, and no other
+    (picture,) = re.findall(rf"src='(/mails/{evil}/pictures/[^/]+/\d+)'", frame.text)  # its own picture, and no other
+    shown = log.browser().get(picture)  # from within the sandbox a browser sends no cookie
+    assert (shown.content, shown.headers["content-type"]) == (PNG, "image/png")
+    assert (
+        shown.headers["x-content-type-options"] == "nosniff" and "sandbox" in shown.headers["content-security-policy"]
+    )
+    assert shown.headers["cache-control"] == "private, no-store"
     assert frame.headers["x-content-type-options"] == "nosniff"
+
+
+def test_only_a_picture_is_shown_as_a_part_and_only_to_who_may_see_the_message(log: Log, evil: str) -> None:
+    browser, other = log.browser(log.token), log.add(raw=hostile())
+
+    def link(mail_id: str) -> str:
+        (found,) = re.findall(rf"/mails/{mail_id}/pictures/[^/]+/", browser.get(f"/mails/{mail_id}/html").text)
+        return str(found)
+
+    def status(path: str) -> int:
+        return int(log.browser().get(path, headers={"Accept": "*/*"}).status_code)
+
+    ours = link(evil)
+    assert [status(f"{ours}{number}") for number in range(5)] == [404, 200, 404, 404, 404]
+    assert status(link(other).replace(other, evil) + "1") == 403  # a link is for one mail
+    id, expires, seal = ours.split("/")[4].split(".")
+    for forged in (
+        f"{id}.{int(expires) + 1}.{seal}",
+        f"{id}.{expires}.{'0' * 64}",
+        f"x.{expires}.{seal}",
+        "x",
+        f"{id}.1.{seal}",
+    ):
+        assert status(f"/mails/{evil}/pictures/{forged}/1") == 403, forged
+    for limited in (("read",), ("read", "raw")):
+        token = log.new_token(limited, () if "raw" not in limited else ("other.example",))
+        assert log.browser(token).get(f"/mails/{evil}/html").status_code in (403, 404)
+    browser.post("/logout")
+    assert status(f"{ours}1") == 403, "the link ends with its session"
+
+
+@pytest.mark.parametrize("host", ["evil.example; script-src *", "a'b", "[::1]:80"])
+def test_a_host_that_is_no_name_stands_in_no_policy(log: Log, evil: str, host: str) -> None:
+    frame = log.browser(log.token).get(f"/mails/{evil}/html", headers={"Host": host})
+    assert f"img-src 127.0.0.1:8025/mails/{evil}/pictures/ data:" in frame.headers["content-security-policy"]
+
+
+def test_a_page_is_small_however_long_the_mail_is(log: Log) -> None:
+    mail_id = log.add(raw=b"Content-Type: text/plain\r\n\r\n" + b"'" * 1_100_000)
+    page = log.browser(log.token).get(f"/mails/{mail_id}").text
+    assert len(page) < 2_000_000 and "The text is long" in page
 
 
 def test_attachments_are_downloads_under_a_safe_name(log: Log, evil: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from console.authorise import authorised
 from console.serve_console import create_app
+from console.sessions import Sessions
 from console.tokens import Tokens
 from ingest.hold_message import MessageHolder
 from ingest.send.claim_keys import IdempotencyKeys
@@ -117,7 +118,7 @@ async def test_the_send_hook_answers_507_and_smtp_452(tiny_disk: Path) -> None:
     has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
     tokens = TokenTable()
     router = send_router(cast(Sender, None), cast(IdempotencyKeys, None), authorised("send"), has_room)
-    app = create_app(settings, cast(Store, None), Tokens(tokens), routers=[router])
+    app = create_app(settings, cast(Store, None), Tokens(tokens), Sessions(tokens, tokens), routers=[router])
     receiver = MailReceiver(settings, cast(MessageHolder, None), VerdictWaiter(0, 0.0, 3), BounceAddresses(b"k"))
     peer = Peer("192.0.2.1", "client.test", "ESMTP", "", smtputf8=False)
     assert isinstance(receiver.mail(peer, "anna@good.test"), InboundTransaction)

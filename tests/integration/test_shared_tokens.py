@@ -17,7 +17,8 @@ import pytest
 from console.authorise import authorised
 from console.ensure_admin_token import ensure_admin_token
 from console.serve_console import create_app
-from console.tokens import SCOPES, Tokens, open_tokens
+from console.sessions import Sessions
+from console.tokens import SCOPES, Tokens, new_token, open_tokens, token_record
 from contracts.raw_message import decode_headers
 from contracts.settings import Settings
 from ingest.send.claim_keys import IdempotencyKeys
@@ -54,7 +55,9 @@ class Replica:
         self.tokens = Tokens(self.table)
         keys = IdempotencyKeys(self.claims)
         routers = [send_router(Sender(self.settings, self.publisher), keys, authorised("send"))]
-        app = create_app(self.settings, cast(Store, None), self.tokens, routers=routers)
+        app = create_app(
+            self.settings, cast(Store, None), self.tokens, Sessions(self.table, self.publisher), routers=routers
+        )
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://console")
 
     async def ensure_admin(self) -> None:
@@ -170,6 +173,49 @@ async def test_one_key_at_two_replicas_is_one_mail(replicas: list[Replica], brok
     refused = await one.send(token, "wrong", to=["nonsense"])
     assert refused.status_code == 422
     assert (await two.send(token, "wrong")).status_code == 202, "a refused request frees its key"
+
+
+async def test_two_tokens_of_one_name_do_not_share_their_keys(replicas: list[Replica], broker: LocalKafka) -> None:
+    one = replicas[0]
+    await one.table.ready()
+    for _ in range(2):
+        text, token = new_token("app", ["send"], [])
+        await one.table.read_up_to(await one.publisher.publish_at(token_record(token)))
+        answer = await one.send(text, "k", text=text[-5:])
+        assert answer.status_code == 202, answer.text
+    assert len(read_topic(broker.bootstrap, "mail.raw")) == 2
+
+
+async def test_a_session_holds_on_every_replica_and_over_restarts_and_ends_everywhere(
+    replicas: list[Replica], tmp_path: Path
+) -> None:
+    one, two = replicas
+    await asyncio.gather(*(each.ensure_admin() for each in replicas))
+    token = one.admin_token or two.admin_token
+    headers = {"Accept": "text/html"}
+    cookie = (await one.http.post("/login", data={"token": token}, headers=headers)).cookies["mailscope_session"]
+    one.http.cookies.clear()
+    listed = await asyncio.to_thread(mailscope, one.settings, "token", "list")
+    assert "session of admin until" in listed and cookie not in listed
+
+    async def logged_in(at: Replica) -> bool:
+        answer = await at.http.get("/login", headers={**headers, "Cookie": f"mailscope_session={cookie}"})
+        return answer.status_code == 303
+
+    async def wait_until_logged_in(at: Replica, expected: bool) -> None:
+        deadline = time.monotonic() + 10
+        while await logged_in(at) != expected:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+
+    await wait_until_logged_in(two, True)
+    restarted = Replica(one.settings.kafka.bootstrap, tmp_path / "restarted", "three")
+    await restarted.table.ready()
+    assert await logged_in(restarted)
+    await two.http.post("/logout", headers={**headers, "Cookie": f"mailscope_session={cookie}"})
+    for each in (one, two, restarted):
+        await wait_until_logged_in(each, False)
+    await restarted.close()
 
 
 async def test_kafka_away_in_the_middle_is_503_and_the_request_repeated_elsewhere_has_one_id(

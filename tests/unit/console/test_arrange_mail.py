@@ -29,7 +29,7 @@ def test_attempts_stand_below_the_event_that_they_caused() -> None:
         event("forwarded", "b@x", 1, 2),
         event("delivered", "a@x", 2, 9),
     ]
-    lines = arrange_timeline({"received_at": "2026-11-03T12:00:00.000Z", "attempts": attempts, "events": events})
+    lines = arrange_timeline({"received_at": "2026-11-03T12:00:00.000Z", "attempts": attempts, "events": events}, 300)
     assert [[one["target"] for one in line["tries"]] for line in lines] == [[], ["a@x"], ["t1", "t2"], ["a@x"]]
     assert [line["after"] for line in lines] == ["+0 ms", "+1 s", "+2 s", "+9 s"]
 

@@ -1,5 +1,6 @@
 """What an application asks to be sent, as the message that leaves: complete, and with nothing smuggled in."""
 
+import cProfile
 import email
 import email.policy
 from email.message import EmailMessage
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.metadata import Metadata
-from ingest.send.build_message import Attached, Built, InvalidMail, Outgoing, build_message
+from ingest.send.build_message import Built, build_message
+from ingest.send.outgoing import Attached, InvalidMail, Outgoing
+from mail.decode_text import decode_words
 from mail.parse_headers import split_message
 
 
@@ -124,16 +127,83 @@ def test_a_mailbox_name_in_letters_of_its_own_is_written_as_it_is() -> None:
         ({"raw": b"From: a@ours.test\r\nFrom: b@ours.test\r\n\r\nx\r\n"}, "raw"),
         ({"raw": b"From: a@ours.test\r\n\r\nx\ry\r\n"}, "raw"),
         ({"raw": b" Bcc: b@x.test\r\nFrom: a@ours.test\r\n\r\nx\r\n"}, "raw"),
-        ({"raw": b"From: a@ours.test\r\n" + b"X: y\r\n" * 2500 + b"Bcc: b@x.test\r\n\r\nx\r\n"}, "headers"),
+        ({"raw": b"From: a@ours.test\r\n" + b"X: y\r\n" * 2500 + b"Bcc: b@x.test\r\n\r\nx\r\n"}, "raw"),
         ({"raw": b"From: a@ours.test\r\n\r\nx\x00\r\n"}, "raw"),
         ({"raw": b"From: a@ours.test\r\n\r\nx\r\n.\ny\r\n"}, "raw"),
+        ({"subject": "x" * 2001}, "subject"),
+        ({"subject": "a\0b"}, "subject"),
+        ({"text": "a\0b"}, "text"),
+        ({"html": "a\0b"}, "html"),
+        ({"headers": {"X-A": "a\x01b"}}, "headers"),
+        ({"headers": {"X-A": "x" * 8001}}, "headers.X-A"),
+        ({"headers": {"X-A": "x" * 999}}, "headers.X-A"),
+        ({"headers": {"References": "<ü@x>"}}, "headers.References"),
+        ({"headers": {"Sender": "ü"}}, "headers.Sender"),
+        ({"headers": {"X" * 101: "x"}}, "headers"),
+        ({"headers": {"X-A": "1", "x-a": "2"}}, "headers"),
+        ({"headers": {f"X-{number}": "x" for number in range(101)}}, "headers"),
+        ({"headers": {f"X-{number}": "x" * 800 for number in range(90)}}, "headers"),
+        ({"to": ("a@x.test",) * 600, "bcc": ("b@x.test",) * 401}, "to"),
+        ({"to": ("a@x.test",), "cc": ("x" * 500 + "@x.test",)}, "cc"),
+        ({"from_address": "x" * 500 + " <desk@ours.test>"}, "from"),
+        ({"reply_to": "x" * 500 + " <desk@ours.test>"}, "reply_to"),
+        ({"reply_to": "nobody"}, "reply_to"),
+        ({"attachments": (Attached("a", "", b"x"),) * 101}, "attachments"),
+        ({"attachments": (Attached("a", "", b"x"), Attached("x" * 256, "", b"x"))}, "attachments[1].name"),
+        ({"raw": b"From: a@ours.test\r\nX: " + b"y" * 1_100_000 + b"\r\nFrom: ceo@bank.test\r\n\r\nx\r\n"}, "raw"),
+        ({"raw": b"\xef\xbb\xbfFrom: ceo@bank.test\r\nFrom: a@ours.test\r\n\r\nx\r\n"}, "raw"),
+        ({"raw": b"From\xc2\xa0: ceo@bank.test\r\nFrom: a@ours.test\r\n\r\nx\r\n"}, "raw"),
+        ({"raw": b"From\r\n : ceo@bank.test\r\nFrom: a@ours.test\r\n\r\nx\r\n"}, "raw"),
+        ({"raw": b"From : a@ours.test\r\n\r\nx\r\n"}, "raw"),
+        ({"raw": b"no field\r\nFrom: a@ours.test\r\n\r\nx\r\n"}, "raw"),
+        ({"raw": b"From ceo@bank.test Mon\r\nFrom: a@ours.test\r\n\r\nx\r\n"}, "raw"),
+        ({"raw": b"X: \x00\r\nFrom: a@ours.test\r\n\r\nx\r\n"}, "raw"),
+        ({"raw": b"From: " + b"a@ours.test," * 1001 + b"ceo@bank.test\r\n\r\nx\r\n"}, "from"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:80],
 )
 def test_what_cannot_be_sent_names_the_field(fields: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidMail) as caught:
         build(**fields)
     assert caught.value.field == field and caught.value.message
+
+
+def test_the_largest_header_that_is_taken_is_folded_and_read_as_it_was_given() -> None:
+    long = "Grüße " * 300
+    built = build(
+        subject=long + "Ende",
+        from_address=f'"{"ü" * 480}" <desk@ours.test>',
+        to=tuple(f'"Müller, {number}" <a{number}@x.test>' for number in range(1000)),
+        headers={"X-Words": "word " * 1500 + "end", "X-Other": "ü" * 8000, "Sender": "Jö <desk@ours.test>"},
+    )
+    message = read(built)
+    assert (message["Subject"], message["X-Words"], message["X-Other"]) == (
+        long + "Ende",
+        "word " * 1500 + "end",
+        "ü" * 8000,
+    )
+    (author,) = built.message.all(b"from")
+    assert decode_words(author.text()) == "ü" * 480 + " <desk@ours.test>" and message["Sender"] == "Jö <desk@ours.test>"
+    assert [one.display_name for one in message["To"].addresses] == [f"Müller, {number}" for number in range(1000)]
+    head = built.octets.partition(b"\r\n\r\n")[0]
+    assert head.isascii() and max(map(len, head.split(b"\r\n"))) <= 78
+
+
+def test_building_costs_no_more_than_in_proportion() -> None:
+    """Calls of Python functions are counted, which no other load on the machine changes."""
+
+    def calls(size: int) -> int:
+        profile = cProfile.Profile()
+        profile.runcall(
+            build,
+            subject="ü " * size,
+            headers={"X-A": "ü " * size, "Sender": "ü " * (size // 10) + "<desk@ours.test>", "X-B": "a " * size},
+            to=[f"{'ü ' * 20}<a{number}@x.test>" for number in range(size // 2)],
+        )
+        return sum(entry.callcount for entry in profile.getstats())
+
+    calls(10)
+    assert calls(1000) < 1000 * calls(10) / 10 and calls(1000) < 400_000
 
 
 def test_the_domains_of_all_authors_are_told() -> None:
@@ -163,7 +233,7 @@ def test_no_text_adds_a_header_or_a_recipient(subject: str, text: str, name: str
 
 LINES = [
     b"Bcc: b@x.test", b"bcc : b@x.test,\r\n c@x.test", b"X-Mailscope-Tag: a\r\n\tb", b"X-Mailscope-: x", b"X-Mailscope-Other:",
-    b"Date: Tue, 03 Nov 2026 12:22:54 +0000", b"Message-ID: <1@x>", b"Subject: x\r\n y", b"no field", b"X-Bcc: stays", b"X: ",
+    b"Date: Tue, 03 Nov 2026 12:22:54 +0000", b"Message-ID: <1@x>", b"Subject: x\r\n y", b"X-Bcc: stays", b"X: ",
 ]  # fmt: skip
 
 

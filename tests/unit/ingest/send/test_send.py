@@ -1,5 +1,6 @@
 """What becomes of a mail that is handed over: signed for its author, held, and refused where it may not be sent."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from contracts.raw_message import decode_headers
 from contracts.records import Record
 from contracts.settings import Settings
-from ingest.send.build_message import InvalidMail, Outgoing
+from ingest.send.outgoing import InvalidMail, Outgoing
 from ingest.send.send import Sender
 from mail.authentication.sign_dkim import load_signing_key
 
@@ -39,7 +40,9 @@ class World:
             path.write_bytes(pem)
             domains[domain] = {"dkim": [{"selector": "s1", "key_file": str(path)}]}
             self.zone[f"s1._domainkey.{domain}"] = load_signing_key(pem).key_record().encode()
-        settings = Settings.model_validate({"data_dir": str(folder), "outbound": {"domains": domains}})
+        settings = Settings.model_validate(
+            {"authserv_id": "mx.ours.test", "data_dir": str(folder), "outbound": {"domains": domains}}
+        )
         self.held = Held()
         self.sender = Sender(settings, self.held)  # type: ignore[arg-type]
 
@@ -73,6 +76,24 @@ async def test_no_author_of_a_foreign_domain_is_sent(world: World, header: str) 
     with pytest.raises(InvalidMail, match=r"bank\.test is not under outbound\.domains"):
         await world.send(f"{header}\r\n\r\nHello\r\n".encode())
     assert not world.held.records
+
+
+@pytest.mark.parametrize("id", [b"MX.ours.test", b'"mx.ours.test" 1', b"(x) mx.ours.test", b"\r\n mx.ours.test"])
+async def test_our_own_authentication_results_are_nobody_elses_to_write(world: World, id: bytes) -> None:
+    field = b"Authentication-Results: " + id + b"; dmarc=pass\r\n"
+    with pytest.raises(InvalidMail) as caught:
+        await world.send(field + b"From: desk@ours.test\r\n\r\nHello\r\n")
+    assert caught.value.field == "raw" and not world.held.records
+    assert b"mx.other.test" in await world.send(
+        field.replace(id, b"mx.other.test") + b"From: desk@ours.test\r\n\r\nHello\r\n"
+    )
+
+
+async def test_building_a_mail_leaves_the_event_loop_free(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+    monkeypatch.setattr("ingest.send.send.sign_dkim", lambda *_: threads.append(threading.current_thread()) or b"")
+    await world.send(b"From: desk@ours.test\r\n\r\nHello\r\n")
+    assert threads and threads[0] is not threading.main_thread()
 
 
 async def test_a_token_of_one_domain_sends_for_no_other(world: World) -> None:

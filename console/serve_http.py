@@ -1,0 +1,150 @@
+"""The console's port: uvicorn, a thread in front of it that answers for health, and limits on how long a client may keep it waiting."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import h11
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from contracts.settings import Settings
+from runtime.answer_health import HealthDoor
+
+DRAIN = (
+    0.5  # seconds that requests have to end when the process stops; a client that does not read would hold it for ever
+)
+HEADER = 10.0  # seconds that the header of a request may take
+MAX_HEADER = 32 << 10  # octets of it
+MAX_CONNECTIONS = 1000  # at a time; more are answered 503
+
+
+class _Protocol(H11Protocol):
+    """HTTP as uvicorn speaks it, and a header that does not come to its end in time is answered 408."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        if self.conn.their_state is not h11.IDLE:  # the header is whole
+            self._unwatch()
+        elif self._late is None:
+            self._late = self.loop.call_later(HEADER, self._too_late)
+
+    def _unwatch(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _too_late(self) -> None:
+        self._late = None
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            error = {"code": "timeout", "message": f"the header of a request takes at most {HEADER:g} s", "field": None}
+            body = json.dumps({"error": error}).encode()
+            self.transport.write(
+                b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+            )
+            self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, listening: socket.socket, why_not_ready: Callable[[], str]) -> None:
+        super().__init__(config)
+        self._listening = listening
+        self._why_not_ready = why_not_ready
+        self._door: HealthDoor | None = None
+        self._adopting: set[asyncio.Task[Any]] = set()  # a task that nobody holds may be collected
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # the process has its own way to stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        self._door = HealthDoor(self._listening, self._why_not_ready, lambda connection: self._adopt(loop, connection))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._door is not None:
+            self._door.close()
+        await super().shutdown(sockets)
+
+    def _adopt(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
+        """Serve this connection as if it had been accepted here. From any thread."""
+
+        def protocol() -> asyncio.Protocol:
+            return _Protocol(self.config, self.server_state, self.lifespan.state)
+
+        async def connect() -> None:
+            try:
+                await loop.connect_accepted_socket(protocol, connection)
+            except OSError:  # its other side has gone
+                connection.close()
+
+        def begin() -> None:
+            if self.should_exit:
+                connection.close()
+                return
+            task = loop.create_task(connect())
+            self._adopting.add(task)
+            task.add_done_callback(self._adopting.discard)
+
+        try:
+            loop.call_soon_threadsafe(begin)
+        except RuntimeError:  # the loop has ended
+            connection.close()
+
+
+async def serve_console(
+    app: FastAPI, settings: Settings, stop: asyncio.Event, why_not_ready: Callable[[], str]
+) -> None:
+    """Serve until told to stop. OSError when the port is taken."""
+    config = uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=DRAIN,  # type: ignore[arg-type]
+        server_header=False,
+        h11_max_incomplete_event_size=MAX_HEADER,
+        limit_concurrency=MAX_CONNECTIONS,
+        proxy_headers=bool(settings.console.trusted_proxies),
+        forwarded_allow_ips=list(settings.console.trusted_proxies),
+    )
+    server = _Server(config, _listen(settings), why_not_ready)
+    serving = asyncio.create_task(server.serve([]))
+    waiting = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    waiting.cancel()
+    await serving
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The socket of the port. Left to uvicorn, a port that is taken would end the process from within a task."""
+    host, port = settings.console.host, settings.console.port
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise OSError(f"the console cannot listen on {host}:{port} ({error.strerror}): set console.port") from error
+    return listening
