@@ -98,6 +98,12 @@ class Smtp(Section):
     )
     max_commands: int = Field(1000, ge=10, description="Commands of one connection without a message; more get 421.")
     max_unknown_recipients: int = Field(20, ge=1, description="Unknown recipients of one connection; more get 421.")
+    reports_per_peer: int = Field(
+        200, ge=1, description="Reports about forwards (to SRS addresses) from one peer in an hour; more get 451 4.7.1."
+    )
+    reports_per_sender: int = Field(
+        20, ge=1, description="Reports about forwards that are passed on to one sender in an hour; more get 451 4.7.1."
+    )
     tls_cert: Path | None = Field(
         None, description="PEM file with the certificate chain for STARTTLS; empty: a self-signed one in `data_dir`."
     )

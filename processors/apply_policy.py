@@ -25,7 +25,7 @@ def apply_policy(auth: AuthResults, domain: InboundDomain) -> Decision | None:
     checks = (_check, _check_open)
     found = (check(word, auth) for check in checks for word in domain.reject_on)
     refusal = next((one for one in found if one is not None), None)
-    if refusal is None or _allowed(auth, domain.allow):
+    if refusal is None or is_allowed(auth, domain.allow):
         return None
     return refusal
 
@@ -91,7 +91,7 @@ def _refuse(reply: str, reason: Reason, detail: str) -> Decision:
     return Decision(Status.REJECTED, detail, reason=reason, reply=reply)
 
 
-def _allowed(auth: AuthResults, allow: list[str]) -> bool:
+def is_allowed(auth: AuthResults, allow: list[str]) -> bool:
     """An entry is an IP address or network of the peer, or a domain with a valid DKIM signature or a valid ARC chain."""
     vouching = {one.domain.lower() for one in auth.dkim if one.result is DkimWord.PASS}
     if auth.arc.result is ArcWord.PASS:

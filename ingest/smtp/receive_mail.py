@@ -15,6 +15,7 @@ from contracts.statuses import Direction
 from ingest.hold_message import MessageHolder
 from ingest.smtp.accept_recipient import accept_recipient
 from ingest.smtp.await_verdict import VerdictWaiter
+from ingest.smtp.limit_rates import RateLimit, name_peer
 from ingest.smtp.transaction import TROUBLE, Peer
 from mail.addresses import normalise
 from mail.bounce_address import BounceAddresses
@@ -22,10 +23,12 @@ from runtime.expose_metrics import counter, histogram
 from runtime.watch_disk import DiskRoom
 
 _log = logging.getLogger("mailscope.smtp")
+AN_HOUR = 3600.0
 ANSWER_WITHIN = 2.0  # seconds that the note of an answer may take
 BEHIND = "451 4.3.2 Too much mail waits here already, try again later"
 _TOO_LARGE = "552 5.3.4 The message is too large to be held with its envelope"
 _NO_ROOM = "452 4.3.1 The disk here is nearly full, try again later"
+TOO_MANY_REPORTS = "451 4.7.1 Too many reports for now, try again later"
 _OTHER_POLICY = "452 4.5.3 This recipient has another policy, send it in another transaction"
 
 
@@ -41,6 +44,8 @@ class MailReceiver:
         self.bounces = bounces
         self.closed = False  # what was taken waits too long for the processors: no more is taken
         self._refusals: set[asyncio.Task[None]] = set()
+        self._reports_of_peer = RateLimit(settings.smtp.reports_per_peer, AN_HOUR)
+        self._reports_to = RateLimit(settings.smtp.reports_per_sender, AN_HOUR)
         self._has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
 
     def mail(self, peer: Peer, envelope_from: str) -> "InboundTransaction | str":
@@ -50,6 +55,14 @@ class MailReceiver:
         if not self._has_room():
             return _NO_ROOM
         return InboundTransaction(self, peer, envelope_from)
+
+    def may_report(self, ip: str, origin: str) -> bool:
+        """Whether this peer may send one more report about a forward to its first sender, in whatever spelling it is rewritten."""
+        peer = name_peer(ip)
+        if self._reports_of_peer.take(peer) and self._reports_to.take(origin.lower()):
+            return True
+        counter(metrics.SMTP_LIMITED).labels("reports").inc()
+        return False
 
     def log_refusal(self, envelope: Envelope) -> None:
         """A refused recipient is a row of the log too; the dialogue does not wait for it."""
@@ -100,6 +113,8 @@ class InboundTransaction:
             return decision
         if self.recipients and self._policy != decision.policy:
             return _OTHER_POLICY
+        if decision.origin and not receiver.may_report(self._peer.ip, decision.origin):
+            return TOO_MANY_REPORTS
         self._policy = decision.policy
         if decision.address not in self.recipients:
             self.recipients.append(decision.address)
