@@ -24,7 +24,7 @@ from contracts.setting_types import (
 )
 
 AuthWord = Literal["none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror"]
-RejectOn = Literal["spf-fail", "dkim-fail", "dmarc-reject", "dmarc-quarantine"]
+RejectOn = Literal["spf-fail", "dkim-fail", "dmarc-reject", "dmarc-quarantine", "bad-from"]
 
 
 class Section(BaseModel):

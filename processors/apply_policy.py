@@ -16,6 +16,7 @@ from contracts.auth_results import (
 )
 from contracts.settings import InboundDomain
 from contracts.statuses import Reason, Status
+from mail.authentication.find_author import BAD_FROM
 from processors.decision import Decision
 
 
@@ -41,6 +42,12 @@ def _check(word: str, auth: AuthResults) -> Decision | None:
                 Reason.DMARC_REJECT if strict else Reason.DMARC_QUARANTINE,
                 dmarc.cause or f"DMARC failed for {author} (p={dmarc.policy.value})",
             )
+    if word == "bad-from" and (bad := [flag for flag in auth.flags if flag in BAD_FROM]):
+        return _refuse(
+            "550 5.7.1 From has to be exactly one address that can be read in one way (RFC 5322 section 3.6.2)",
+            Reason.BAD_FROM,
+            f"From is doubtful: {', '.join(bad)}",
+        )
     if word == "spf-fail" and auth.spf.result is SpfWord.FAIL:
         return _refuse(
             f"550 5.7.23 SPF check failed: this host may not send for {auth.spf.domain}",

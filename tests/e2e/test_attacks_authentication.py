@@ -55,6 +55,46 @@ def test_slow_names_of_the_senders_own_do_not_hide_a_policy(pipeline: Pipeline) 
     assert (code, row["dmarc"], row["status"], row["late"]) == (550, "fail", "rejected", False), text
 
 
+BAD = [
+    b"Subject: no author\r\n",
+    b"From: anna@good.test\r\nFrom: ceo@bank.test\r\n",
+    b"From: ceo@bank.test <anna@good.test>\r\n",
+    b"From: <ceo@bank.test> <anna@good.test>\r\n",
+    b"From: ceo@bank.test@good.test\r\n",
+    b"From: Team: anna@good.test;\r\n",
+    b"From: anna@good.test, bo@good.test\r\n",
+    b'From: "anna <anna@good.test>\r\n',
+    b"From: undisclosed\r\n",
+    b"From : anna@good.test\r\n",
+]
+
+
+@pytest.mark.parametrize("head", BAD, ids=repr)
+def test_a_from_that_programs_read_differently_is_refused_where_the_policy_says_so(
+    pipeline: Pipeline, head: bytes
+) -> None:
+    for recipient, code in (("a@onefrom.test", 550), ("a@open.test", 250)):
+        _, message_id = pipeline.mail()
+        raw = head + b"Message-ID: <" + message_id.encode() + b">\r\n\r\nx\r\n"
+        answer = pipeline.send(raw, recipient)
+        assert answer[0] == code, answer
+        (row,) = pipeline.settled(message_id)
+        assert (row["reason"] == "bad_from") == (code == 550)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["=?utf-8?q?ceo=40bank.test?=", "=?utf-8?b?Y2VvQGJhbmsudGVzdA==?=", '"[ceo@bank.test]"', "ceo\uff20bank.test"],
+)
+def test_an_address_in_a_display_name_is_flagged_however_it_is_written(pipeline: Pipeline, name: str) -> None:
+    _, message_id = pipeline.mail()
+    raw = f"From: {name} <anna@good.test>\r\nMessage-ID: <{message_id}>\r\n\r\nx\r\n".encode()
+    assert pipeline.send(raw, "a@onefrom.test", options=("BODY=8BITMIME",))[0] == 250
+    (row,) = pipeline.settled(message_id)
+    assert row["from"] == "anna@good.test"
+    assert "display_name_address" in pipeline.detail(row["mail_id"])["auth"]["flags"]
+
+
 @pytest.mark.parametrize(
     ("recipient", "sender", "code"),
     [

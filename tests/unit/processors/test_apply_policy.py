@@ -45,6 +45,8 @@ def decide(auth: AuthResults, *reject_on: str, **more: Any) -> Decision | None:
         (dmarc(DmarcPolicy.REJECT), "dmarc-reject", "dmarc_reject", "550 5.7.26"),
         (dmarc(DmarcPolicy.REJECT), "dmarc-quarantine", "dmarc_reject", "550 5.7.26"),
         (dmarc(DmarcPolicy.QUARANTINE), "dmarc-quarantine", "dmarc_quarantine", "550 5.7.26"),
+        (AuthResults(flags=("from_malformed",)), "bad-from", "bad_from", "550 5.7.1"),
+        (AuthResults(flags=("no_from", "bare_lf")), "bad-from", "bad_from", "550 5.7.1"),
         (spf(SpfWord.FAIL), "spf-fail", "spf_fail", "550 5.7.23"),
         (dkim(DkimWord.FAIL), "dkim-fail", "dkim_fail", "550 5.7.20"),
         (dkim(DkimWord.PERMERROR), "dkim-fail", "dkim_fail", "550 5.7.20"),
@@ -54,7 +56,8 @@ def decide(auth: AuthResults, *reject_on: str, **more: Any) -> Decision | None:
 def test_a_check_that_failed_is_refused_by_name(auth: AuthResults, word: str, reason: str, code: str) -> None:
     refusal = decide(auth, word)
     assert refusal is not None and (refusal.reason, refusal.status) == (reason, Status.REJECTED)
-    assert refusal.reply.startswith(code) and word.partition("-")[0].upper() in refusal.reply
+    assert refusal.reply.startswith(code)
+    assert (word.partition("-")[0].upper() if word != "bad-from" else "From") in refusal.reply
     assert "\r" not in refusal.reply and "\n" not in refusal.reply and refusal.detail
     assert decide(auth) is None
 
@@ -67,6 +70,7 @@ def test_a_check_that_failed_is_refused_by_name(auth: AuthResults, word: str, re
         (dmarc(DmarcPolicy.REJECT, DmarcWord.PASS), "dmarc-reject"),
         (dmarc(DmarcPolicy.REJECT, DmarcWord.NONE), "dmarc-reject"),
         (spf(SpfWord.SOFTFAIL), "spf-fail"),
+        (AuthResults(flags=("display_name_address", "bare_lf")), "bad-from"),
         (spf(SpfWord.PERMERROR), "spf-fail"),
         (spf(SpfWord.FAIL), "dmarc-reject"),
         (dkim(), "dkim-fail"),
