@@ -131,6 +131,14 @@ def parse_allowed(value: object) -> str:
     return text
 
 
+def parse_network(value: object) -> str:
+    """An IP address or a network."""
+    try:
+        return str(ipaddress.ip_network(str(value), strict=False))
+    except ValueError:
+        raise ValueError("write an address, or a network such as 192.0.2.0/24") from None
+
+
 class Secret:
     """A value that is never printed: `str()` and `repr()` show stars, `.reveal()` gives it."""
 
@@ -190,6 +198,7 @@ WebhookSecret = Annotated[Secret, AfterValidator(parse_webhook_secret)]
 Size = Annotated[int, BeforeValidator(parse_size), _string("10MiB")]
 Smarthost = Annotated[str, BeforeValidator(parse_smarthost), _string("relay.example.com:587")]
 Allowed = Annotated[str, BeforeValidator(parse_allowed), _string("192.0.2.0/24")]
+Network = Annotated[str, BeforeValidator(parse_network), _string("192.0.2.0/24")]
 Reply = Annotated[str, BeforeValidator(parse_reply), _string("550 5.7.1 not wanted")]
 Domain = Annotated[str, BeforeValidator(parse_domain), _string("example.com")]
 Address = Annotated[str, BeforeValidator(parse_address), _string("team@example.com")]

@@ -74,7 +74,10 @@ def decide_answered(refusals: list[MailEvent], reply: str) -> Consequences:
 def decide_refused(envelope: Envelope) -> Consequences:
     """A recipient that the receiver refused before DATA: a row of the log, no message."""
     assert envelope.refusal is not None
-    decision = Decision(Status.REJECTED, f"answered {envelope.refusal.reply}", reason=envelope.refusal.reason)
+    detail = f"answered {envelope.refusal.reply}"
+    if envelope.refusal.more:
+        detail += f"; and {envelope.refusal.more} more recipients of this peer, within a minute"
+    decision = Decision(Status.REJECTED, detail, reason=envelope.refusal.reason)
     return Consequences([_without_message(envelope, one, decision) for one in envelope.recipients])
 
 

@@ -23,14 +23,23 @@ class RateLimit:
     def take(self, key: str, now: float | None = None) -> bool:
         """Use one up. False, and nothing is used, when there is none left."""
         now = time.monotonic() if now is None else now
-        level = self.level(key, now)
-        if level > self._limit - 1:
+        if self.is_spent(key, now):
             return False
-        self._levels[key] = (level + 1, now)
+        self._levels[key] = (self.level(key, now) + 1, now)
         self._levels.move_to_end(key)
         if len(self._levels) > self._most:
             self._levels.popitem(last=False)
         return True
+
+    def give_back(self, key: str, now: float | None = None) -> None:
+        """One that was used up was well used."""
+        if key in self._levels:
+            now = time.monotonic() if now is None else now
+            self._levels[key] = (max(0.0, self.level(key, now) - 1), now)
+
+    def is_spent(self, key: str, now: float | None = None) -> bool:
+        """Whether there is none left."""
+        return self.level(key, now) > self._limit - 1
 
     def level(self, key: str, now: float | None = None) -> float:
         """How much of the limit is used up."""

@@ -16,6 +16,7 @@ from ingest.hold_message import MessageHolder
 from ingest.smtp.accept_recipient import accept_recipient
 from ingest.smtp.await_verdict import VerdictWaiter
 from ingest.smtp.limit_rates import RateLimit, name_peer
+from ingest.smtp.log_refusals import RefusalLog
 from ingest.smtp.transaction import TROUBLE, Peer
 from mail.addresses import normalise
 from mail.bounce_address import BounceAddresses
@@ -43,7 +44,8 @@ class MailReceiver:
         self.verdicts = verdicts
         self.bounces = bounces
         self.closed = False  # what was taken waits too long for the processors: no more is taken
-        self._refusals: set[asyncio.Task[None]] = set()
+        self.refusals = RefusalLog(self._log_refusal)
+        self._being_logged: set[asyncio.Task[None]] = set()
         self._reports_of_peer = RateLimit(settings.smtp.reports_per_peer, AN_HOUR)
         self._reports_to = RateLimit(settings.smtp.reports_per_sender, AN_HOUR)
         self._has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
@@ -64,11 +66,11 @@ class MailReceiver:
         counter(metrics.SMTP_LIMITED).labels("reports").inc()
         return False
 
-    def log_refusal(self, envelope: Envelope) -> None:
+    def _log_refusal(self, envelope: Envelope) -> None:
         """A refused recipient is a row of the log too; the dialogue does not wait for it."""
         task = asyncio.get_running_loop().create_task(self._hold_refusal(envelope))
-        self._refusals.add(task)
-        task.add_done_callback(self._refusals.discard)
+        self._being_logged.add(task)
+        task.add_done_callback(self._being_logged.discard)
 
     async def log_answer(self, envelope: Envelope) -> None:
         """Write down that this was answered without the verdict, before it is; without Kafka it is answered all the same."""
@@ -80,8 +82,9 @@ class MailReceiver:
 
     async def drain(self) -> None:
         """Wait for the refusals that are still being written."""
-        if self._refusals:
-            await asyncio.wait(self._refusals, timeout=2)
+        self.refusals.flush()
+        if self._being_logged:
+            await asyncio.wait(self._being_logged, timeout=2)
 
     async def _hold_refusal(self, envelope: Envelope) -> None:
         try:
@@ -109,7 +112,7 @@ class InboundTransaction:
         if isinstance(decision, Refusal):
             counter(metrics.SMTP_REFUSED_RECIPIENTS).labels(decision.reason).inc()
             refused = self._describe(new_mail_id(), clock.now(), RawType.REFUSED, [normalise(address)])
-            receiver.log_refusal(msgspec.structs.replace(refused, refusal=decision))
+            receiver.refusals.add(msgspec.structs.replace(refused, refusal=decision))
             return decision
         if self.recipients and self._policy != decision.policy:
             return _OTHER_POLICY

@@ -49,7 +49,10 @@ class _Hooks:
     async def handle_RCPT(
         self, server: "SmtpConnection", session: Session, envelope: Any, address: str, options: list[str]
     ) -> str:
-        return server.add_recipient(address)
+        reply, delay = server.add_recipient(address)
+        if delay:
+            await asyncio.sleep(delay)
+        return reply
 
     async def handle_exception(self, error: Exception) -> str:
         _log.error("answered 451 after a bug", exc_info=error)
@@ -182,21 +185,22 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         self.transaction = begun
         return "250 2.1.0 Sender ok"
 
-    def add_recipient(self, address: str) -> str:
-        """The reply to RCPT."""
+    def add_recipient(self, address: str) -> tuple[str, float]:
+        """The reply to RCPT, and the seconds until it is given."""
         assert self.transaction is not None  # aiosmtpd refuses RCPT without MAIL
         if not _is_clean(address):
-            return "553 5.1.3 The recipient's address has characters that no address may have"
+            return "553 5.1.3 The recipient's address has characters that no address may have", 0
         if len(self.transaction.recipients) >= self.settings.max_recipients:
-            return "452 4.5.3 Too many recipients, send the rest in another transaction"
+            return "452 4.5.3 Too many recipients, send the rest in another transaction", 0
         reply = self.transaction.rcpt(address)
         if not isinstance(reply, Refusal):
-            return reply
+            return reply, 0
         self._refusals += 1
-        if self._refusals > self.settings.max_unknown_recipients:
+        enough = not self.connections.peers.refuse_recipient(self._ip)
+        if enough or self._refusals > self.settings.max_unknown_recipients:
             self._hanging_up = True
-            return "421 4.7.0 Too many recipients that do not exist"
-        return reply.reply
+            return "421 4.7.0 Too many recipients that do not exist", 0
+        return reply.reply, self.connections.peers.delay(self._ip)
 
     def _describe_peer(self) -> Peer:
         tls = self.session.ssl
@@ -227,6 +231,8 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
             await self.push("354 End data with <CR><LF>.<CR><LF>")
             reply = await self._take_message(self.transaction)
             counter(metrics.SMTP_MESSAGES).labels({"2": "accepted", "4": "deferred"}.get(reply[0], "refused")).inc()
+            if reply[0] == "2":
+                self.connections.peers.bring_message(self._ip)
             self._set_post_data_state()
             await self.push(reply)
         finally:

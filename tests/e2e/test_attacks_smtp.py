@@ -3,6 +3,7 @@
 import socket
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -19,11 +20,12 @@ SMUGGLED = [
 class Dialogue:
     """A raw connection to the receiver."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", pipeline.base + 25), 20)
+    def __init__(self, pipeline: Pipeline, source: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", pipeline.base + 25), 20, (source, 0))
         self.file = self.socket.makefile("rb")
-        self.read()
-        self.say(b"EHLO client.good.test\r\n")
+        self.greeting = self.read()
+        if self.greeting[:3] == b"220":
+            self.say(b"EHLO client.good.test\r\n")
 
     def read(self) -> bytes:
         """One reply, all its lines."""
@@ -161,11 +163,60 @@ def test_addresses_with_control_characters_are_refused(dialogue: Dialogue) -> No
     assert dialogue.say(b'RCPT TO:<"a\x0bb"@ours.test>\r\n')[:1] == b"5"
 
 
-def test_whoever_guesses_recipients_is_hung_up_on(dialogue: Dialogue) -> None:
-    dialogue.say(b"MAIL FROM:<anna@good.test>\r\n")
-    answers = [dialogue.say(b"RCPT TO:<guess%d@ours.test>\r\n" % number)[:3] for number in range(21)]
-    assert answers[0] == b"550" and answers[-1] == b"421"
-    assert dialogue.file.read() == b""
+def guess(pipeline: Pipeline, source: str, mark: bytes) -> list[bytes]:
+    """The replies to 30 guesses on one connection."""
+    dialogue = Dialogue(pipeline, source)
+    replies = [dialogue.greeting[:3]]
+    try:
+        dialogue.socket.sendall(b"MAIL FROM:<anna@good.test>\r\n")
+        dialogue.socket.sendall(b"".join(b"RCPT TO:<%s-%d@ours.test>\r\n" % (mark, number) for number in range(30)))
+        replies += [line[:3] for line in dialogue.file]
+    except ConnectionError:
+        pass
+    finally:
+        dialogue.close()
+    return replies
+
+
+def test_whoever_guesses_recipients_is_hung_up_on_and_kept_out(pipeline: Pipeline) -> None:
+    """Twenty answers a connection, and 100 an hour for each of the two processes; the log has a few rows of them, and says how many."""
+    source, mark = "127.0.0.13", b"guess%d" % time.time_ns()
+    with ThreadPoolExecutor(40) as pool:
+        guesses = list(pool.map(lambda _: guess(pipeline, source, mark), range(40)))
+    answers = [replies.count(b"550") for replies in guesses]
+    print(f"{sum(answers)} answers on {len(answers)} connections")
+    assert max(answers) <= 20 and sum(answers) <= 200
+    assert {replies[-1] for replies in guesses} == {b"421"}
+    for _ in range(20):
+        late = Dialogue(pipeline, source)
+        assert late.greeting.startswith(b"421"), "it may come back later"
+        late.close()
+    other = Dialogue(pipeline, "127.0.0.14")
+    assert other.greeting.startswith(b"220")
+    other.close()
+    time.sleep(2)  # until the log has what it will have
+    rows = pipeline.get("/mails", to=f"{mark.decode()}*", limit=500).json()["items"]
+    print(f"{len(rows)} rows")
+    assert 1 <= len(rows) <= 20
+
+
+def test_ten_peers_do_not_fill_the_receiver(pipeline: Pipeline) -> None:
+    """Two processes of 500 connections, of which one peer may have 50."""
+    held: list[socket.socket] = []
+    try:
+        for number in range(10):
+            for _ in range(130):
+                held.append(
+                    socket.create_connection(("127.0.0.1", pipeline.base + 25), 20, (f"127.0.3.{number + 1}", 0))
+                )
+        time.sleep(1)
+        for number in range(40):
+            newcomer = Dialogue(pipeline, f"127.0.4.{number + 1}")
+            held.append(newcomer.socket)
+            assert newcomer.greeting.startswith(b"220"), number
+    finally:
+        for one in held:
+            one.close()
 
 
 def test_helo_and_subject_stay_on_their_line(pipeline: Pipeline) -> None:

@@ -11,6 +11,14 @@ def test_what_is_used_up_comes_back_evenly() -> None:
     assert limit.take("b", 0), "another key has its own"
 
 
+def test_what_was_well_used_comes_back_at_once() -> None:
+    limit = RateLimit(1, 1000)
+    assert limit.take("a", 0) and limit.is_spent("a", 1)
+    limit.give_back("a", 1)
+    limit.give_back("b", 1)
+    assert limit.take("a", 1) and not limit.take("a", 1)
+
+
 def test_memory_is_bounded_whoever_comes() -> None:
     limit = RateLimit(1, 1000, most=10)
     assert all(limit.take(str(number), 0) for number in range(1000))
