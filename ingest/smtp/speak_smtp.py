@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from aiosmtpd.smtp import SMTP, Session
+from aiosmtpd.smtp import SMTP, Session, TLSSetupException
 
 from contracts import metrics
 from contracts.raw_message import Refusal
@@ -214,6 +214,14 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
             tls=f"{cipher[1]} {cipher[0]}" if cipher else "",
             smtputf8=smtputf8,
         )
+
+    async def smtp_STARTTLS(self, arg: str | None) -> None:
+        try:
+            await super().smtp_STARTTLS(arg)
+        except TLSSetupException as error:  # a client's matter: one line, and aiosmtpd would go on to answer it
+            _log.warning("no TLS with %s: %s", self._ip, error.__cause__ or "the handshake failed")
+            self.transport.close()
+            self.connection_lost(error)  # nobody else says so where TLS never began
 
     # The content
 

@@ -97,7 +97,8 @@ class HandlerCalls:
         except InvalidEvent as why:
             expired = clock.now() >= command.expires_at
             return _not_called(command, name, Reason.EXPIRED if expired else Reason.INTERNAL_ERROR, str(why))
-        mail = await asyncio.to_thread(describe_mail, command, octets, self._settings.console.base_url)
+        settings = self._settings
+        mail = await asyncio.to_thread(describe_mail, command, octets, settings.console.base_url, settings.authserv_id)
         job.begin()
         with histogram(metrics.HANDLER_SECONDS).time():
             return await self._called[name].call(self._client, mail, command.attempt)

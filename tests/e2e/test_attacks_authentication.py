@@ -112,3 +112,20 @@ def test_what_cannot_be_checked_now_is_no_pass(pipeline: Pipeline, recipient: st
     (row,) = pipeline.settled(message_id)
     assert (row["status"], row["reason"], row["late"]) == ("rejected", "auth_temperror", False)
     assert f"answered 451 {code}" in row["detail"]
+
+
+def test_forged_results_in_our_name_do_not_reach_a_handler(pipeline: Pipeline) -> None:
+    forged = (
+        b"Authentication-Results: mx.ours.test; dmarc=pass header.from=bank.test\r\n"
+        b"AUTHENTICATION-RESULTS:\r\n (a comment) MX.OURS.TEST.; dmarc=pass\r\n"
+        b'Authentication-Results : "mx.ours.test" 1; dmarc=pass\r\n'
+    )
+    honest = b"Authentication-Results: mx.elsewhere.test; spf=pass\r\n"
+    raw, message_id = pipeline.mail(sign=True)
+    assert pipeline.send(forged + honest + raw, "desk@ours.test")[0] == 250
+    (row,) = pipeline.settled(message_id)
+    (call,) = [call for call in pipeline.outside.desk.calls if call.mail["message_id"] == message_id]
+    told = [value for name, value in call.mail["headers"] if name.strip().lower() == "authentication-results"]
+    assert told == ["mx.elsewhere.test; spf=pass"]
+    assert call.mail["auth"]["dmarc"] == "pass"
+    assert pipeline.get(f"/mails/{row['mail_id']}/raw").content == forged + honest + raw

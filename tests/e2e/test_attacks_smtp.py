@@ -125,6 +125,37 @@ def test_a_command_in_the_packet_of_starttls_is_not_answered_after_it(pipeline: 
     secure.close()
 
 
+def test_a_failed_handshake_is_one_line_of_the_log(pipeline: Pipeline, dialogue: Dialogue) -> None:
+    before = len(pipeline.log().splitlines())
+    assert dialogue.say(b"STARTTLS\r\n").startswith(b"220")
+    dialogue.socket.sendall(b"this is no handshake\r\n" * 10)
+    while dialogue.socket.recv(1000):
+        pass  # an alert of TLS, and the end
+    time.sleep(0.5)
+    lines = pipeline.log().splitlines()[before:]
+    print("\n".join(lines))
+    assert len([line for line in lines if "TLS" in line or "SSL" in line]) == 1 and not any(
+        "Traceback" in line for line in lines
+    )
+
+
+@pytest.mark.parametrize("said", [b"this is no handshake\r\n", b""], ids=["no handshake", "gone"])
+def test_whoever_breaks_off_at_starttls_holds_no_place(pipeline: Pipeline, said: bytes) -> None:
+    """One of the two processes has more than the 50 of the 105 connections that a peer may have at a time."""
+    source = f"127.0.5.{1 + len(said)}"
+    for _ in range(105):
+        again = Dialogue(pipeline, source)
+        try:
+            assert again.greeting.startswith(b"220")
+            assert again.say(b"STARTTLS\r\n").startswith(b"220")
+            if said:
+                again.socket.sendall(said)
+                while again.socket.recv(1000):
+                    pass
+        finally:
+            again.close()
+
+
 def test_a_mail_over_tls_says_so(pipeline: Pipeline) -> None:
     raw, message_id = pipeline.mail("fwd-tls@ours.test")
     with pipeline.smtp() as connection:
@@ -189,8 +220,8 @@ def test_whoever_guesses_recipients_is_hung_up_on_and_kept_out(pipeline: Pipelin
     assert {replies[-1] for replies in guesses} == {b"421"}
     for _ in range(20):
         late = Dialogue(pipeline, source)
-        assert late.greeting.startswith(b"421"), "it may come back later"
         late.close()
+        assert late.greeting.startswith(b"421"), "it may come back later"
     other = Dialogue(pipeline, "127.0.0.14")
     assert other.greeting.startswith(b"220")
     other.close()
