@@ -101,6 +101,10 @@ class Smtp(Section):
     data_timeout: Duration = Field(
         timedelta(minutes=10), description="How long the content of one message may take to arrive; then 421."
     )
+    min_rate: Size = Field(
+        256,
+        description="Octets a second with which the content of a message has to arrive after its first minute, or 421; 0: as it likes.",
+    )
     memory: Size = Field(
         256 << 20,
         ge=1 << 20,

@@ -19,6 +19,7 @@ from contracts.raw_message import Refusal
 from contracts.settings import Smtp
 from ingest.smtp.connections import Connections
 from ingest.smtp.read_content import ContentReader, ContentRefused
+from ingest.smtp.time_content import ContentClock
 from ingest.smtp.transaction import TROUBLE, Peer, Purpose, Transaction
 from runtime.budget_octets import Hold, OctetBudget
 from runtime.expose_metrics import counter
@@ -91,11 +92,10 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         self.connections = connections
         self.transaction: Transaction | None = None
         self.in_data = False
-        self._content = content
+        self._content_reader = content
         self._ip = ""
         self._memory: OctetBudget | None = None  # None: turned away at the door
-        self._content_ends: float | None = None  # the loop's time until which the content may take, while it is read
-        self._heard = 0.0  # the loop's time of its last octets
+        self._content: ContentClock | None = None  # while content is read: a slow message is not an idle connection
         self._idle_timeout = settings.idle_timeout.total_seconds()
         self._data_timeout = settings.data_timeout.total_seconds()
         self._commands = 0
@@ -125,8 +125,8 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
 
     def data_received(self, data: bytes) -> None:
         if self._memory is not None:
-            if self._content_ends is not None:
-                self._heard = self.loop.time()  # a slow message is not an idle connection
+            if self._content is not None:
+                self._content.hear(self.loop.time(), len(data))
             super().data_received(data)
 
     def eof_received(self) -> bool:
@@ -266,32 +266,29 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         return reply
 
     async def _read_content(self, hold: Hold) -> bytes:
-        self._heard = self.loop.time()
-        self._content_ends = self._heard + self._data_timeout
-        if self._data_timeout < self._idle_timeout:  # else the timer that runs already is early enough
-            self._reset_timeout(self._data_timeout)
+        now = self.loop.time()
+        self._content = ContentClock(now, self._data_timeout, self._idle_timeout, self.settings.min_rate)
+        self._reset_timeout(self._content.next_look(now))
         try:
-            content = await self._content.read(self._reader, hold)
+            content = await self._content_reader.read(self._reader, hold)
         finally:
-            self._content_ends = None
+            self._content = None
             self._timeout_handle.cancel()  # from here on the sender waits for us
-        return content if isinstance(content, bytes) else await self._content.load(content, hold)
+        return content if isinstance(content, bytes) else await self._content_reader.load(content, hold)
 
     def _timeout_cb(self) -> None:
         """aiosmtpd's timer: the connection is idle, unless there is content on its way, which has a deadline of its own."""
-        if self._content_ends is None:
-            super()._timeout_cb()
-            return
         now = self.loop.time()
-        silent = self._heard + self._idle_timeout
-        if now >= self._content_ends:
+        if self._content is None:
+            super()._timeout_cb()
+        elif self._content.is_late(now):
             counter(metrics.SMTP_MESSAGES).labels("deferred").inc()
             self.transport.write(b"421 4.4.2 The message took too long to arrive\r\n")
             self._close()
-        elif now >= silent:
+        elif self._content.is_silent(now):
             super()._timeout_cb()
         else:
-            self._reset_timeout(max(min(silent, self._content_ends) - now, 0.001))
+            self._reset_timeout(self._content.next_look(now))
 
 
 def _is_clean(address: str) -> bool:

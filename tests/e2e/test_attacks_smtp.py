@@ -1,9 +1,12 @@
 """Attacks in the SMTP dialogue, each tried on a socket."""
 
+import os
+import re
 import socket
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -292,3 +295,43 @@ def test_a_hostile_mail_does_not_stop_the_desk(pipeline: Pipeline) -> None:
     raw, message_id = pipeline.mail(subject="after the deep one")
     pipeline.send(raw, "desk@ours.test")
     assert pipeline.settled(message_id)[0]["status"] == "processed"
+
+
+def resident(pid: int) -> int:
+    """Octets of memory that a process has at present."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) << 10  # type: ignore[index]
+
+
+def spooled(pid: int) -> list[str]:
+    """The files of unfinished messages that a process holds open."""
+    links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
+    return [link for link in links if "/spool/" in link]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_unfinished_content_holds_neither_memory_nor_disk_once_its_senders_are_gone(pipeline: Pipeline) -> None:
+    """Sixteen senders of 45 MB that never end, as a whole 720 MB: while they are here, and after."""
+    pids = [pipeline.stage_pid(stage) for stage in pipeline.stages if stage.startswith("smtp")]
+    before = {pid: resident(pid) for pid in pids}
+    line = b"x" * 998 + b"\r\n"
+    held = []
+    try:
+        for number in range(16):
+            opened = Dialogue(pipeline, f"127.0.6.{number + 1}")
+            held.append(opened)
+            opened.begin()
+            for _ in range(45):
+                opened.socket.sendall(line * 1000)
+        wait_for(lambda: sum(len(spooled(pid)) for pid in pids) == 16, 10)
+        during = sum(resident(pid) - before[pid] for pid in pids)
+        assert sum(len(spooled(pid)) for pid in pids) == 16
+    finally:
+        for opened in held:
+            opened.close()
+    assert wait_for(lambda: not any(spooled(pid) for pid in pids), 20), "their files are gone"
+    after = sum(resident(pid) - before[pid] for pid in pids)
+    print(f"720 MB unfinished: {during >> 20} MB more memory, {after >> 20} MB once they are gone")
+    assert during < 72 << 20 and after < 72 << 20
+    raw, _ = pipeline.mail("drop@ours.test")
+    assert pipeline.send(raw, "drop@ours.test")[0] == 250
