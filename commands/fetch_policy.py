@@ -3,12 +3,11 @@
 The host comes out of DNS: it is resolved first, private addresses are refused, and the connection goes to the
 address that was checked, so that a second answer cannot lead elsewhere."""
 
-import ipaddress
-
 import httpx
 
 from contracts.dns_answers import Resolver
 from mail.authentication.check_mta_sts import Fetch
+from runtime.is_public import is_public
 
 MAX_POLICY = 64 * 1024
 TIMEOUT = 10.0
@@ -19,11 +18,10 @@ def policy_fetcher(resolver: Resolver) -> Fetch:
 
     async def fetch(host: str) -> str:
         answers = [await resolver.query(host, "A"), await resolver.query(host, "AAAA")]
-        addresses = [ipaddress.ip_address(value) for answer in answers for value in answer.values()]
-        public = [address for address in addresses if address.is_global]
+        public = [value for answer in answers for value in answer.values() if is_public(value)]
         if not public:
             raise OSError(f"{host} has no public address")
-        target = f"[{public[0]}]" if public[0].version == 6 else str(public[0])
+        target = f"[{public[0]}]" if ":" in public[0] else public[0]
         try:
             async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client:
                 url = f"https://{target}/.well-known/mta-sts.txt"

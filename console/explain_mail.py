@@ -23,6 +23,8 @@ _EXPLAINED = frozenset(
     {
         Reason.DMARC_REJECT,
         Reason.DMARC_QUARANTINE,
+        Reason.BAD_FROM,
+        Reason.AUTH_TEMPERROR,
         Reason.POLICY,
         Reason.RULE,
         Reason.HANDLER_DECLINED,
@@ -37,6 +39,8 @@ _BECAUSE: dict[str | None, str] = {
     Reason.DKIM_FAIL: "DKIM failed",
     Reason.DMARC_REJECT: "DMARC failed, and the author’s domain asks to refuse such mail",
     Reason.DMARC_QUARANTINE: "DMARC failed, and the author’s domain asks to quarantine such mail",
+    Reason.BAD_FROM: "its From is not one readable address",
+    Reason.AUTH_TEMPERROR: "DNS did not tell what our policy needs to know, and the sender was told to try again",
     Reason.POLICY: "a rule of ours does not take it",
     Reason.RULE: "a rule of ours says so",
     Reason.NO_ROUTE: "no route of ours takes it",

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from console.tokens import Principal, new_session, token_record
 from contracts import clock, topics
-from contracts.records import Place, Record
+from contracts.records import Position, Record
 from contracts.shared_state import Token
 
 MAX_SESSIONS = 50  # of one token; the oldest ends when one more begins
@@ -21,13 +21,13 @@ class SessionTable(Protocol):
 
     def snapshot(self) -> Mapping[str, Token]: ...
 
-    async def read_up_to(self, place: Place) -> None: ...
+    async def read_up_to(self, place: Position) -> None: ...
 
 
 class Writer(Protocol):
     """Writes a record down. Unavailable when it could not be."""
 
-    def publish_at(self, record: Record) -> Awaitable[Place]: ...
+    def publish_at(self, record: Record) -> Awaitable[Position]: ...
 
 
 class Sessions:

@@ -52,6 +52,12 @@ SMTP_MESSAGES = Counter(
 SMTP_REFUSED_RECIPIENTS = Counter(
     "mailscope_ingest_refused_recipients_total", "Recipients refused at RCPT.", ("smtp",), ("reason",)
 )
+SMTP_LIMITED = Counter(
+    "mailscope_ingest_limited_total",
+    "What one peer was refused for doing it too often, by limit: connections, recipients, reports.",
+    ("smtp",),
+    ("limit",),
+)
 SMTP_OCTETS = Counter(
     "mailscope_ingest_message_octets_total", "Octets of the messages that Kafka acknowledged.", ("smtp",)
 )

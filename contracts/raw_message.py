@@ -39,6 +39,9 @@ class Refusal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     reply: str
     reason: Reason
+    more: int = (
+        0  # recipients of the same peer that were answered alike within a minute, and have no record of their own
+    )
 
 
 class Envelope(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):

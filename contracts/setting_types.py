@@ -139,10 +139,9 @@ def parse_allowed(value: object) -> str:
 def parse_network(value: object) -> str:
     """An IP address or a network."""
     try:
-        ipaddress.ip_network(str(value), strict=False)
+        return str(ipaddress.ip_network(str(value), strict=False))
     except ValueError:
-        raise ValueError("write an address or a network such as 192.0.2.0/24") from None
-    return str(value)
+        raise ValueError("write an address, or a network such as 192.0.2.0/24") from None
 
 
 class Secret:

@@ -26,7 +26,7 @@ from contracts.setting_types import (
 )
 
 AuthWord = Literal["none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror"]
-RejectOn = Literal["spf-fail", "dkim-fail", "dmarc-reject", "dmarc-quarantine"]
+RejectOn = Literal["spf-fail", "dkim-fail", "dmarc-reject", "dmarc-quarantine", "bad-from"]
 
 
 class Section(BaseModel):
@@ -94,11 +94,26 @@ class Smtp(Section):
     max_recipients: int = Field(100, ge=1, le=1000, description="Recipients of one transaction; more get 452 4.5.3.")
     connections: int = Field(500, ge=1, description="Connections at a time, for each process; more get 421.")
     connections_per_peer: int = Field(
-        50, ge=1, description="Connections at a time from one IP address, for each process."
+        50,
+        ge=1,
+        description="Connections at a time from one peer (an IPv4 address, an IPv6 /64), for each process; fewer when few are left: an "
+        "eighth of those, so that newcomers find a place.",
+    )
+    connects_per_peer: int = Field(
+        300,
+        ge=1,
+        description="Connections of one peer in a minute that bring no message, for each process; more get 421.",
+    )
+    trusted: list[Network] = Field(
+        [], description="Addresses and networks without limits by peer: gateways in front of us, monitors, load tests."
     )
     idle_timeout: Duration = Field(timedelta(minutes=5), description="Silence after which a connection is closed.")
     data_timeout: Duration = Field(
         timedelta(minutes=10), description="How long the content of one message may take to arrive; then 421."
+    )
+    min_rate: Size = Field(
+        256,
+        description="Octets a second with which the content of a message has to arrive after its first minute, or 421; 0: as it likes.",
     )
     memory: Size = Field(
         256 << 20,
@@ -109,6 +124,22 @@ class Smtp(Section):
     )
     max_commands: int = Field(1000, ge=10, description="Commands of one connection without a message; more get 421.")
     max_unknown_recipients: int = Field(20, ge=1, description="Unknown recipients of one connection; more get 421.")
+    unknown_recipients_per_peer: int = Field(
+        100,
+        ge=1,
+        description="Unknown recipients of one peer in an hour, less one for each message that it brings, for each process; then its "
+        "connections get 421 for a while.",
+    )
+    refusal_delay: Duration = Field(
+        timedelta(milliseconds=500),
+        description="How long the reply to an unknown recipient waits once a peer has asked for five; 0s: never.",
+    )
+    reports_per_peer: int = Field(
+        200, ge=1, description="Reports about forwards (to SRS addresses) from one peer in an hour; more get 451 4.7.1."
+    )
+    reports_per_sender: int = Field(
+        20, ge=1, description="Reports about forwards that are passed on to one sender in an hour; more get 451 4.7.1."
+    )
     tls_cert: Path | None = Field(
         None, description="PEM file with the certificate chain for STARTTLS; empty: a self-signed one in `data_dir`."
     )

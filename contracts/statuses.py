@@ -83,6 +83,8 @@ class Reason(StrEnum):
     DKIM_FAIL = "dkim_fail"  # refused because DKIM failed
     DMARC_REJECT = "dmarc_reject"  # refused as the author domain's DMARC policy asks
     DMARC_QUARANTINE = "dmarc_quarantine"  # refused: the author domain asks for quarantine, and so does our policy
+    BAD_FROM = "bad_from"  # refused: From is not exactly one readable address
+    AUTH_TEMPERROR = "auth_temperror"  # refused for now: DNS does not tell what our policy needs to know
     POLICY = "policy"  # a reject rule of ours
     NO_ROUTE = "no_route"  # the recipient is known, but no route's conditions hold
     RELAY_DENIED = "relay_denied"  # not a domain of ours, or an address that asks to be passed on
@@ -111,6 +113,8 @@ ADVICE: dict[Reason, str] = {
     Reason.DKIM_FAIL: "The signature did not verify: the sender must check its DKIM signing.",
     Reason.DMARC_REJECT: "The author could not be verified and its domain asks to refuse such mail (DMARC p=reject).",
     Reason.DMARC_QUARANTINE: "The author could not be verified and its domain asks to quarantine such mail.",
+    Reason.BAD_FROM: "Its From is not one readable address, so that programs may show different authors: the sender must mend it.",
+    Reason.AUTH_TEMPERROR: "The sender's DNS did not answer and it was told to try again: look for a later mail.",
     Reason.POLICY: "A rule in mailscope.yaml refuses this mail.",
     Reason.NO_ROUTE: "No route in mailscope.yaml takes this mail: add one, or loosen a condition.",
     Reason.RELAY_DENIED: "The address is not in a domain that we receive mail for: check its spelling, or inbound.domains.",

@@ -1,6 +1,10 @@
 """Mail addresses: their two parts, their patterns, and which forms ask for relaying."""
 
+import re
 from functools import lru_cache
+
+_UNQUOTED = re.compile(r"[^\s\x00-\x1f\x7f()<>\[\]:;@\\,\"]+")  # dots in any place, as some providers gave them out
+_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
 def split_address(address: str) -> tuple[str, str]:
@@ -18,6 +22,20 @@ def normalise(address: str) -> str:
 @lru_cache(maxsize=4096)
 def _pieces(pattern: str) -> list[str]:
     return pattern.lower().split("*")
+
+
+def quote_local(text: str) -> str:
+    """A local part as it is written: a quoted string where its characters ask for it (RFC 5321 section 4.1.2)."""
+    if _UNQUOTED.fullmatch(text) is not None:
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def unquote_local(local: str) -> str:
+    """What a local part says, without quotes."""
+    if len(local) > 1 and local[0] == local[-1] == '"':
+        return _QUOTED_PAIR.sub(r"\1", local[1:-1])
+    return local
 
 
 def matches(pattern: str, text: str) -> bool:

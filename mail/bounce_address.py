@@ -15,7 +15,7 @@ from datetime import datetime
 
 from contracts.clock import to_ms
 from contracts.ids import received_ms
-from mail.addresses import split_address
+from mail.addresses import quote_local, split_address, unquote_local
 
 VALID_DAYS = 30
 MS_OF_A_DAY = 86_400_000
@@ -58,18 +58,17 @@ class BounceAddresses:
         return BounceOf(mail_id, digest)
 
     def srs(self, sender: str, domain: str, now: datetime) -> str:
-        """The envelope sender of a forward; "" (the null sender) stays null."""
+        """The envelope sender of a forward; "" (the null sender) stays null. A quoted sender is quoted as a whole."""
         local, from_domain = split_address(sender)
         if not from_domain:
             return ""
-        stamp = _stamp(_day(now))
-        return (
-            f"SRS0={self._mac(f'srs {stamp} {from_domain} {local}'.lower(), 8)}={stamp}={from_domain}={local}@{domain}"
-        )
+        local, stamp = unquote_local(local), _stamp(_day(now))
+        mac = self._mac(f"srs {stamp} {from_domain} {local}".lower(), 8)
+        return f"{quote_local(f'SRS0={mac}={stamp}={from_domain}={local}')}@{domain}"
 
     def read_srs(self, address: str, now: datetime) -> str | None:
         """The first sender of a forward; None when the address is no SRS address of ours, forged, or expired."""
-        match = _SRS.fullmatch(split_address(address)[0])
+        match = _SRS.fullmatch(unquote_local(split_address(address)[0]))
         if match is None:
             return None
         mac, stamp, from_domain, local = match.groups()
@@ -77,7 +76,7 @@ class BounceAddresses:
             return None
         if not any(_stamp(_day(now) - age) == stamp.lower() for age in range(VALID_DAYS + 1)):
             return None
-        return f"{local}@{from_domain}"
+        return f"{quote_local(local)}@{from_domain}"
 
     def _mac(self, text: str, length: int) -> str:
         digest = hmac.new(self._key, text.encode("utf-8", "surrogateescape"), hashlib.sha256).digest()

@@ -30,6 +30,7 @@ _ATOM = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+"
 _SPEC = rf"({_ATOM})@([A-Za-z0-9.-]+)"
 _WORDS = r"""[^"\\(),:;<>@\[\]]*"""
 _PLAIN = re.compile(rf"""(?:"({_WORDS})"[ \t]*|({_WORDS}))<{_SPEC}>|{_SPEC}""")
+_SPECIAL = frozenset('()<>,;:@[]"\\')
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|[()<>,;:@\[\]]|[^"\\()<>,;:@\[\]]+|["\\]', re.DOTALL)
 
 
@@ -46,6 +47,29 @@ def parse_addresses(value: str) -> list[Address]:
         if len(addresses) >= MAX_ADDRESSES:
             break
     return addresses[:MAX_ADDRESSES]
+
+
+def count_mailboxes(value: str) -> int:
+    """How many mailboxes the list `value` has (RFC 5322 §3.4); 0 where it is none, so that programs may read it in different ways:
+    text beside an address, two addresses in one element, a group, a quote or a bracket that is never closed."""
+    if len(value) > MAX_INPUT:
+        return 0
+    if _PLAIN.fullmatch(value.strip()) is not None:
+        return 1
+    parts = _split_list(_without_comments(_TOKEN.findall(value)))
+    return len(parts) if all(map(_is_mailbox, parts)) and not {":", ";"} & set(_TOKEN.findall(value)) else 0
+
+
+def _is_mailbox(tokens: list[str]) -> bool:
+    tokens = [token.strip() for token in tokens if token.strip()]
+    if "<" in tokens:
+        start = tokens.index("<")
+        if tokens[-1] != ">" or _SPECIAL.intersection(tokens[:start]):
+            return False
+        tokens = tokens[start + 1 : -1]
+    if len(tokens) != 3 or tokens[1] != "@" or (len(tokens[0].split()) != 1 and not tokens[0].startswith('"')):
+        return False
+    return not _SPECIAL.intersection(tokens[::2]) and bool(to_ascii_domain(tokens[2]))
 
 
 @lru_cache(maxsize=8192)

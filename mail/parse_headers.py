@@ -22,7 +22,13 @@ class Flag(StrEnum):
     OBSOLETE_FROM = "obsolete_from"  # `From :` with space before the colon (RFC 5322 §4.5)
     NO_FROM = "no_from"  # no From field at all
     FROM_SEVERAL_DOMAINS = "from_several_domains"  # one From field, addresses of several domains
-    DISPLAY_NAME_ADDRESS = "display_name_address"  # the name in From shows an address of another domain
+    DISPLAY_NAME_ADDRESS = (
+        "display_name_address"  # the name in From shows, plain or encoded, an address of another domain
+    )
+    FROM_SEVERAL = "from_several"  # one From field, several mailboxes of one domain
+    FROM_MALFORMED = (
+        "from_malformed"  # From is no list of mailboxes: a group, or text that programs read in different ways
+    )
     FROM_UNPARSABLE = "from_unparsable"  # a From field without any domain
     BARE_CR = "bare_cr"  # a CR without LF in the header
     BARE_LF = "bare_lf"  # a LF without CR somewhere

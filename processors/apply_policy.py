@@ -1,18 +1,32 @@
-"""Whether a domain's policy refuses a mail for what authentication found (`inbound.domains.<domain>.reject_on`)."""
+"""Whether a domain's policy refuses a mail for what authentication found (`inbound.domains.<domain>.reject_on`).
+
+A check that DNS left open is no pass: its sender may have seen to that. It hears 451 and tries again (RFC 6376 §6.3, RFC 7208 §8.6)."""
 
 import ipaddress
 
-from contracts.auth_results import ArcWord, AuthResults, DkimWord, DmarcPolicy, DmarcWord, SpfWord
+from contracts.auth_results import (
+    ArcWord,
+    AuthReason,
+    AuthResults,
+    DkimWord,
+    DmarcPolicy,
+    DmarcResult,
+    DmarcWord,
+    SpfWord,
+)
 from contracts.settings import InboundDomain
 from contracts.statuses import Reason, Status
+from mail.authentication.find_author import BAD_FROM
 from processors.decision import Decision
 
 
 def apply_policy(auth: AuthResults, domain: InboundDomain) -> Decision | None:
-    """The refusal by the first of `reject_on` that holds, or None; `monitor` is the caller's. Codes are those of RFC 7372: 5.7.20
-    DKIM, 5.7.23 SPF, 5.7.26 both."""
-    refusal = next((found for word in domain.reject_on if (found := _check(word, auth)) is not None), None)
-    if refusal is None or _allowed(auth, domain.allow):
+    """The refusal by the first of `reject_on` that holds, else by the first that cannot be decided now, or None; `monitor` is the
+    caller's. Codes are those of RFC 7372: X.7.20 DKIM, X.7.23 and X.7.24 SPF, X.7.26 both."""
+    checks = (_check, _check_open)
+    found = (check(word, auth) for check in checks for word in domain.reject_on)
+    refusal = next((one for one in found if one is not None), None)
+    if refusal is None or is_allowed(auth, domain.allow):
         return None
     return refusal
 
@@ -28,6 +42,12 @@ def _check(word: str, auth: AuthResults) -> Decision | None:
                 Reason.DMARC_REJECT if strict else Reason.DMARC_QUARANTINE,
                 dmarc.cause or f"DMARC failed for {author} (p={dmarc.policy.value})",
             )
+    if word == "bad-from" and (bad := [flag for flag in auth.flags if flag in BAD_FROM]):
+        return _refuse(
+            "550 5.7.1 From has to be exactly one address that can be read in one way (RFC 5322 section 3.6.2)",
+            Reason.BAD_FROM,
+            f"From is doubtful: {', '.join(bad)}",
+        )
     if word == "spf-fail" and auth.spf.result is SpfWord.FAIL:
         return _refuse(
             f"550 5.7.23 SPF check failed: this host may not send for {auth.spf.domain}",
@@ -44,11 +64,41 @@ def _check(word: str, auth: AuthResults) -> Decision | None:
     return None
 
 
+def _check_open(word: str, auth: AuthResults) -> Decision | None:
+    """What cannot be decided because DNS failed, or a check of ours did."""
+    dmarc, domain = auth.dmarc, auth.spf.domain
+    if word in ("dmarc-reject", "dmarc-quarantine") and _may_ask_for_refusal(word, dmarc):
+        author = dmarc.domain or auth.from_domain
+        reply = f"451 4.7.26 DMARC cannot be checked for {author} at present, try again later"
+        return _refuse(reply, Reason.AUTH_TEMPERROR, dmarc.cause or f"DMARC is {dmarc.result.value} for {author}")
+    if word == "spf-fail" and _is_open(auth.spf.result is SpfWord.TEMPERROR, auth.spf.reason):
+        reply = f"451 4.7.24 SPF cannot be checked for {domain} at present, try again later"
+        return _refuse(reply, Reason.AUTH_TEMPERROR, auth.spf.cause or f"SPF is {auth.spf_word} for {domain}")
+    if word == "dkim-fail" and auth.dkim_word == DkimWord.TEMPERROR:
+        first = next(one for one in auth.dkim if one.result is DkimWord.TEMPERROR)
+        reply = "451 4.7.5 DKIM cannot be checked at present: a key is not to be had, try again later"
+        return _refuse(reply, Reason.AUTH_TEMPERROR, first.cause or f"DKIM is temperror for {first.domain}")
+    return None
+
+
+def _may_ask_for_refusal(word: str, dmarc: DmarcResult) -> bool:
+    """Whether the author's domain would have it refused, as far as is known: a policy that could not be read may be any."""
+    if not _is_open(dmarc.result is DmarcWord.TEMPERROR, dmarc.reason):
+        return False
+    known = bool(dmarc.published_policy)
+    strict = dmarc.policy is DmarcPolicy.REJECT
+    return not known or strict or (word == "dmarc-quarantine" and dmarc.policy is DmarcPolicy.QUARANTINE)
+
+
+def _is_open(temporary: bool, reason: AuthReason) -> bool:
+    return temporary or reason is AuthReason.INTERNAL_ERROR
+
+
 def _refuse(reply: str, reason: Reason, detail: str) -> Decision:
     return Decision(Status.REJECTED, detail, reason=reason, reply=reply)
 
 
-def _allowed(auth: AuthResults, allow: list[str]) -> bool:
+def is_allowed(auth: AuthResults, allow: list[str]) -> bool:
     """An entry is an IP address or network of the peer, or a domain with a valid DKIM signature or a valid ARC chain."""
     vouching = {one.domain.lower() for one in auth.dkim if one.result is DkimWord.PASS}
     if auth.arc.result is ArcWord.PASS:

@@ -17,6 +17,7 @@ from mail.bounce_address import BounceAddresses
 from mail.parse_headers import Message
 from mail.reports.write_dsn import may_be_told
 from processors.apply_policy import apply_policy
+from processors.decide_report import decide_report
 from processors.decision import Consequences, Decision, ReadMail
 from processors.detect_loop import MAX_RECEIVED, detect_loop
 from processors.detect_loop import REPLY as LOOP_REPLY
@@ -73,7 +74,10 @@ def decide_answered(refusals: list[MailEvent], reply: str) -> Consequences:
 def decide_refused(envelope: Envelope) -> Consequences:
     """A recipient that the receiver refused before DATA: a row of the log, no message."""
     assert envelope.refusal is not None
-    decision = Decision(Status.REJECTED, f"answered {envelope.refusal.reply}", reason=envelope.refusal.reason)
+    detail = f"answered {envelope.refusal.reply}"
+    if envelope.refusal.more:
+        detail += f"; and {envelope.refusal.more} more recipients of this peer, within a minute"
+    decision = Decision(Status.REJECTED, detail, reason=envelope.refusal.reason)
     return Consequences([_without_message(envelope, one, decision) for one in envelope.recipients])
 
 
@@ -97,23 +101,17 @@ def _decide(
     if detect_loop(mail.message, recipient):
         detail = f"the message has been here before, or has more than {MAX_RECEIVED} Received headers"
         return Decision(Status.REJECTED, detail, reason=Reason.LOOP, reply=LOOP_REPLY)
-    bounce = bounces.read_verp(recipient, received_at)
-    if bounce is not None:
-        detail = f"a report about outbound mail {bounce.mail_id}"
-        return Decision(Status.DROPPED, detail, detail, Reason.RULE)
-    origin = bounces.read_srs(recipient, received_at)
-    if origin is not None:
-        arrival = f"a report about a forward: passed on to its first sender {origin}"
-        return Decision(Status.RECEIVED, arrival=arrival, action=Action.FORWARD, targets=(origin,))
     domain = split_address(recipient)[1]
     policy = settings.inbound.domains.get(domain)
     refusal = apply_policy(auth, policy) if policy is not None else None
     if refusal is not None and policy is not None and not policy.monitor:
         return refusal
-    decision = route(recipient, summary, mail.message, auth, settings)
-    if decision.action is Action.FORWARD:
-        rewritten = bounces.srs(summary.envelope_from, domain, received_at)
-        decision = replace(decision, envelope_from=rewritten)
+    decision = decide_report(mail, auth, recipient, settings, bounces)
+    if decision is None:
+        decision = route(recipient, summary, mail.message, auth, settings)
+        if decision.action is Action.FORWARD:
+            rewritten = bounces.srs(summary.envelope_from, domain, received_at)
+            decision = replace(decision, envelope_from=rewritten)
     if refusal is not None:
         would = f"; monitor: would have been refused ({refusal.reason}): {refusal.detail}"
         decision = replace(decision, arrival=decision.arrival + would)

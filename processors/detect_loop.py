@@ -1,5 +1,7 @@
 """Mail that goes round in a circle (RFC 5321 section 6.3)."""
 
+from mail.addresses import split_address, unquote_local
+from mail.parse_addresses import to_ascii_domain
 from mail.parse_headers import Message
 
 MAX_RECEIVED = 100  # RFC 5321 section 6.3 asks for at least that
@@ -10,4 +12,10 @@ def detect_loop(message: Message, recipient: str) -> bool:
     """Whether we forwarded this message for this recipient before (our Delivered-To), or it has too many Received fields."""
     if len(message.all(b"received")) > MAX_RECEIVED:
         return True
-    return any(field.text().strip().lower() == recipient.lower() for field in message.all(b"delivered-to"))
+    return any(_canonical(field.text()) == _canonical(recipient) for field in message.all(b"delivered-to"))
+
+
+def _canonical(address: str) -> str:
+    """The address in one spelling, however the hosts in between have written it: case, quotes, a final dot, U-labels."""
+    local, domain = split_address(address)
+    return f"{unquote_local(local)}@{to_ascii_domain(domain) or domain}".lower()

@@ -10,6 +10,7 @@ from contracts.statuses import Reason
 from mail.addresses import asks_for_relay, matches, split_address
 from mail.bounce_address import BounceAddresses
 
+REPORTS_ONLY = "550 5.7.1 This address takes reports only, from the null sender"
 RELAY = "550 5.7.1 Relaying denied"
 _SRS = re.compile(r"SRS[01][=+-]", re.IGNORECASE)  # a rewritten sender that is not one of ours, or has expired
 UNKNOWN = "550 5.1.1 Recipient address rejected: no such user here"
@@ -21,6 +22,7 @@ class Recipient:
 
     address: str
     policy: tuple[object, ...]
+    origin: str = ""  # whom a report to it is passed on to: it is a rewritten sender (SRS)
 
 
 def accept_recipient(
@@ -34,19 +36,19 @@ def accept_recipient(
     ours = settings.inbound.domains.get(domain)
     if ours is None:
         return Refusal(reply=RELAY, reason=Reason.RELAY_DENIED)
-    # A rewritten sender takes reports only (RFC 5321 section 4.5.5): nobody else gets mail passed on by having seen it.
-    if bounces.read_verp(address, now) is not None or (
-        not envelope_from and bounces.read_srs(address, now) is not None
-    ):
-        return Recipient(address, ("bounce",))
+    policy = (frozenset(ours.reject_on), ours.monitor, tuple(ours.allow))
+    # Bounce addresses take reports only (RFC 5321 section 4.5.5): nobody else gets mail passed on by having seen one.
+    origin = bounces.read_srs(address, now)
+    if origin is not None or bounces.read_verp(address, now) is not None:
+        if envelope_from:
+            return Refusal(reply=REPORTS_ONLY, reason=Reason.POLICY)
+        return Recipient(address, ("bounce", *policy), origin or "")
     if asks_for_relay(address) or _SRS.match(local):
         return Refusal(reply=RELAY, reason=Reason.RELAY_DENIED)
     for route in settings.inbound.routes:
         if route.match.to is None or matches(route.match.to, address):
             certain = route.reject is not None and _needs_only_recipient(route.match)
-            return Recipient(
-                address, (frozenset(ours.reject_on), ours.monitor, tuple(ours.allow), route.reject if certain else None)
-            )
+            return Recipient(address, (*policy, route.reject if certain else None))
     return Refusal(reply=UNKNOWN, reason=Reason.UNKNOWN_RECIPIENT)
 
 

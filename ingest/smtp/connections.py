@@ -7,11 +7,14 @@ from typing import Protocol
 
 from contracts import metrics
 from contracts.settings import Smtp
+from ingest.smtp.limit_peers import PeerLimits
+from ingest.smtp.limit_rates import name_peer
 from runtime.budget_octets import OctetBudget
-from runtime.expose_metrics import gauge
+from runtime.expose_metrics import counter, gauge
 
 _log = logging.getLogger("mailscope.smtp")
-SHARES = 4  # one IP address may have this part of the memory
+SHARES = 4  # one peer may have this part of the memory
+FREE_SHARES = 8  # and this part of the places that are free
 
 
 class OpenConnection(Protocol):
@@ -25,7 +28,7 @@ class OpenConnection(Protocol):
 
 @dataclass
 class _Share:
-    """What one IP address has of the process."""
+    """What one peer has of the process: an IPv4 address, or an IPv6 network of 64 bits."""
 
     memory: OctetBudget
     connections: int = 0
@@ -37,19 +40,25 @@ class Connections:
     def __init__(self, settings: Smtp) -> None:
         self._settings = settings
         self._open: set[OpenConnection] = set()
-        self._by_ip: dict[str, _Share] = {}
+        self._by_peer: dict[str, _Share] = {}
+        self.peers = PeerLimits(settings)
         self._memory = OctetBudget(settings.memory)
         self.draining = False  # the process stops: whoever is here may finish a message
 
     def enter(self, connection: OpenConnection, ip: str) -> OctetBudget | None:
         """The memory for its messages, or None when it has to be turned away."""
-        share = self._by_ip.get(ip) or _Share(OctetBudget(self._settings.memory // SHARES, within=self._memory))
-        full = len(self._open) >= self._settings.connections
-        crowded = share.connections >= self._settings.connections_per_peer
-        if full or crowded or self.draining:
+        peer = name_peer(ip)
+        share = self._by_peer.get(peer) or _Share(OctetBudget(self._settings.memory // SHARES, within=self._memory))
+        free = self._settings.connections - len(self._open)
+        if free <= 0 or self.draining:
+            return None
+        if share.connections >= self._most(free) and not self.peers.is_trusted(ip):
+            counter(metrics.SMTP_LIMITED).labels("connections").inc()
+            return None
+        if not self.peers.may_connect(ip):
             return None
         self._open.add(connection)
-        self._by_ip[ip] = share
+        self._by_peer[peer] = share
         share.connections += 1
         gauge(metrics.SMTP_CONNECTIONS).inc()
         return share.memory
@@ -59,10 +68,16 @@ class Connections:
         if connection not in self._open:
             return
         self._open.discard(connection)
-        self._by_ip[ip].connections -= 1
-        if not self._by_ip[ip].connections:
-            del self._by_ip[ip]
+        peer = name_peer(ip)
+        self._by_peer[peer].connections -= 1
+        if not self._by_peer[peer].connections:
+            del self._by_peer[peer]
         gauge(metrics.SMTP_CONNECTIONS).dec()
+
+    def _most(self, free: int) -> int:
+        """How many one peer may have: the fuller it is here, the fewer, so that whoever comes anew finds a place (a dynamic threshold, as
+        switches share their buffers: Choudhury and Hahne 1998)."""
+        return min(self._settings.connections_per_peer, max(1, free // FREE_SHARES))
 
     async def drain(self) -> None:
         """The idle ones leave at once, those in DATA after their reply; not all may within `smtp.drain_timeout`."""

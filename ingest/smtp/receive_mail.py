@@ -15,6 +15,8 @@ from contracts.statuses import Direction
 from ingest.hold_message import MessageHolder
 from ingest.smtp.accept_recipient import accept_recipient
 from ingest.smtp.await_verdict import VerdictWaiter
+from ingest.smtp.limit_rates import RateLimit, name_peer
+from ingest.smtp.log_refusals import RefusalLog
 from ingest.smtp.transaction import TROUBLE, Peer
 from mail.addresses import normalise
 from mail.bounce_address import BounceAddresses
@@ -22,10 +24,12 @@ from runtime.expose_metrics import counter, histogram
 from runtime.watch_disk import DiskRoom
 
 _log = logging.getLogger("mailscope.smtp")
+AN_HOUR = 3600.0
 ANSWER_WITHIN = 2.0  # seconds that the note of an answer may take
 BEHIND = "451 4.3.2 Too much mail waits here already, try again later"
 _TOO_LARGE = "552 5.3.4 The message is too large to be held with its envelope"
 _NO_ROOM = "452 4.3.1 The disk here is nearly full, try again later"
+TOO_MANY_REPORTS = "451 4.7.1 Too many reports for now, try again later"
 _OTHER_POLICY = "452 4.5.3 This recipient has another policy, send it in another transaction"
 
 
@@ -40,7 +44,10 @@ class MailReceiver:
         self.verdicts = verdicts
         self.bounces = bounces
         self.closed = False  # what was taken waits too long for the processors: no more is taken
-        self._refusals: set[asyncio.Task[None]] = set()
+        self.refusals = RefusalLog(self._log_refusal)
+        self._being_logged: set[asyncio.Task[None]] = set()
+        self._reports_of_peer = RateLimit(settings.smtp.reports_per_peer, AN_HOUR)
+        self._reports_to = RateLimit(settings.smtp.reports_per_sender, AN_HOUR)
         self._has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
 
     def mail(self, peer: Peer, envelope_from: str) -> "InboundTransaction | str":
@@ -51,11 +58,19 @@ class MailReceiver:
             return _NO_ROOM
         return InboundTransaction(self, peer, envelope_from)
 
-    def log_refusal(self, envelope: Envelope) -> None:
+    def may_report(self, ip: str, origin: str) -> bool:
+        """Whether this peer may send one more report about a forward to its first sender, in whatever spelling it is rewritten."""
+        peer = name_peer(ip)
+        if self._reports_of_peer.take(peer) and self._reports_to.take(origin.lower()):
+            return True
+        counter(metrics.SMTP_LIMITED).labels("reports").inc()
+        return False
+
+    def _log_refusal(self, envelope: Envelope) -> None:
         """A refused recipient is a row of the log too; the dialogue does not wait for it."""
         task = asyncio.get_running_loop().create_task(self._hold_refusal(envelope))
-        self._refusals.add(task)
-        task.add_done_callback(self._refusals.discard)
+        self._being_logged.add(task)
+        task.add_done_callback(self._being_logged.discard)
 
     async def log_answer(self, envelope: Envelope) -> None:
         """Write down that this was answered without the verdict, before it is; without Kafka it is answered all the same."""
@@ -67,8 +82,9 @@ class MailReceiver:
 
     async def drain(self) -> None:
         """Wait for the refusals that are still being written."""
-        if self._refusals:
-            await asyncio.wait(self._refusals, timeout=2)
+        self.refusals.flush()
+        if self._being_logged:
+            await asyncio.wait(self._being_logged, timeout=2)
 
     async def _hold_refusal(self, envelope: Envelope) -> None:
         try:
@@ -96,10 +112,12 @@ class InboundTransaction:
         if isinstance(decision, Refusal):
             counter(metrics.SMTP_REFUSED_RECIPIENTS).labels(decision.reason).inc()
             refused = self._describe(new_mail_id(), clock.now(), RawType.REFUSED, [normalise(address)])
-            receiver.log_refusal(msgspec.structs.replace(refused, refusal=decision))
+            receiver.refusals.add(msgspec.structs.replace(refused, refusal=decision))
             return decision
         if self.recipients and self._policy != decision.policy:
             return _OTHER_POLICY
+        if decision.origin and not receiver.may_report(self._peer.ip, decision.origin):
+            return TOO_MANY_REPORTS
         self._policy = decision.policy
         if decision.address not in self.recipients:
             self.recipients.append(decision.address)

@@ -12,13 +12,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from aiosmtpd.smtp import SMTP, Session
+from aiosmtpd.smtp import SMTP, Session, TLSSetupException
 
 from contracts import metrics
 from contracts.raw_message import Refusal
 from contracts.settings import Smtp
 from ingest.smtp.connections import Connections
 from ingest.smtp.read_content import ContentReader, ContentRefused
+from ingest.smtp.time_content import ContentClock
 from ingest.smtp.transaction import TROUBLE, Peer, Purpose, Transaction
 from runtime.budget_octets import Hold, OctetBudget
 from runtime.expose_metrics import counter
@@ -49,7 +50,10 @@ class _Hooks:
     async def handle_RCPT(
         self, server: "SmtpConnection", session: Session, envelope: Any, address: str, options: list[str]
     ) -> str:
-        return server.add_recipient(address)
+        reply, delay = server.add_recipient(address)
+        if delay:
+            await asyncio.sleep(delay)
+        return reply
 
     async def handle_exception(self, error: Exception) -> str:
         _log.error("answered 451 after a bug", exc_info=error)
@@ -88,11 +92,10 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         self.connections = connections
         self.transaction: Transaction | None = None
         self.in_data = False
-        self._content = content
+        self._content_reader = content
         self._ip = ""
         self._memory: OctetBudget | None = None  # None: turned away at the door
-        self._content_ends: float | None = None  # the loop's time until which the content may take, while it is read
-        self._heard = 0.0  # the loop's time of its last octets
+        self._content: ContentClock | None = None  # while content is read: a slow message is not an idle connection
         self._idle_timeout = settings.idle_timeout.total_seconds()
         self._data_timeout = settings.data_timeout.total_seconds()
         self._commands = 0
@@ -122,8 +125,8 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
 
     def data_received(self, data: bytes) -> None:
         if self._memory is not None:
-            if self._content_ends is not None:
-                self._heard = self.loop.time()  # a slow message is not an idle connection
+            if self._content is not None:
+                self._content.hear(self.loop.time(), len(data))
             super().data_received(data)
 
     def eof_received(self) -> bool:
@@ -182,21 +185,22 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         self.transaction = begun
         return "250 2.1.0 Sender ok"
 
-    def add_recipient(self, address: str) -> str:
-        """The reply to RCPT."""
+    def add_recipient(self, address: str) -> tuple[str, float]:
+        """The reply to RCPT, and the seconds until it is given."""
         assert self.transaction is not None  # aiosmtpd refuses RCPT without MAIL
         if not _is_clean(address):
-            return "553 5.1.3 The recipient's address has characters that no address may have"
+            return "553 5.1.3 The recipient's address has characters that no address may have", 0
         if len(self.transaction.recipients) >= self.settings.max_recipients:
-            return "452 4.5.3 Too many recipients, send the rest in another transaction"
+            return "452 4.5.3 Too many recipients, send the rest in another transaction", 0
         reply = self.transaction.rcpt(address)
         if not isinstance(reply, Refusal):
-            return reply
+            return reply, 0
         self._refusals += 1
-        if self._refusals > self.settings.max_unknown_recipients:
+        enough = not self.connections.peers.refuse_recipient(self._ip)
+        if enough or self._refusals > self.settings.max_unknown_recipients:
             self._hanging_up = True
-            return "421 4.7.0 Too many recipients that do not exist"
-        return reply.reply
+            return "421 4.7.0 Too many recipients that do not exist", 0
+        return reply.reply, self.connections.peers.delay(self._ip)
 
     def _describe_peer(self) -> Peer:
         tls = self.session.ssl
@@ -210,6 +214,14 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
             tls=f"{cipher[1]} {cipher[0]}" if cipher else "",
             smtputf8=smtputf8,
         )
+
+    async def smtp_STARTTLS(self, arg: str | None) -> None:
+        try:
+            await super().smtp_STARTTLS(arg)
+        except TLSSetupException as error:  # a client's matter: one line, and aiosmtpd would go on to answer it
+            _log.warning("no TLS with %s: %s", self._ip, error.__cause__ or "the handshake failed")
+            self.transport.close()
+            self.connection_lost(error)  # nobody else says so where TLS never began
 
     # The content
 
@@ -227,6 +239,8 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
             await self.push("354 End data with <CR><LF>.<CR><LF>")
             reply = await self._take_message(self.transaction)
             counter(metrics.SMTP_MESSAGES).labels({"2": "accepted", "4": "deferred"}.get(reply[0], "refused")).inc()
+            if reply[0] == "2":
+                self.connections.peers.bring_message(self._ip)
             self._set_post_data_state()
             await self.push(reply)
         finally:
@@ -252,32 +266,29 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         return reply
 
     async def _read_content(self, hold: Hold) -> bytes:
-        self._heard = self.loop.time()
-        self._content_ends = self._heard + self._data_timeout
-        if self._data_timeout < self._idle_timeout:  # else the timer that runs already is early enough
-            self._reset_timeout(self._data_timeout)
+        now = self.loop.time()
+        self._content = ContentClock(now, self._data_timeout, self._idle_timeout, self.settings.min_rate)
+        self._reset_timeout(self._content.next_look(now))
         try:
-            content = await self._content.read(self._reader, hold)
+            content = await self._content_reader.read(self._reader, hold)
         finally:
-            self._content_ends = None
+            self._content = None
             self._timeout_handle.cancel()  # from here on the sender waits for us
-        return content if isinstance(content, bytes) else await self._content.load(content, hold)
+        return content if isinstance(content, bytes) else await self._content_reader.load(content, hold)
 
     def _timeout_cb(self) -> None:
         """aiosmtpd's timer: the connection is idle, unless there is content on its way, which has a deadline of its own."""
-        if self._content_ends is None:
-            super()._timeout_cb()
-            return
         now = self.loop.time()
-        silent = self._heard + self._idle_timeout
-        if now >= self._content_ends:
+        if self._content is None:
+            super()._timeout_cb()
+        elif self._content.is_late(now):
             counter(metrics.SMTP_MESSAGES).labels("deferred").inc()
             self.transport.write(b"421 4.4.2 The message took too long to arrive\r\n")
             self._close()
-        elif now >= silent:
+        elif self._content.is_silent(now):
             super()._timeout_cb()
         else:
-            self._reset_timeout(max(min(silent, self._content_ends) - now, 0.001))
+            self._reset_timeout(self._content.next_look(now))
 
 
 def _is_clean(address: str) -> bool:

@@ -2,6 +2,7 @@
 
 The public function is `await authenticate(mail, resolver) -> AuthResults`."""
 
-from mail.authentication.authenticate import ReceivedMail, authenticate
+from mail.authentication.authenticate import authenticate
+from mail.authentication.run_checks import ReceivedMail
 
 __all__ = ["ReceivedMail", "authenticate"]

@@ -1,61 +1,27 @@
-"""Authenticate one mail: run every check over one look at the message and one budget of look-ups."""
+"""Authenticate one mail: run every check over one look at the message, and conclude DMARC from what they found."""
 
-import asyncio
-import logging
 import time
-from collections.abc import Awaitable, Coroutine
 from datetime import UTC, datetime
-from typing import Any, TypeVar
 
 import msgspec
 
 from contracts.auth_results import (
     Alignment,
-    ArcResult,
-    ArcWord,
     AuthReason,
     AuthResults,
-    DkimResult,
-    DkimWord,
     DmarcPolicy,
     DmarcResult,
     DmarcWord,
-    IprevResult,
-    IprevWord,
-    SpfResult,
-    SpfWord,
     cut,
 )
 from contracts.dns_answers import Resolver
-from mail.authentication.check_arc import check_arc
-from mail.authentication.check_dkim import MAX_SIGNATURES, check_dkim
-from mail.authentication.check_dmarc import Evaluation, check_dmarc
-from mail.authentication.check_iprev import check_iprev
-from mail.authentication.check_spf import check_spf
+from mail.authentication.check_dkim import MAX_SIGNATURES
+from mail.authentication.check_dmarc import Evaluation, evaluate_dmarc
 from mail.authentication.explain import explain
 from mail.authentication.find_author import Author, find_author
-from mail.authentication.limit_dns import DnsBudget
+from mail.authentication.run_checks import Findings, ReceivedMail, guard, run_checks
 from mail.authentication.strip_auth_results import is_ours
-from mail.parse_addresses import to_ascii_domain
 from mail.parse_headers import Flag, Message, split_message
-
-MAX_QUERIES = 150  # look-ups that one mail may cause
-MAX_SECONDS = 7.0  # and how long they may take altogether: the sender waits for the verdict meanwhile
-
-log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-
-class ReceivedMail(msgspec.Struct, frozen=True):
-    """One mail as it came in: the bytes and the envelope."""
-
-    raw: bytes
-    peer_ip: str = ""
-    helo: str = ""
-    envelope_from: str = ""  # the envelope sender; empty = the null sender
-    authserv_id: str = ""  # our own name in Authentication-Results
-    now: float | None = None  # seconds since 1970; None = the clock
-    message: Message | None = None  # `raw` in parts, where the caller has split it already
 
 
 async def authenticate(mail: ReceivedMail, resolver: Resolver) -> AuthResults:
@@ -63,24 +29,12 @@ async def authenticate(mail: ReceivedMail, resolver: Resolver) -> AuthResults:
     and a check that fails on an input says `internal_error` while the others stand."""
     now = time.time() if mail.now is None else mail.now
     mail = _encodable(mail)
-    budget = DnsBudget(resolver, MAX_QUERIES, MAX_SECONDS)
     message = split_message(mail.raw) if mail.message is None else mail.message
-    spf, dkim, arc, iprev = await _together(
-        _is_warm(mail, budget),
-        _guard(
-            check_spf(mail.peer_ip, mail.helo, mail.envelope_from, budget, receiver=mail.authserv_id, now=now),
-            SpfResult(SpfWord.PERMERROR, AuthReason.INTERNAL_ERROR),
-        ),
-        _guard(
-            check_dkim(message, budget, now),
-            [DkimResult(DkimWord.PERMERROR, AuthReason.INTERNAL_ERROR)],
-        ),
-        _guard(check_arc(message, budget, now), ArcResult(ArcWord.FAIL, AuthReason.INTERNAL_ERROR)),
-        _guard(check_iprev(mail.peer_ip, budget), IprevResult(IprevWord.PERMERROR, AuthReason.INTERNAL_ERROR)),
-    )
     author = find_author(message)
-    evaluation = await _guard(
-        _evaluate(author, message, spf, dkim, budget),
+    found = await run_checks(mail, message, author.domains, resolver, now)
+    spf, dkim = found.spf, found.dkim
+    evaluation = await guard(
+        _evaluate(author, found),
         Evaluation(DmarcResult(DmarcWord.PERMERROR, AuthReason.INTERNAL_ERROR), Alignment.UNKNOWN, []),
     )
     results = AuthResults(
@@ -90,8 +44,8 @@ async def authenticate(mail: ReceivedMail, resolver: Resolver) -> AuthResults:
             for one, alignment in zip(dkim, evaluation.dkim or [Alignment.UNKNOWN] * len(dkim), strict=True)
         ),
         dmarc=evaluation.result,
-        arc=arc,
-        iprev=iprev,
+        arc=found.arc,
+        iprev=found.iprev,
         flags=tuple(flag.value for flag in _flags(message, author, mail.authserv_id)),
         header_from=author.address,
         from_domain=author.domains[0] if author.domains else "",
@@ -111,44 +65,30 @@ def _encodable(mail: ReceivedMail) -> ReceivedMail:
     return msgspec.structs.replace(mail, **changed) if changed else mail
 
 
-def _is_warm(mail: ReceivedMail, budget: DnsBudget) -> bool:
-    """True where the first answers are at hand: then tasks for each check would cost more than they save."""
-    domain = to_ascii_domain(mail.envelope_from.rpartition("@")[2] or mail.helo)
-    return budget.cached(domain, "TXT") is not None
+_STRICTNESS = {DmarcPolicy.NONE: 0, DmarcPolicy.QUARANTINE: 1, DmarcPolicy.REJECT: 3}
 
 
-async def _together(warm: bool, *checks: Coroutine[Any, Any, Any]) -> list[Any]:
-    return [await check for check in checks] if warm else await asyncio.gather(*checks)
+def _strictness(result: DmarcResult) -> int:
+    """A policy that DNS did not tell may be any: only a known `reject` is above it."""
+    unknown = result.result is DmarcWord.TEMPERROR and not result.published_policy
+    return 2 if unknown else _STRICTNESS[result.policy]
 
 
-async def _guard(check: Awaitable[T], otherwise: T) -> T:
-    """One check's bug must not take the mail's other results with it."""
-    try:
-        return await check
-    except Exception:
-        log.exception("a check failed on a message")
-        return otherwise
-
-
-_STRICTNESS = {DmarcPolicy.NONE: 0, DmarcPolicy.QUARANTINE: 1, DmarcPolicy.REJECT: 2}
-
-
-async def _evaluate(
-    author: Author, message: Message, spf: SpfResult, dkim: list[DkimResult], resolver: Resolver
-) -> Evaluation:
+async def _evaluate(author: Author, found: Findings) -> Evaluation:
     """DMARC for the author domain. Where From is ambiguous nothing passes: one field with several domains is
     exempt (RFC 9989 §5.3.1); several fields are evaluated one by one and the strictest policy stands."""
-    if not author.domains:
+    if not found.policies:
         reason = AuthReason.NO_FROM
-        return Evaluation(DmarcResult(DmarcWord.NONE, reason), Alignment.UNKNOWN, [Alignment.UNKNOWN] * len(dkim))
-    evaluations = [await check_dmarc(domain, spf, dkim, resolver) for domain in author.domains]
+        unknown = [Alignment.UNKNOWN] * len(found.dkim)
+        return Evaluation(DmarcResult(DmarcWord.NONE, reason), Alignment.UNKNOWN, unknown)
+    evaluations = [await evaluate_dmarc(one, found.spf, found.dkim, found.identifiers) for one in found.policies]
     first = evaluations[0]
     if author.several_in_one:
         result = DmarcResult(DmarcWord.NONE, AuthReason.FROM_SEVERAL_DOMAINS, author.domains[0])
         return Evaluation(msgspec.structs.replace(result, detail=", ".join(author.domains)), first.spf, first.dkim)
     if not author.doubtful:
         return first
-    worst = max(evaluations, key=lambda one: _STRICTNESS[one.result.policy])
+    worst = max(evaluations, key=lambda one: _strictness(one.result))
     if worst.result.result is DmarcWord.PASS:
         changed = msgspec.structs.replace(worst.result, result=DmarcWord.FAIL, reason=AuthReason.MULTIPLE_FROM)
         return Evaluation(changed, worst.spf, worst.dkim)

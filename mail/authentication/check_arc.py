@@ -9,7 +9,7 @@ import dkim
 import msgspec
 
 from contracts.auth_results import ArcResult, ArcWord, AuthReason, cut
-from contracts.dns_answers import DnsAnswer, Resolver
+from contracts.dns_answers import DnsAnswer, DnsStatus, Resolver
 from mail.authentication.arc_sets import (
     ArcBroken,
     ArcSet,
@@ -26,6 +26,7 @@ from mail.authentication.verify_signature import LARGE_BODY, AcceleratedDkim, ve
 from mail.parse_headers import Message
 
 MAX_OLDER = 10  # message signatures before the newest that are tried
+MAX_KEYS = 20  # keys that one chain may need: real ones have a handful of sealers
 
 
 async def check_arc(message: Message, resolver: Resolver, now: float) -> ArcResult:
@@ -40,12 +41,17 @@ async def check_arc(message: Message, resolver: Resolver, now: float) -> ArcResu
         seals = [read_seal(one.fields[2], now) for one in sets]
         result = _describe(result, seals)
         _judge_statuses(seals)
+        keys = {seal.key_name for seal in seals}
+        if len(keys) > MAX_KEYS:
+            raise ArcBroken(
+                AuthReason.ARC_STRUCTURE, f"its seals need {len(keys)} keys; {MAX_KEYS} are fetched at most"
+            )
         verifier = AcceleratedDkim(message)
         await _verify_message(verifier, sets[-1], resolver, now, answers)
-        key = await _verify_seals(sets, seals, resolver, answers)
+        bits, record = await _verify_seals(sets, seals, resolver, answers)
         oldest = await _oldest_pass(verifier, sets, resolver, now, answers)
         result = msgspec.structs.replace(
-            result, result=ArcWord.PASS, oldest_pass=oldest, key_bits=key[0], record=cut(key[1])
+            result, result=ArcWord.PASS, oldest_pass=oldest, key_bits=bits, record=cut(record)
         )
     except ArcBroken as broken:
         word = ArcWord.TEMPERROR if broken.temporary else ArcWord.FAIL
@@ -117,7 +123,8 @@ async def _keys(
     answer = await resolver.query(signed.key_name, "TXT")
     answers.append(answer)
     if answer.failed:
-        raise ArcBroken(AuthReason.DNS_TEMPERROR, f"{answer.status.value} for {signed.key_name}", temporary=True)
+        reason = AuthReason.DNS_BUDGET if answer.status is DnsStatus.BUDGET else AuthReason.DNS_TEMPERROR
+        raise ArcBroken(reason, f"{answer.status.value} for {signed.key_name}", temporary=True)
     keys = [parse_key(record) for record in answer.texts()[:4]]
     usable = [key for key in keys if key.key is not None and key.kind == signed.kind and _allows(key)]
     if not usable:

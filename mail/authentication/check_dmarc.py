@@ -1,6 +1,9 @@
 """Evaluate DMARC for one author domain (RFC 9989 §4 and §5.3), with the answer of RFC 7489 beside it.
 
-Always returns a result; DNS trouble is temperror where the outcome depends on it. ARC never changes it."""
+Always returns a result; DNS trouble is temperror where the outcome depends on it. ARC never changes it. What the author's domain asks
+for is found first (`find_policy`), so that nothing that a sender may publish or slow down comes before it."""
+
+from dataclasses import dataclass
 
 import msgspec
 
@@ -31,17 +34,49 @@ class Evaluation(msgspec.Struct, frozen=True):
     dkim: list[Alignment]
 
 
+@dataclass
+class AuthorPolicy:
+    """What the author's domain asks for, before anything is known of the mail. `tag` is the record's: p, sp or np."""
+
+    author: str
+    walk: TreeWalk
+    record_domain: str = ""
+    record: DmarcRecord | None = None
+    policy: DmarcPolicy = DmarcPolicy.NONE
+    tag: str = ""
+    failed: WalkFailed | None = None  # DNS did not say
+
+
 async def check_dmarc(author: str, spf: SpfResult, dkim: list[DkimResult], resolver: Resolver) -> Evaluation:
     """`author` is the domain of From in A-labels."""
-    walk = TreeWalk(resolver)
-    domains = [spf.domain, *(signature.domain for signature in dkim)]
-    alignments = [Alignment.UNKNOWN] * len(domains)
+    return await evaluate_dmarc(await find_policy(author, resolver), spf, dkim, resolver)
+
+
+async def find_policy(author: str, resolver: Resolver) -> AuthorPolicy:
+    """The record that applies and the policy in it (§4.10.1)."""
+    found = AuthorPolicy(author, TreeWalk(resolver))
     try:
-        found = await _discover(author, walk)
-        alignments = [await _align(author, domain, walk) for domain in domains]
-        result = await _conclude(author, found, alignments, spf, dkim, walk)
+        applies = await _discover(author, found.walk)
+        if applies is not None:
+            found.record_domain, found.record = applies
+            if found.record.usable:
+                found.policy, found.tag = await _select_policy(author, *applies, found.walk)
     except WalkFailed as failed:
-        result = DmarcResult(DmarcWord.TEMPERROR, failed.reason, author, detail=str(failed))
+        found.failed = failed
+    return found
+
+
+async def evaluate_dmarc(found: AuthorPolicy, spf: SpfResult, dkim: list[DkimResult], resolver: Resolver) -> Evaluation:
+    """How the identifiers align, and whether one of them makes it a pass. `resolver` is asked about the identifiers."""
+    walk = found.walk
+    walk.go_on_with(resolver)
+    domains = [spf.domain, *(signature.domain for signature in dkim)]
+    if found.failed is None:
+        alignments = [await _align(found.author, domain, walk) for domain in domains]
+        result = await _conclude(found, alignments, spf, dkim)
+    else:
+        alignments = [Alignment.UNKNOWN] * len(domains)
+        result = DmarcResult(DmarcWord.TEMPERROR, found.failed.reason, found.author, detail=str(found.failed))
     result = msgspec.structs.replace(result, dns=to_evidence(walk.answers))
     return Evaluation(result, alignments[0], alignments[1:])
 
@@ -79,23 +114,18 @@ async def _align(author: str, other: str, walk: TreeWalk) -> Alignment:
 
 
 async def _conclude(
-    author: str,
-    found: tuple[str, DmarcRecord] | None,
-    alignments: list[Alignment],
-    spf: SpfResult,
-    dkim: list[DkimResult],
-    walk: TreeWalk,
+    found: AuthorPolicy, alignments: list[Alignment], spf: SpfResult, dkim: list[DkimResult]
 ) -> DmarcResult:
-    if found is None:
+    author, record, walk = found.author, found.record, found.walk
+    if record is None:
         reason = AuthReason.DMARC_MULTIPLE_RECORDS if walk.multiple else AuthReason.DMARC_NO_RECORD
         detail = ", ".join(f"_dmarc.{name}" for name in walk.multiple)
         result = DmarcResult(DmarcWord.NONE, reason, author, detail=cut(detail, 256))
         return await _beside(result, author, spf, dkim, walk)
-    record_domain, record = found
     base = DmarcResult(
         domain=author,
         organizational_domain=await _organizational(author, walk),
-        record_domain=record_domain,
+        record_domain=found.record_domain,
         record=cut(record.text),
         strict_spf=record.strict_spf,
         strict_dkim=record.strict_dkim,
@@ -103,7 +133,6 @@ async def _conclude(
     if not record.usable:
         result = msgspec.structs.replace(base, result=DmarcWord.NONE, reason=AuthReason.DMARC_NO_POLICY)
         return await _beside(result, author, spf, dkim, walk)
-    policy, tag = await _select_policy(author, record_domain, record, walk)
     spf_best = alignments[0] if spf.result is SpfWord.PASS else Alignment.NONE
     passed = [alignment for one, alignment in zip(dkim, alignments[1:], strict=True) if one.result is DkimWord.PASS]
     dkim_best = _best(passed)
@@ -112,8 +141,8 @@ async def _conclude(
         base,
         result=word,
         reason=reason,
-        policy=lower(policy) if record.testing else policy,
-        published_policy=f"{tag}={policy.value}",
+        policy=lower(found.policy) if record.testing else found.policy,
+        published_policy=f"{found.tag}={found.policy.value}",
         testing=record.testing,
         spf_alignment=spf_best,
         dkim_alignment=dkim_best,

@@ -28,6 +28,10 @@ class TreeWalk:
         self.answers: list[DnsAnswer] = []
         self.multiple: list[str] = []  # names that were ignored because they hold several records
 
+    def go_on_with(self, resolver: Resolver) -> None:
+        """Ask this resolver from now on: what was found so far stays."""
+        self._resolver = resolver
+
     async def record_at(self, domain: str) -> DmarcRecord | None:
         """The one record at `_dmarc.<domain>`; several records at one name count as none (§4.10 step 2)."""
         if domain in self._records:

@@ -1,15 +1,12 @@
 """Which servers take mail for a domain (RFC 5321 section 5.1, RFC 7505), and which of their addresses we may connect to."""
 
-import ipaddress
 import random
 from dataclasses import dataclass
 
 from contracts.dns_answers import DnsStatus, Resolver
+from runtime.is_public import is_public
 
 MAX_SERVERS = 5
-# What `is_global` of some Python versions lets through: IPv4 inside IPv6 as of old (RFC 4291 section 2.5.5.1), local NAT64
-# (RFC 8215), site-local (RFC 3879) and IETF protocol assignments (RFC 6890).
-_INNER = tuple(map(ipaddress.ip_network, ("::/96", "64:ff9b:1::/48", "fec0::/10", "192.0.0.0/24")))
 
 
 @dataclass(frozen=True)
@@ -66,18 +63,6 @@ async def find_addresses(hosts: list[str], resolver: Resolver, port: int, *, all
     if failed:
         raise NoServer(f"the address of {names} could not be read", permanent=False)
     raise NoServer(f"no address for {names}", permanent=True)
-
-
-def is_public(address: str) -> bool:
-    """Whether an address belongs to the public internet; also inside IPv4-mapped, 6to4 and NAT64 addresses."""
-    parsed = ipaddress.ip_address(address)
-    if isinstance(parsed, ipaddress.IPv6Address):
-        embedded = parsed.ipv4_mapped or parsed.sixtofour
-        if embedded is None and parsed in ipaddress.ip_network("64:ff9b::/96"):
-            embedded = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
-        if embedded is not None:
-            return is_public(str(embedded))
-    return parsed.is_global and not parsed.is_multicast and not any(parsed in network for network in _INNER)
 
 
 def _in_order(exchanges: list[tuple[int, str]]) -> list[str]:

@@ -6,14 +6,17 @@ from typing import Any
 import msgspec
 
 from contracts.events import Dispatch
+from mail.authentication.strip_auth_results import is_ours
 from mail.parse_headers import Message, split_message
 from mail.read_body import read_body
 
+MAX_FIELDS = 500
 MAX_ATTACHED = 10 << 20  # octets of attachments that travel inside the JSON; the rest is behind raw_url
 
 
-def describe_mail(command: Dispatch, raw: bytes, base_url: str) -> dict[str, Any]:
-    """The JSON object for one recipient of one mail. Attachments beyond 10 MiB in all come without content."""
+def describe_mail(command: Dispatch, raw: bytes, base_url: str, authserv_id: str) -> dict[str, Any]:
+    """The JSON object for one recipient of one mail. Attachments beyond 10 MiB in all come without content. Authentication-Results that
+    claim to be ours are no header of it (RFC 8601 section 5): ours stand in `auth`. What is behind `raw_url` is as received."""
     message = split_message(raw)
     body = read_body(raw)
     room = MAX_ATTACHED
@@ -48,7 +51,9 @@ def describe_mail(command: Dispatch, raw: bytes, base_url: str) -> dict[str, Any
         "complete": body.complete,
         "attachments": attachments,
         "headers": [
-            [field.raw[: field.colon].decode("ascii", "replace"), field.text()] for field in message.fields[:500]
+            [field.raw[: field.colon].decode("ascii", "replace"), field.text()]
+            for field in message.fields[:MAX_FIELDS]
+            if field.name != b"authentication-results" or not is_ours(field.value, authserv_id)
         ],
         "auth": {name: getattr(mail, name) for name in ("spf", "dkim", "dmarc", "arc", "iprev")},
         "raw_url": f"{base_url}/api/v1/mails/{command.mail_id}/raw",

@@ -107,8 +107,11 @@ class HandlerCalls:
         except InvalidEvent as why:
             expired = clock.now() >= command.expires_at
             return _not_called(command, name, Reason.EXPIRED if expired else Reason.INTERNAL_ERROR, str(why))
+        settings = self._settings
         async with self._suspects.in_work(job.source):
-            mail = await asyncio.to_thread(describe_mail, command, octets, self._settings.console.base_url)
+            mail = await asyncio.to_thread(
+                describe_mail, command, octets, settings.console.base_url, settings.authserv_id
+            )
             if self._called[name].is_function:  # it runs in this process, which may die of it
                 return await self._call(job, name, mail)
         return await self._call(job, name, mail)

@@ -72,6 +72,7 @@ class Pipeline:
                     "open.test": {"reject_on": []},
                     "spf.test": {"reject_on": ["spf-fail"], "allow": ["127.0.0.8/32"]},
                     "dkim.test": {"reject_on": ["dkim-fail"]},
+                    "onefrom.test": {"reject_on": ["bad-from"]},
                     "quarantine.test": {"reject_on": ["dmarc-quarantine"]},
                     "watch.test": {"reject_on": ["spf-fail", "dmarc-reject"], "monitor": True},
                 },
@@ -89,7 +90,7 @@ class Pipeline:
                     {"match": {"to": "*@open.test"}, "drop": "logged only"},
                     *[
                         {"match": {"to": f"*@{name}.test"}, "drop": "logged only"}
-                        for name in ("spf", "dkim", "quarantine", "watch")
+                        for name in ("spf", "dkim", "onefrom", "quarantine", "watch")
                     ],
                 ],
             },

@@ -1,8 +1,12 @@
 """Attacks in the SMTP dialogue, each tried on a socket."""
 
+import os
+import re
 import socket
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -19,11 +23,12 @@ SMUGGLED = [
 class Dialogue:
     """A raw connection to the receiver."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", pipeline.base + 25), 20)
+    def __init__(self, pipeline: Pipeline, source: str = "127.0.0.1") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", pipeline.base + 25), 20, (source, 0))
         self.file = self.socket.makefile("rb")
-        self.read()
-        self.say(b"EHLO client.good.test\r\n")
+        self.greeting = self.read()
+        if self.greeting[:3] == b"220":
+            self.say(b"EHLO client.good.test\r\n")
 
     def read(self) -> bytes:
         """One reply, all its lines."""
@@ -123,6 +128,37 @@ def test_a_command_in_the_packet_of_starttls_is_not_answered_after_it(pipeline: 
     secure.close()
 
 
+def test_a_failed_handshake_is_one_line_of_the_log(pipeline: Pipeline, dialogue: Dialogue) -> None:
+    before = len(pipeline.log().splitlines())
+    assert dialogue.say(b"STARTTLS\r\n").startswith(b"220")
+    dialogue.socket.sendall(b"this is no handshake\r\n" * 10)
+    while dialogue.socket.recv(1000):
+        pass  # an alert of TLS, and the end
+    time.sleep(0.5)
+    lines = pipeline.log().splitlines()[before:]
+    print("\n".join(lines))
+    assert len([line for line in lines if "TLS" in line or "SSL" in line]) == 1 and not any(
+        "Traceback" in line for line in lines
+    )
+
+
+@pytest.mark.parametrize("said", [b"this is no handshake\r\n", b""], ids=["no handshake", "gone"])
+def test_whoever_breaks_off_at_starttls_holds_no_place(pipeline: Pipeline, said: bytes) -> None:
+    """One of the two processes has more than the 50 of the 105 connections that a peer may have at a time."""
+    source = f"127.0.5.{1 + len(said)}"
+    for _ in range(105):
+        again = Dialogue(pipeline, source)
+        try:
+            assert again.greeting.startswith(b"220")
+            assert again.say(b"STARTTLS\r\n").startswith(b"220")
+            if said:
+                again.socket.sendall(said)
+                while again.socket.recv(1000):
+                    pass
+        finally:
+            again.close()
+
+
 def test_a_mail_over_tls_says_so(pipeline: Pipeline) -> None:
     raw, message_id = pipeline.mail("fwd-tls@ours.test")
     with pipeline.smtp() as connection:
@@ -161,11 +197,60 @@ def test_addresses_with_control_characters_are_refused(dialogue: Dialogue) -> No
     assert dialogue.say(b'RCPT TO:<"a\x0bb"@ours.test>\r\n')[:1] == b"5"
 
 
-def test_whoever_guesses_recipients_is_hung_up_on(dialogue: Dialogue) -> None:
-    dialogue.say(b"MAIL FROM:<anna@good.test>\r\n")
-    answers = [dialogue.say(b"RCPT TO:<guess%d@ours.test>\r\n" % number)[:3] for number in range(21)]
-    assert answers[0] == b"550" and answers[-1] == b"421"
-    assert dialogue.file.read() == b""
+def guess(pipeline: Pipeline, source: str, mark: bytes) -> list[bytes]:
+    """The replies to 30 guesses on one connection."""
+    dialogue = Dialogue(pipeline, source)
+    replies = [dialogue.greeting[:3]]
+    try:
+        dialogue.socket.sendall(b"MAIL FROM:<anna@good.test>\r\n")
+        dialogue.socket.sendall(b"".join(b"RCPT TO:<%s-%d@ours.test>\r\n" % (mark, number) for number in range(30)))
+        replies += [line[:3] for line in dialogue.file]
+    except ConnectionError:
+        pass
+    finally:
+        dialogue.close()
+    return replies
+
+
+def test_whoever_guesses_recipients_is_hung_up_on_and_kept_out(pipeline: Pipeline) -> None:
+    """Twenty answers a connection, and 100 an hour for each of the two processes; the log has a few rows of them, and says how many."""
+    source, mark = "127.0.0.13", b"guess%d" % time.time_ns()
+    with ThreadPoolExecutor(40) as pool:
+        guesses = list(pool.map(lambda _: guess(pipeline, source, mark), range(40)))
+    answers = [replies.count(b"550") for replies in guesses]
+    print(f"{sum(answers)} answers on {len(answers)} connections")
+    assert max(answers) <= 20 and sum(answers) <= 200
+    assert {replies[-1] for replies in guesses} == {b"421"}
+    for _ in range(20):
+        late = Dialogue(pipeline, source)
+        late.close()
+        assert late.greeting.startswith(b"421"), "it may come back later"
+    other = Dialogue(pipeline, "127.0.0.14")
+    assert other.greeting.startswith(b"220")
+    other.close()
+    time.sleep(2)  # until the log has what it will have
+    rows = pipeline.get("/mails", to=f"{mark.decode()}*", limit=500).json()["items"]
+    print(f"{len(rows)} rows")
+    assert 1 <= len(rows) <= 20
+
+
+def test_ten_peers_do_not_fill_the_receiver(pipeline: Pipeline) -> None:
+    """Two processes of 500 connections, of which one peer may have 50."""
+    held: list[socket.socket] = []
+    try:
+        for number in range(10):
+            for _ in range(130):
+                held.append(
+                    socket.create_connection(("127.0.0.1", pipeline.base + 25), 20, (f"127.0.3.{number + 1}", 0))
+                )
+        time.sleep(1)
+        for number in range(40):
+            newcomer = Dialogue(pipeline, f"127.0.4.{number + 1}")
+            held.append(newcomer.socket)
+            assert newcomer.greeting.startswith(b"220"), number
+    finally:
+        for one in held:
+            one.close()
 
 
 def test_helo_and_subject_stay_on_their_line(pipeline: Pipeline) -> None:
@@ -210,3 +295,43 @@ def test_a_hostile_mail_does_not_stop_the_desk(pipeline: Pipeline) -> None:
     raw, message_id = pipeline.mail(subject="after the deep one")
     pipeline.send(raw, "desk@ours.test")
     assert pipeline.settled(message_id)[0]["status"] == "processed"
+
+
+def resident(pid: int) -> int:
+    """Octets of memory that a process has at present."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) << 10  # type: ignore[index]
+
+
+def spooled(pid: int) -> list[str]:
+    """The files of unfinished messages that a process holds open."""
+    links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
+    return [link for link in links if "/spool/" in link]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_unfinished_content_holds_neither_memory_nor_disk_once_its_senders_are_gone(pipeline: Pipeline) -> None:
+    """Sixteen senders of 45 MB that never end, as a whole 720 MB: while they are here, and after."""
+    pids = [pipeline.stage_pid(stage) for stage in pipeline.stages if stage.startswith("smtp")]
+    before = {pid: resident(pid) for pid in pids}
+    line = b"x" * 998 + b"\r\n"
+    held = []
+    try:
+        for number in range(16):
+            opened = Dialogue(pipeline, f"127.0.6.{number + 1}")
+            held.append(opened)
+            opened.begin()
+            for _ in range(45):
+                opened.socket.sendall(line * 1000)
+        wait_for(lambda: sum(len(spooled(pid)) for pid in pids) == 16, 10)
+        during = sum(resident(pid) - before[pid] for pid in pids)
+        assert sum(len(spooled(pid)) for pid in pids) == 16
+    finally:
+        for opened in held:
+            opened.close()
+    assert wait_for(lambda: not any(spooled(pid) for pid in pids), 20), "their files are gone"
+    after = sum(resident(pid) - before[pid] for pid in pids)
+    print(f"720 MB unfinished: {during >> 20} MB more memory, {after >> 20} MB once they are gone")
+    assert during < 72 << 20 and after < 72 << 20
+    raw, _ = pipeline.mail("drop@ours.test")
+    assert pipeline.send(raw, "drop@ours.test")[0] == 250

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uvloop
 
 from contracts.raw_message import Envelope
 from contracts.settings import Settings
+from ingest.smtp import time_content
 from ingest.smtp.await_verdict import VerdictWaiter
 from ingest.smtp.connections import Connections
 from ingest.smtp.read_content import ContentReader
@@ -138,6 +140,35 @@ async def test_a_budget_that_stays_full_says_come_back_later(tmp_path: Path) -> 
         assert (await first).startswith("250") and (await small).startswith("250")
         assert (await server.send(3 * MIB)).startswith("250")
         assert server.used == 0
+
+
+async def test_content_that_trickles_in_is_ended_and_what_flows_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time_content, "GRACE", 0.3)
+    async with serving(tmp_path, min_rate="1KiB") as server:
+        server.holder.gate.set()
+
+        async def drip(octets: bytes) -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            await reader.readline()
+            for line in (b"HELO x.test", b"MAIL FROM:<a@x.test>", b"RCPT TO:<desk@ours.test>", b"DATA"):
+                writer.write(line + b"\r\n")
+                assert (await reader.readline())[:1] in b"23"
+            answered = asyncio.create_task(reader.readline())
+            for _ in range(20):
+                if answered.done():
+                    break
+                writer.write(octets + b"\r\n")
+                await asyncio.sleep(0.05)
+            else:
+                writer.write(b".\r\n")
+            reply = await answered
+            writer.close()
+            return reply
+
+        slow, flowing = await asyncio.gather(drip(b"x"), drip(b"x" * 1000))
+        assert slow.startswith(b"421 4.4.2") and flowing.startswith(b"250")
 
 
 async def test_who_waits_for_a_verdict_holds_no_memory(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.clock import from_ms
 from contracts.ids import received_ms
+from mail.addresses import unquote_local
 from mail.bounce_address import VALID_DAYS, BounceAddresses, recipient_digest
 
 OURS, THEIRS = BounceAddresses(b"one"), BounceAddresses(b"two")
@@ -36,6 +38,25 @@ def test_a_forged_verp_finds_nothing() -> None:
 @given(st.from_regex(r"[A-Za-z0-9.+_-]{1,30}", fullmatch=True))
 def test_srs_gives_the_first_sender_back(local: str) -> None:
     assert OURS.read_srs(OURS.srs(f"{local}@good.test", "ours.test", NOW), NOW) == f"{local}@good.test"
+
+
+@pytest.mark.parametrize(
+    ("sender", "local"),
+    [
+        ('"anna b"@good.test', "anna b"),
+        ('"a@b"@good.test', "a@b"),
+        ('"say \\"hi\\""@good.test', 'say "hi"'),
+        ('"anna"@good.test', "anna"),
+    ],
+)
+def test_a_quoted_sender_is_quoted_as_a_whole_and_comes_back(sender: str, local: str) -> None:
+    address = OURS.srs(sender, "ours.test", NOW)
+    written, _, domain = address.rpartition("@")
+    assert domain == "ours.test" and unquote_local(written).endswith(f"=good.test={local}")
+    assert ('"' in written) == (written[0] == written[-1] == '"')
+    back = OURS.read_srs(address, NOW)
+    assert back is not None and unquote_local(back.rpartition("@")[0]) == local
+    assert OURS.srs(back, "ours.test", NOW) == address
 
 
 def test_srs_expires_and_cannot_be_made_up() -> None:

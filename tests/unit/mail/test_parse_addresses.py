@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mail.parse_addresses import parse_addresses, to_ascii_domain
+from mail.parse_addresses import count_mailboxes, parse_addresses, to_ascii_domain
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,38 @@ from mail.parse_addresses import parse_addresses, to_ascii_domain
 )
 def test_every_reading_is_found(text: str, specs: list[str]) -> None:
     assert [address.spec for address in parse_addresses(text)] == specs
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("joe@example.org", 1),
+        ("J. R. Doe <joe@example.org>", 1),
+        ('"Doe, Joe" <joe@example.org>', 1),
+        ('"ceo@bank.example" <joe@example.org>', 1),
+        ("=?utf-8?q?ceo=40bank.example?= <joe@example.org>", 1),
+        ("joe@example.org (Joe Doe)", 1),
+        ('"joe doe"@example.org', 1),
+        ("Jörg <jörg@bücher.example>", 1),
+        ("a@x.example, Bo <b@y.example>", 2),
+        ("ceo@bank.example <joe@example.org>", 0),
+        ("<ceo@bank.example> <joe@example.org>", 0),
+        ("ceo@bank.example joe@example.org", 0),
+        ("ceo@bank.example@example.org", 0),
+        ("Team: joe@example.org;", 0),
+        ("undisclosed-recipients:;", 0),
+        ("Doe, Joe <joe@example.org>", 0),
+        ("Joe <joe@example.org", 0),
+        ('"Joe <joe@example.org>', 0),
+        ("joe doe@example.org", 0),
+        ("joe@example.org, ", 0),
+        ("joe@[192.0.2.1]", 0),
+        ("joe", 0),
+        ("", 0),
+    ],
+)
+def test_a_list_of_mailboxes_has_one_reading(text: str, count: int) -> None:
+    assert count_mailboxes(text) == count
 
 
 def test_display_names_lose_their_quotes() -> None:

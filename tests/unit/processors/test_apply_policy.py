@@ -7,6 +7,7 @@ import pytest
 from contracts.auth_results import (
     ArcResult,
     ArcWord,
+    AuthReason,
     AuthResults,
     DkimResult,
     DkimWord,
@@ -44,6 +45,8 @@ def decide(auth: AuthResults, *reject_on: str, **more: Any) -> Decision | None:
         (dmarc(DmarcPolicy.REJECT), "dmarc-reject", "dmarc_reject", "550 5.7.26"),
         (dmarc(DmarcPolicy.REJECT), "dmarc-quarantine", "dmarc_reject", "550 5.7.26"),
         (dmarc(DmarcPolicy.QUARANTINE), "dmarc-quarantine", "dmarc_quarantine", "550 5.7.26"),
+        (AuthResults(flags=("from_malformed",)), "bad-from", "bad_from", "550 5.7.1"),
+        (AuthResults(flags=("no_from", "bare_lf")), "bad-from", "bad_from", "550 5.7.1"),
         (spf(SpfWord.FAIL), "spf-fail", "spf_fail", "550 5.7.23"),
         (dkim(DkimWord.FAIL), "dkim-fail", "dkim_fail", "550 5.7.20"),
         (dkim(DkimWord.PERMERROR), "dkim-fail", "dkim_fail", "550 5.7.20"),
@@ -53,7 +56,8 @@ def decide(auth: AuthResults, *reject_on: str, **more: Any) -> Decision | None:
 def test_a_check_that_failed_is_refused_by_name(auth: AuthResults, word: str, reason: str, code: str) -> None:
     refusal = decide(auth, word)
     assert refusal is not None and (refusal.reason, refusal.status) == (reason, Status.REJECTED)
-    assert refusal.reply.startswith(code) and word.partition("-")[0].upper() in refusal.reply
+    assert refusal.reply.startswith(code)
+    assert (word.partition("-")[0].upper() if word != "bad-from" else "From") in refusal.reply
     assert "\r" not in refusal.reply and "\n" not in refusal.reply and refusal.detail
     assert decide(auth) is None
 
@@ -64,21 +68,58 @@ def test_a_check_that_failed_is_refused_by_name(auth: AuthResults, word: str, re
         (dmarc(DmarcPolicy.QUARANTINE), "dmarc-reject"),
         (dmarc(DmarcPolicy.NONE), "dmarc-quarantine"),
         (dmarc(DmarcPolicy.REJECT, DmarcWord.PASS), "dmarc-reject"),
-        (dmarc(DmarcPolicy.REJECT, DmarcWord.TEMPERROR), "dmarc-reject"),
         (dmarc(DmarcPolicy.REJECT, DmarcWord.NONE), "dmarc-reject"),
         (spf(SpfWord.SOFTFAIL), "spf-fail"),
-        (spf(SpfWord.TEMPERROR), "spf-fail"),
+        (AuthResults(flags=("display_name_address", "bare_lf")), "bad-from"),
         (spf(SpfWord.PERMERROR), "spf-fail"),
         (spf(SpfWord.FAIL), "dmarc-reject"),
         (dkim(), "dkim-fail"),
-        (dkim(DkimWord.TEMPERROR), "dkim-fail"),
         (dkim(DkimWord.NEUTRAL), "dkim-fail"),
         (dkim(DkimWord.FAIL, DkimWord.PASS), "dkim-fail"),
-        (dkim(DkimWord.FAIL, DkimWord.TEMPERROR), "dkim-fail"),
     ],
 )
 def test_what_is_not_certain_is_not_refused(auth: AuthResults, word: str) -> None:
     assert decide(auth, word) is None
+
+
+def open_dmarc(policy: DmarcPolicy | None) -> AuthResults:
+    """DMARC could not be concluded; None: not even the policy is known."""
+    known = {"policy": policy, "published_policy": f"p={policy.value}"} if policy is not None else {}
+    return AuthResults(dmarc=DmarcResult(result=DmarcWord.TEMPERROR, domain="bank.test", **known))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("auth", "word", "code"),
+    [
+        (open_dmarc(DmarcPolicy.REJECT), "dmarc-reject", "451 4.7.26"),
+        (open_dmarc(None), "dmarc-reject", "451 4.7.26"),
+        (open_dmarc(None), "dmarc-quarantine", "451 4.7.26"),
+        (open_dmarc(DmarcPolicy.QUARANTINE), "dmarc-quarantine", "451 4.7.26"),
+        (open_dmarc(DmarcPolicy.QUARANTINE), "dmarc-reject", ""),
+        (open_dmarc(DmarcPolicy.NONE), "dmarc-quarantine", ""),
+        (
+            AuthResults(dmarc=DmarcResult(result=DmarcWord.PERMERROR, reason=AuthReason.INTERNAL_ERROR)),
+            "dmarc-reject",
+            "451 4.7.26",
+        ),
+        (spf(SpfWord.TEMPERROR), "spf-fail", "451 4.7.24"),
+        (spf(SpfWord.TEMPERROR), "dmarc-reject", ""),
+        (dkim(DkimWord.TEMPERROR), "dkim-fail", "451 4.7.5"),
+        (dkim(DkimWord.FAIL, DkimWord.TEMPERROR), "dkim-fail", "451 4.7.5"),
+        (dkim(DkimWord.PASS, DkimWord.TEMPERROR), "dkim-fail", ""),
+    ],
+)
+def test_what_dns_leaves_open_is_refused_for_now_where_the_word_could_hold(
+    auth: AuthResults, word: str, code: str
+) -> None:
+    refusal = decide(auth, word)
+    assert (refusal.reply[: len(code)] if refusal else "") == code
+    assert refusal is None or (refusal.reason, refusal.status) == ("auth_temperror", Status.REJECTED)
+
+
+def test_what_is_certain_is_told_before_what_is_open() -> None:
+    refusal = decide(spoof(spf=SpfResult(result=SpfWord.TEMPERROR)), "spf-fail", "dmarc-reject")
+    assert refusal is not None and refusal.reply.startswith("550 5.7.26")
 
 
 def spoof(**more: Any) -> AuthResults:

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from contracts.auth_results import AuthResults, DmarcPolicy, DmarcResult, DmarcWord, SpfResult
 from contracts.auth_words import Alignment, SpfWord
 from contracts.events import RawPointer
@@ -30,6 +32,7 @@ SETTINGS = Settings.model_validate(
         }
     }
 )
+DSN = b"From: <postmaster@b.test>\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n"
 SPOOF = AuthResults(
     dmarc=DmarcResult(result=DmarcWord.FAIL, policy=DmarcPolicy.REJECT, domain="bank.test"), from_domain="bank.test"
 )
@@ -110,8 +113,42 @@ def test_monitor_refuses_nothing_and_tells() -> None:
 
 def test_a_report_to_a_bounce_address_is_taken_and_goes_nowhere() -> None:
     address = BOUNCES.verp("01a206f7-6b43-7745-9bab-87fa221dd751", "anna@x.test", "ours.test")
-    outcome = process([address], envelope_from="")
+    outcome = process([address], envelope_from="", head=DSN)
     assert told(outcome)[-1][1] == "dropped" and "01a206f7-6b43-7745-9bab-87fa221dd751" in outcome.events[-1].detail
+
+
+@pytest.mark.parametrize(
+    ("head", "auth", "taken"),
+    [
+        (DSN, AuthResults(), True),
+        (b"From: a@b.test\r\nAuto-Submitted: auto-replied\r\n", AuthResults(), True),
+        (b"From: a@b.test\r\nContent-Type: multipart/report; report-type=disposition-notification\r\n", None, True),
+        (b"From: MAILER-DAEMON@b.test\r\n", AuthResults(), True),  # in free words, as qmail does
+        (b"From: a@b.test\r\n", AuthResults(), False),
+        (b"From: a@b.test\r\nAuto-Submitted: no\r\n", AuthResults(), False),
+        (b"From: a@b.test\r\nContent-Type: multipart/mixed; report-type=delivery-status\r\n", AuthResults(), False),
+        (b"From: MAILER-DAEMON@b.test, ceo@b.test\r\n", AuthResults(), False),
+        (DSN, SPOOF, False),  # policy holds here too
+        (b"From: ceo@watch.test\r\nAuto-Submitted: auto-replied\r\n", AuthResults(), False),  # a domain of ours
+        (b"From: ceo@sub.watch.test\r\nAuto-Submitted: auto-replied\r\n", AuthResults(), False),
+        (
+            b"From: postmaster@watch.test\r\nAuto-Submitted: auto-replied\r\n",
+            AuthResults(dmarc=DmarcResult(result=DmarcWord.PASS)),
+            True,
+        ),
+    ],
+)
+def test_bounce_addresses_take_reports_only_and_under_policy(
+    head: bytes, auth: AuthResults | None, taken: bool
+) -> None:
+    rewritten = BOUNCES.srs("anna@x.test", "ours.test", NOW)
+    verp = BOUNCES.verp("01a206f7-6b43-7745-9bab-87fa221dd751", "anna@x.test", "ours.test")
+    for address in (rewritten, verp):
+        outcome = process([address], envelope_from="", head=head, auth=auth)
+        assert outcome.reply[:3] == ("250" if taken else "550") and bool(outcome.commands) == (
+            taken and address == rewritten
+        )
+    assert process([rewritten], head=DSN).reply.startswith("550")  # not from the null sender
 
 
 def test_the_time_of_the_decision_does_not_make_a_refusal_late() -> None:

@@ -94,6 +94,22 @@ def test_a_mail_that_we_delivered_to_this_recipient_before_goes_in_a_circle() ->
     assert detect_loop(message, "desk@ours.test") and not detect_loop(message, "sales@ours.test")
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Desk@bücher.test",
+        "desk@BÜCHER.test",
+        "desk@xn--bcher-kva.test.",
+        "<desk@XN--BCHER-KVA.test>",
+        '"desk"@bücher.test',
+    ],
+)
+def test_a_loop_is_seen_in_whatever_spelling_it_comes_back(written: str) -> None:
+    message = split_message(f"Delivered-To: {written}\r\n\r\nx".encode())
+    assert detect_loop(message, "desk@xn--bcher-kva.test") and detect_loop(message, "desk@bücher.test")
+    assert not detect_loop(message, "desk@bucher.test")
+
+
 def test_a_mail_that_was_received_too_often_goes_in_a_circle() -> None:
     received = b"Received: from a by b\r\n"
     assert not detect_loop(split_message(received * MAX_RECEIVED + b"\r\nx"), "a@b.test")

@@ -87,7 +87,10 @@ def test_our_bounce_addresses_are_taken_without_a_route_while_they_are_valid() -
     rewritten = BOUNCES.srs("a@x.test", "bare.test", NOW)
     for address in (verp, verp.upper(), rewritten):
         assert isinstance(decide(address, envelope_from=""), Recipient)
-    assert isinstance(decide(rewritten), Refusal)  # reports only
+    assert isinstance(decide(rewritten), Refusal) and isinstance(decide(verp), Refusal)  # reports only
+    quoted = BOUNCES.srs('"a b"@x.test', "bare.test", NOW)
+    taken = decide(quoted, envelope_from="")
+    assert isinstance(taken, Recipient) and taken.origin == '"a b"@x.test'
     expired = BOUNCES.srs("a@x.test", "bare.test", NOW - timedelta(days=VALID_DAYS + 1))
     forged = BounceAddresses(b"other").verp(MAIL_ID, "a@x.test", "bare.test")
     for address in (expired, forged):

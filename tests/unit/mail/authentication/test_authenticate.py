@@ -4,12 +4,15 @@ import asyncio
 import os
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.auth_results import AuthReason, AuthResults
-from mail.authentication import ReceivedMail, authenticate
+from contracts.dns_answers import DnsAnswer
+from mail.authentication import ReceivedMail, authenticate, run_checks
 from tests.fakes.signed_mail import MESSAGE, check, sign, zone
+from tests.fakes.zone import Zone
 
 
 async def test_mail_that_is_right_in_every_way_passes_every_check() -> None:
@@ -60,6 +63,29 @@ async def test_dead_name_servers_give_temperror_never_a_failure() -> None:
         ),
     )
     assert {found.spf_word, found.dkim_word, found.dmarc_word, found.iprev_word} == {"temperror"}
+
+
+async def test_the_policy_of_the_author_is_asked_for_before_anything_of_the_senders() -> None:
+    names = zone()
+    await check(sign(), names)
+    assert names.asked[0] == ("_dmarc.example.org", "TXT")
+
+
+async def test_a_sender_whose_names_never_answer_does_not_hide_the_authors_policy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Idle(Zone):
+        async def query(self, name: str, rtype: str) -> DnsAnswer:
+            if "idle.example" in name or name.endswith("arpa"):
+                await asyncio.sleep(60)
+            return await super().query(name, rtype)
+
+    for share in ("SPF", "DKIM", "IPREV"):
+        monkeypatch.setattr(run_checks, share, getattr(run_checks, share)._replace(seconds=0.05))
+    signed = sign(tags={"d": "idle.example"})
+    found = await check(signed, Idle(zone().records), envelope_from="a@idle.example")
+    assert (found.spf_word, found.dkim_word, found.iprev_word) == ("temperror",) * 3
+    assert (found.dmarc_word, found.dmarc.policy) == ("fail", "reject")
 
 
 async def test_missing_envelope_is_no_error() -> None:

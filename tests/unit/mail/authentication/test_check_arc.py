@@ -5,7 +5,8 @@ import re
 import dkim
 import pytest
 
-from contracts.auth_results import AuthResults
+from contracts.auth_results import ArcResult, ArcWord, AuthResults
+from mail.authentication.check_arc import MAX_KEYS
 from mail.authentication.seal_arc import seal_arc
 from mail.authentication.write_headers import write_auth_results
 from tests.fakes.signed_mail import MESSAGE, NOW, check, ed25519_key, rsa_key, sign, zone
@@ -47,11 +48,20 @@ async def test_body_changed_before_the_last_hop_shows_in_oldest_pass() -> None:
 
 async def _seal_anyway(raw: bytes) -> bytes:
     """A forwarder that changed the body itself states the chain as it found it: pass."""
-    from contracts.auth_results import ArcResult, ArcWord
-
     found = await check(raw)
     written = write_auth_results(found, "mx.example.com")
     return seal_arc(raw, written, ArcResult(ArcWord.PASS), "example.org", "s1", rsa_key(), NOW) + raw
+
+
+async def test_a_chain_of_more_keys_than_anybody_needs_costs_no_look_up() -> None:
+    raw = sign()
+    for n in range(MAX_KEYS + 1):
+        chain = ArcResult(ArcWord.PASS if n else ArcWord.NONE)
+        raw = seal_arc(raw, b"A-R: example.org; spf=pass", chain, "example.org", f"a{n}", rsa_key(), NOW) + raw
+    names = zone()
+    found = await check(raw, names)
+    assert (found.arc_word, found.arc.reason) == ("fail", "arc_structure")
+    assert not [name for name, _ in names.asked if name.startswith("a") and "_domainkey" in name]
 
 
 def cut_field(raw: bytes, name: bytes) -> bytes:

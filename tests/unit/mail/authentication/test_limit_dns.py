@@ -26,6 +26,34 @@ async def test_question_asked_twice_counts_once() -> None:
     assert len(zone.asked) == 1
 
 
+async def test_what_is_known_costs_nothing() -> None:
+    """Neither what the resolver remembers, nor what another check of the mail has asked."""
+
+    class Remembering(Zone):
+        def cached(self, name: str, rtype: str) -> DnsAnswer | None:
+            return DnsAnswer(name, rtype, DnsStatus.NODATA) if name.startswith("known") else None
+
+    zone, asked = Remembering({}), {}
+    first = DnsBudget(zone, 1, 5, asked)
+    assert (await first.query("a.example", "A")).status is DnsStatus.NXDOMAIN
+    second = DnsBudget(zone, 0, 5, asked)
+    assert (await second.query("a.example", "A")).status is DnsStatus.NXDOMAIN
+    assert (await second.query("known.example", "A")).status is DnsStatus.NODATA
+    assert (await second.query("b.example", "A")).status is DnsStatus.BUDGET
+    assert len(zone.asked) == 1
+
+
+async def test_a_check_whose_time_is_up_takes_none_of_anothers() -> None:
+    class Late:
+        async def query(self, name: str, rtype: str) -> DnsAnswer:
+            await asyncio.sleep(0.05)
+            return DnsAnswer(name, rtype, DnsStatus.OK)
+
+    asked: dict[tuple[str, str], DnsAnswer] = {}
+    assert (await DnsBudget(Late(), 1, 0.001, asked).query("a.example", "A")).status is DnsStatus.TIMEOUT
+    assert (await DnsBudget(Late(), 1, 30, asked).query("a.example", "A")).status is DnsStatus.OK
+
+
 async def test_time_that_is_up_is_a_temporary_failure() -> None:
     class Slow:
         async def query(self, name: str, rtype: str) -> DnsAnswer:

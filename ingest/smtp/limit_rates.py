@@ -1,0 +1,63 @@
+"""How often somebody may do something: leaky buckets in bounded memory. Durations in seconds."""
+
+import ipaddress
+import time
+from collections import OrderedDict
+from functools import lru_cache
+
+MOST = 20_000  # keys that are remembered; of more, those that were silent for longest are forgotten
+
+
+class RateLimit:
+    """At most `limit` at once by each key; what is used up comes back evenly within `window`. For one process."""
+
+    def __init__(self, limit: int, window: float, most: int = MOST) -> None:
+        self._limit = limit
+        self._window = window
+        self._most = most
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # key: level, and when it was so high
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    def take(self, key: str, now: float | None = None) -> bool:
+        """Use one up. False, and nothing is used, when there is none left."""
+        now = time.monotonic() if now is None else now
+        if self.is_spent(key, now):
+            return False
+        self._levels[key] = (self.level(key, now) + 1, now)
+        self._levels.move_to_end(key)
+        if len(self._levels) > self._most:
+            self._levels.popitem(last=False)
+        return True
+
+    def give_back(self, key: str, now: float | None = None) -> None:
+        """One that was used up was well used."""
+        if key in self._levels:
+            now = time.monotonic() if now is None else now
+            self._levels[key] = (max(0.0, self.level(key, now) - 1), now)
+
+    def is_spent(self, key: str, now: float | None = None) -> bool:
+        """Whether there is none left."""
+        return self.level(key, now) > self._limit - 1
+
+    def level(self, key: str, now: float | None = None) -> float:
+        """How much of the limit is used up."""
+        now = time.monotonic() if now is None else now
+        level, since = self._levels.get(key, (0.0, now))
+        return max(0.0, level - (now - since) * self._limit / self._window)
+
+
+@lru_cache(maxsize=4096)
+def name_peer(ip: str) -> str:
+    """Who counts as one peer: an IPv4 address, or the /64 of an IPv6 one, since whoever has one of its addresses has all of them
+    (RFC 6177)."""
+    try:
+        address = ipaddress.ip_address(ip.partition("%")[0])
+    except ValueError:
+        return ip
+    if isinstance(address, ipaddress.IPv4Address):
+        return ip
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))

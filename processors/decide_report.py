@@ -1,0 +1,53 @@
+"""What becomes of mail to a bounce address of ours: pure."""
+
+from contracts.auth_results import AuthResults
+from contracts.events import Action
+from contracts.settings import InboundDomain, Settings
+from contracts.statuses import Reason, Status
+from mail.addresses import split_address
+from mail.authentication.find_author import find_author
+from mail.bounce_address import BounceAddresses
+from mail.reports.is_report import is_report
+from processors.apply_policy import is_allowed
+from processors.decision import Decision, ReadMail
+
+_ORDINARY = "550 5.7.1 This address takes reports only"
+_OUR_NAME = "550 5.7.1 A report in our own name does not come from outside"
+
+
+def decide_report(
+    mail: ReadMail, auth: AuthResults, recipient: str, settings: Settings, bounces: BounceAddresses
+) -> Decision | None:
+    """None for an ordinary address. Reports about outbound mail (VERP) end here; those about a forward (SRS) are passed on to its first
+    sender, from our host and so in our name: nothing else is (RFC 5321 section 4.5.5), and no report that claims to be ours."""
+    received_at = mail.envelope.received_at
+    bounce = bounces.read_verp(recipient, received_at)
+    origin = bounces.read_srs(recipient, received_at)
+    if bounce is None and origin is None:
+        return None
+    if mail.envelope.envelope_from or not is_report(mail.message):
+        return _refuse(
+            _ORDINARY, "a bounce address takes reports only: DSN, MDN or automatic answer, from the null sender"
+        )
+    if _claims_our_name(mail, auth, recipient, settings):
+        return _refuse(_OUR_NAME, "a report that claims to be of a domain of ours, and is not authenticated")
+    if bounce is not None:
+        detail = f"a report about outbound mail {bounce.mail_id}"
+        return Decision(Status.DROPPED, detail, detail, Reason.RULE)
+    arrival = f"a report about a forward: passed on to its first sender {origin}"
+    return Decision(Status.RECEIVED, arrival=arrival, action=Action.FORWARD, targets=(origin or "",))
+
+
+def _claims_our_name(mail: ReadMail, auth: AuthResults, recipient: str, settings: Settings) -> bool:
+    ours = {*settings.inbound.domains, *settings.outbound.domains}
+    claimed = any(
+        author == domain or author.endswith("." + domain)
+        for author in find_author(mail.message).domains
+        for domain in ours
+    )
+    policy = settings.inbound.domains.get(split_address(recipient)[1], InboundDomain())
+    return claimed and auth.dmarc_word != "pass" and not is_allowed(auth, policy.allow)
+
+
+def _refuse(reply: str, detail: str) -> Decision:
+    return Decision(Status.REJECTED, detail, reason=Reason.POLICY, reply=reply)

@@ -1,0 +1,40 @@
+"""How often one peer may do something, and who counts as one peer."""
+
+import pytest
+
+from ingest.smtp.limit_rates import RateLimit, name_peer
+
+
+def test_what_is_used_up_comes_back_evenly() -> None:
+    limit = RateLimit(2, 10)
+    assert [limit.take("a", now) for now in (0, 0, 0, 4.9, 5.1, 5.2)] == [True, True, False, False, True, False]
+    assert limit.take("b", 0), "another key has its own"
+
+
+def test_what_was_well_used_comes_back_at_once() -> None:
+    limit = RateLimit(1, 1000)
+    assert limit.take("a", 0) and limit.is_spent("a", 1)
+    limit.give_back("a", 1)
+    limit.give_back("b", 1)
+    assert limit.take("a", 1) and not limit.take("a", 1)
+
+
+def test_memory_is_bounded_whoever_comes() -> None:
+    limit = RateLimit(1, 1000, most=10)
+    assert all(limit.take(str(number), 0) for number in range(1000))
+    assert len(limit) == 10 and not limit.take("999", 0)
+
+
+@pytest.mark.parametrize(
+    ("ip", "peer"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("", ""),
+    ],
+)
+def test_an_ipv6_peer_is_its_network(ip: str, peer: str) -> None:
+    assert name_peer(ip) == peer
