@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 CORPORA ?= corpora
 
-.PHONY: install demo up unit test coverage check bench bench-auth score-auth docs lock clean
+.PHONY: install demo up unit test coverage check bench fuzz bench-auth score-auth docs lock clean
 
 install: $(INSTALLED)
 
@@ -51,6 +51,17 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m tests.benchmarks.run
+
+# The pure readers against hostile input, SECONDS each: make fuzz SECONDS=450 is an hour. What it finds is left in FUZZ.
+SECONDS ?= 60
+FUZZ ?= .fuzz
+fuzz: $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[fuzz]"
+	@for target in headers body text addresses records queries replies authentication; do \
+	  echo "$$target, $(SECONDS) s"; \
+	  $(BIN)/python -m tests.fuzz.fuzz_readers $$target $(FUZZ)/$$target $(SECONDS) 2> $(FUZZ)-$$target.log \
+	    || { tail -30 $(FUZZ)-$$target.log; exit 1; }; \
+	done
 
 # Authentication against other people's suites: make score-auth CORPORA=folder
 score-auth: $(INSTALLED)
