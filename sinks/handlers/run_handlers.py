@@ -85,7 +85,7 @@ class HandlerCalls:
 
     async def handle(self, job: Job) -> Done:
         """One call; what to publish about it. NotNow while too many large messages are in hand."""
-        with self._large.hold(job.command.mail.size):
+        with self._large.hold(job.command.mail.size, job.command.parked):
             attempt = await self._attempt(job)
         counter(metrics.HANDLER_CALLS).labels(attempt.outcome).inc()
         delivery = self._settings.delivery
