@@ -20,7 +20,8 @@ DRAIN = (
 )
 HEADER = 10.0  # seconds that the header of a request may take
 MAX_HEADER = 32 << 10  # octets of it
-MAX_CONNECTIONS = 1000  # at a time; more are answered 503
+MAX_CONNECTIONS = 500  # at a time; more are answered 503, and far more are closed
+BEYOND = 100  # connections that wait to be answered so
 
 
 class _Protocol(H11Protocol):
@@ -98,7 +99,7 @@ class _Server(uvicorn.Server):
                 connection.close()
 
         def begin() -> None:
-            if self.should_exit:
+            if self.should_exit or len(self.server_state.connections) >= MAX_CONNECTIONS + BEYOND:
                 connection.close()
                 return
             task = loop.create_task(connect())

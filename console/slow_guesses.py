@@ -1,6 +1,7 @@
 """Slowing down who guesses tokens: each failure of a peer makes it wait longer for the next try. In memory, bounded, for each process.
 
-A token that is known is never made to wait: who shares an address with a guesser goes on working. Tokens that Mailscope makes are 256
+Over the API a token that is known is never made to wait: who shares an address with a guesser goes on working, and only the form of the
+log-in waits. Tokens that Mailscope makes are 256
 random bits; this is for the log, for the processor, and for a token that somebody chose.
 """
 
