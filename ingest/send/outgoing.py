@@ -6,7 +6,7 @@ every attachment is a part.
 
 from dataclasses import dataclass, field
 
-from contracts.metadata import Metadata
+from contracts.metadata import Metadata, metadata_of
 
 MAX_RECIPIENTS = 1000  # of to, cc and bcc together
 MAX_ADDRESS = 500  # characters of one address with its display name
@@ -79,7 +79,8 @@ def check_bounds(mail: Outgoing) -> None:
     for number, attached in enumerate(mail.attachments):
         _at_most(f"attachments[{number}].name", len(attached.name), MAX_FILE_NAME, "it has")
         _at_most(f"attachments[{number}].type", len(attached.type), MAX_FILE_NAME, "it has")
-    for name, content in (("subject", mail.subject), ("text", mail.text), ("html", mail.html)):
+    contents: dict[str, str | None] = {"subject": mail.subject, "text": mail.text, "html": mail.html}
+    for name, content in (contents | metadata_of(mail.metadata)).items():
         if content is not None and "\0" in content:
             raise InvalidMail(name, "it has a NUL, which no mail may have (RFC 5322 section 4)")
 
