@@ -133,6 +133,8 @@ def test_a_mailbox_name_in_letters_of_its_own_is_written_as_it_is() -> None:
         ({"subject": "x" * 2001}, "subject"),
         ({"subject": "a\0b"}, "subject"),
         ({"text": "a\0b"}, "text"),
+        ({"text": "\n" * 200_001}, "text"),
+        ({"text": "x", "html": "\r\u2028" * 100_001}, "html"),
         ({"html": "a\0b"}, "html"),
         ({"headers": {"X-A": "a\x01b"}}, "headers.X-A"),
         ({"attachments": (Attached("a\0b", "", b"x"),)}, "attachments[0].name"),
