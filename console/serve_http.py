@@ -2,16 +2,19 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import h11
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from console.slow_guesses import peer_of
 from contracts.settings import Settings
 from runtime.answer_health import HealthDoor
 
@@ -20,13 +23,18 @@ DRAIN = (
 )
 HEADER = 10.0  # seconds that the header of a request may take
 MAX_HEADER = 32 << 10  # octets of it
-MAX_CONNECTIONS = 1000  # at a time; more are answered 503
+MAX_CONNECTIONS = 500  # at a time; more are answered 503, and far more are closed
+BEYOND = 100  # connections that wait to be answered so
+OF_ONE_PEER = MAX_CONNECTIONS // 2
+STUCK = 60.0  # seconds that a client may take to read what waits for it, some 50 KiB
 
 
 class _Protocol(H11Protocol):
-    """HTTP as uvicorn speaks it, and a header that does not come to its end in time is answered 408."""
+    """HTTP as uvicorn speaks it. A header that does not come to its end in time is answered 408; who does not read is hung up on."""
 
     _late: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
+    on_lost: Callable[[], None] = staticmethod(lambda: None)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -38,7 +46,19 @@ class _Protocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
+        self.resume_writing()
         super().connection_lost(exc)
+        self.on_lost()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stuck = self._stuck or self.loop.call_later(STUCK, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
     def _watch(self) -> None:
         if self.conn.their_state is not h11.IDLE:  # the header is whole
@@ -64,12 +84,20 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, listening: socket.socket, why_not_ready: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listening: socket.socket,
+        why_not_ready: Callable[[], str],
+        trusted_proxies: Sequence[str],
+    ) -> None:
         super().__init__(config)
         self._listening = listening
         self._why_not_ready = why_not_ready
         self._door: HealthDoor | None = None
         self._adopting: set[asyncio.Task[Any]] = set()  # a task that nobody holds may be collected
+        self._peers: Counter[str] = Counter()  # connections by peer
+        self._proxies = [ipaddress.ip_network(one, strict=False) for one in trusted_proxies]
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -88,19 +116,32 @@ class _Server(uvicorn.Server):
     def _adopt(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
         """Serve this connection as if it had been accepted here. From any thread."""
 
+        try:
+            peer = peer_of(connection.getpeername()[0])
+        except OSError:  # its other side has gone
+            connection.close()
+            return
+
         def protocol() -> asyncio.Protocol:
-            return _Protocol(self.config, self.server_state, self.lifespan.state)
+            spoken = _Protocol(self.config, self.server_state, self.lifespan.state)
+            spoken.on_lost = lambda: self._end(peer)
+            return spoken
 
         async def connect() -> None:
             try:
                 await loop.connect_accepted_socket(protocol, connection)
-            except OSError:  # its other side has gone
+            except OSError:
                 connection.close()
+                self._end(peer)
 
         def begin() -> None:
-            if self.should_exit:
+            if self.should_exit or len(self.server_state.connections) >= MAX_CONNECTIONS + BEYOND:
                 connection.close()
                 return
+            if self._peers[peer] >= OF_ONE_PEER and not self._is_proxy(peer):
+                connection.close()
+                return
+            self._peers[peer] += 1
             task = loop.create_task(connect())
             self._adopting.add(task)
             task.add_done_callback(self._adopting.discard)
@@ -110,9 +151,18 @@ class _Server(uvicorn.Server):
         except RuntimeError:  # the loop has ended
             connection.close()
 
+    def _end(self, peer: str) -> None:
+        self._peers[peer] -= 1
+        if not self._peers[peer]:
+            del self._peers[peer]
+
+    def _is_proxy(self, peer: str) -> bool:
+        address = ipaddress.ip_network(peer).network_address
+        return any(address in network for network in self._proxies)
+
 
 async def serve_console(
-    app: FastAPI, settings: Settings, stop: asyncio.Event, why_not_ready: Callable[[], str]
+    app: ASGIApp, settings: Settings, stop: asyncio.Event, why_not_ready: Callable[[], str]
 ) -> None:
     """Serve until told to stop. OSError when the port is taken."""
     config = uvicorn.Config(
@@ -128,7 +178,7 @@ async def serve_console(
         proxy_headers=bool(settings.console.trusted_proxies),
         forwarded_allow_ips=list(settings.console.trusted_proxies),
     )
-    server = _Server(config, _listen(settings), why_not_ready)
+    server = _Server(config, _listen(settings), why_not_ready, settings.console.trusted_proxies)
     serving = asyncio.create_task(server.serve([]))
     waiting = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,7 @@
 """Slowing down who guesses tokens: each failure of a peer makes it wait longer for the next try. In memory, bounded, for each process.
 
-A token that is known is never made to wait: who shares an address with a guesser goes on working. Tokens that Mailscope makes are 256
+Over the API a token that is known is never made to wait: who shares an address with a guesser goes on working, and only the form of the
+log-in waits. Tokens that Mailscope makes are 256
 random bits; this is for the log, for the processor, and for a token that somebody chose.
 """
 
@@ -27,7 +28,7 @@ class Guesses:
     def wait(self, address: str) -> float:
         """Seconds until this peer may try again; 0 when it may."""
         with self._lock:
-            failures, last = self._peers.get(_peer(address), (0, 0.0))
+            failures, last = self._peers.get(peer_of(address), (0, 0.0))
         since = self._now() - last
         if failures < FREE or since >= FORGOTTEN:
             return 0.0
@@ -35,7 +36,7 @@ class Guesses:
 
     def failed(self, address: str) -> None:
         """It has tried a token that is not known."""
-        peer, now = _peer(address), self._now()
+        peer, now = peer_of(address), self._now()
         with self._lock:
             failures, last = self._peers.pop(peer, (0, now))
             self._peers[peer] = (failures + 1 if now - last < FORGOTTEN else 1, now)
@@ -46,7 +47,8 @@ class Guesses:
         return len(self._peers)
 
 
-def _peer(address: str) -> str:
+def peer_of(address: str) -> str:
+    """Whom an address stands for: itself, or its /64, of which one host may have all."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

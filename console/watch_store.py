@@ -9,6 +9,7 @@ from contracts.errors import Unavailable
 from runtime.open_store import STORE, Store
 
 EVERY = 2.0  # seconds between two questions
+AGAIN = 0.2  # seconds while it is away
 SILENT = 15.0  # seconds without an answer after which the store counts as away
 
 
@@ -44,4 +45,4 @@ class StoreWatch:
             except (ClickHouseError, OSError) as error:
                 self._store.forget()
                 self._trouble = f"{STORE} is unavailable: {str(error)[:200]}"
-            self._stop.wait(EVERY)
+            self._stop.wait(AGAIN if self._trouble else EVERY)

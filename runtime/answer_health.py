@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 SILENCE = 10.0  # seconds that a connection may take to say its first word
-MAX_SILENT = 1000  # connections that have said nothing yet; the oldest is closed for one more
+MAX_SILENT = 200  # connections that have said nothing yet; the oldest is closed for one more
 LOOK = 0.1  # seconds between two looks at the clock
 _QUESTION = re.compile(rb"(?:GET|HEAD) /(healthz|readyz)[ ?]")
 _LONGEST = 64  # octets in which a question is recognised

@@ -53,10 +53,12 @@ def compose_message(mail: Outgoing, domain: str) -> bytes:
 
 def _check_lines(mail: Outgoing) -> None:
     """The text of any header is one line, whatever anybody takes for the end of one."""
-    names = [attached.name for attached in mail.attachments]
-    for text in (mail.from_address, mail.reply_to, mail.subject, *mail.headers.values(), *names):
+    texts = {"from": mail.from_address, "reply_to": mail.reply_to, "subject": mail.subject}
+    texts |= {f"headers.{name}": value for name, value in mail.headers.items()}
+    texts |= {f"attachments[{number}].name": attached.name for number, attached in enumerate(mail.attachments)}
+    for field, text in texts.items():
         if text.splitlines() not in ([], [text]) or _CONTROL.search(text):
-            raise InvalidMail("headers", "the text of a header is one line, without control characters")
+            raise InvalidMail(field, "the text of a header is one line, without control characters")
 
 
 def _check_headers(headers: dict[str, str]) -> None:

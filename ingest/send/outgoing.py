@@ -6,7 +6,7 @@ every attachment is a part.
 
 from dataclasses import dataclass, field
 
-from contracts.metadata import Metadata
+from contracts.metadata import Metadata, metadata_of
 
 MAX_RECIPIENTS = 1000  # of to, cc and bcc together
 MAX_ADDRESS = 500  # characters of one address with its display name
@@ -15,8 +15,11 @@ MAX_HEADERS = 100  # further headers
 MAX_HEADER_NAME = 100  # characters
 MAX_HEADER = 8000  # characters of one value
 MAX_HEADERS_TOTAL = 64_000  # characters of all their names and values
+MAX_LINES = 200_000  # of text and of html: each is an object of some 60 octets while a part is made
 MAX_ATTACHMENTS = 100
 MAX_FILE_NAME = 255  # characters
+
+_LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # what Python takes for one (str.splitlines)
 
 
 class InvalidMail(Exception):
@@ -79,7 +82,10 @@ def check_bounds(mail: Outgoing) -> None:
     for number, attached in enumerate(mail.attachments):
         _at_most(f"attachments[{number}].name", len(attached.name), MAX_FILE_NAME, "it has")
         _at_most(f"attachments[{number}].type", len(attached.type), MAX_FILE_NAME, "it has")
-    for name, content in (("subject", mail.subject), ("text", mail.text), ("html", mail.html)):
+    for name, content in (("text", mail.text), ("html", mail.html)):
+        _at_most(name, sum(map((content or "").count, _LINE_ENDS)), MAX_LINES, "it has", "lines")
+    contents: dict[str, str | None] = {"subject": mail.subject, "text": mail.text, "html": mail.html}
+    for name, content in (contents | metadata_of(mail.metadata)).items():
         if content is not None and "\0" in content:
             raise InvalidMail(name, "it has a NUL, which no mail may have (RFC 5322 section 4)")
 

@@ -161,7 +161,9 @@ def test_a_search_has_so_many_conditions_and_patterns(pipeline: Pipeline) -> Non
     assert search([("subject", "*a%b*")] * 30).status_code == 200
     for pairs in (
         [("subject", "*a%b*")] * 31, [("subject", "*a%b*")] * 1500, [("q", "a " * 900)], [("q", "-a " * 31)],
-        [("to", ",".join(f"*{n}*" for n in range(61)))], [("subject", "*a" * 11)], [("domain", "a.test")] * 31,
+        [("to", ",".join(f"*{n}*" for n in range(61)))], [("subject", "*a" * 11)],
+        [("reference", ",".join(f"*{n}*" for n in range(40)))] * 2,
+        [("subject", ",".join("a@b.test" for n in range(61)))], [("domain", "a.test")] * 31,
     ):  # fmt: skip
         answer = search(pairs)
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_filter"), answer.text

@@ -26,6 +26,7 @@ BANK = b"From: ceo@bank.test\r\n"
         ({"bcc": [f"a{number}@partner.test" for number in range(5000)]}, "bcc"),
         ({"from": "ü" * 100_000 + " <desk@ours.test>"}, "from"),
         ({"reply_to": "ü" * 100_000 + " <desk@ours.test>"}, "reply_to"),
+        ({"text": "\n" * 20_000_000}, "text"),
         ({"text": "a\0b"}, "text"),
         ({"subject": "a\0b"}, "subject"),
     ],
