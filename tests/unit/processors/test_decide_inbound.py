@@ -139,6 +139,8 @@ def test_a_report_to_a_bounce_address_is_taken_and_goes_nowhere() -> None:
         (b"From: MAILER-DAEMON@b.test, ceo@b.test\r\n", AuthResults(), False),
         (DSN, SPOOF, False),  # policy holds here too
         (b"From: ceo@watch.test\r\nAuto-Submitted: auto-replied\r\n", AuthResults(), False),  # a domain of ours
+        (b"From : ceo@watch.test\r\nFrom: a@b.test\r\nAuto-Submitted: auto-replied\r\n", AuthResults(), False),
+        (b"X: 1\rFrom: ceo@watch.test\r\nFrom: a@b.test\r\nAuto-Submitted: auto-replied\r\n", AuthResults(), False),
         (b"From: ceo@sub.watch.test\r\nAuto-Submitted: auto-replied\r\n", AuthResults(), False),
         (
             b"From: postmaster@watch.test\r\nAuto-Submitted: auto-replied\r\n",
