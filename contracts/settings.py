@@ -127,7 +127,7 @@ class Smtp(Section):
     unknown_recipients_per_peer: int = Field(
         100,
         ge=1,
-        description="Unknown recipients of one peer in an hour, less one for each message that it brings, for each process; then its "
+        description="Unknown recipients of one peer in an hour, less one for each message taken from it, for each process; then its "
         "connections get 421 for a while.",
     )
     refusal_delay: Duration = Field(

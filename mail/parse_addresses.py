@@ -54,8 +54,9 @@ def count_mailboxes(value: str) -> int:
     text beside an address, two addresses in one element, a group, a quote or a bracket that is never closed."""
     if len(value) > MAX_INPUT:
         return 0
-    if _PLAIN.fullmatch(value.strip()) is not None:
-        return 1
+    plain = _PLAIN.fullmatch(value.strip())
+    if plain is not None:
+        return int(bool(to_ascii_domain(plain[4] or plain[6])))
     parts = _split_list(_without_comments(_TOKEN.findall(value)))
     return len(parts) if all(map(_is_mailbox, parts)) and not {":", ";"} & set(_TOKEN.findall(value)) else 0
 

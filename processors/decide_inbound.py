@@ -44,7 +44,11 @@ def decide_inbound(
     out = Consequences()
     if envelope.verdict_partition is not None:
         refused = [decision.reply for _, _, decision in found]
-        out.reply = refused[0] if all(refused) and not envelope.answered else accepted_reply(envelope.mail_id)
+        temporary = next(
+            (reply for reply in refused if reply[:1] == "4"), ""
+        )  # what one may get later outlives what none gets
+        heard = all(refused) and not envelope.answered
+        out.reply = (temporary or refused[0]) if heard else accepted_reply(envelope.mail_id)
     headers = readable_headers(mail.message)
     for recipient, summary, decision in found:
         if decision.status is Status.REJECTED:

@@ -39,11 +39,11 @@ def decide_report(
 
 
 def _claims_our_name(mail: ReadMail, auth: AuthResults, recipient: str, settings: Settings) -> bool:
+    """A From that programs read differently may be ours for some of them."""
     ours = {*settings.inbound.domains, *settings.outbound.domains}
-    claimed = any(
-        author == domain or author.endswith("." + domain)
-        for author in find_author(mail.message).domains
-        for domain in ours
+    author = find_author(mail.message)
+    claimed = author.doubtful or any(
+        name == domain or name.endswith("." + domain) for name in author.domains for domain in ours
     )
     policy = settings.inbound.domains.get(split_address(recipient)[1], InboundDomain())
     return claimed and auth.dmarc_word != "pass" and not is_allowed(auth, policy.allow)

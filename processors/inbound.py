@@ -1,6 +1,7 @@
 """The app `inbound`: every record of `mail.raw` is authenticated, judged and routed."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from contracts.events import MailEvent, RawPointer, Verdict
 from contracts.raw_message import Envelope, RawType, accepted_reply, decode_headers
 from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
-from contracts.statuses import Status
+from contracts.statuses import Reason, Status
 from mail.bounce_address import BounceAddresses
 from mail.parse_headers import split_message
 from processors.authenticate_received import Authenticator
@@ -30,9 +31,11 @@ from runtime.blobs import BlobStore
 from runtime.budget_octets import OctetBudget
 from runtime.health import Readiness
 from runtime.load_secret import load_secret
+from runtime.resolve_dns import FAILURE_SECONDS
 
 MEMORY = 192 << 20  # octets for the copies of messages that travel by claim check
 COPIES = 4  # of a message's octets, that deciding about it needs at most
+PATIENT = FAILURE_SECONDS + 5  # seconds that DNS has for a mail whose sender cannot be told to try again
 UNDECIDED = timedelta(hours=1)  # for which the receiver's word waits for the decision that it is about
 
 
@@ -54,6 +57,7 @@ class Inbound:
         self._decisions = Decisions(settings.kafka_client)
         self._deciding: dict[str, asyncio.Future[None]] = {}
         self._refusals = RememberedRefusals()
+        self._open_checks = OpenChecks()
 
     async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
         """What to publish about one record. InvalidEvent when it has no envelope, Unavailable when its blob cannot be had now."""
@@ -103,7 +107,10 @@ class Inbound:
                 )
             now = max((event.occurred_at for event in before), default=clock.now())
             head = self._head.of(envelope, auth, octets)
-            return decide_inbound(mail, auth, self._settings, self._bounces, now, head)
+            found = decide_inbound(mail, auth, self._settings, self._bounces, now, head)
+        if not before:
+            self._open_checks.wait(envelope, found.events)
+        return found
 
     async def _answered(self, source: ConsumedRecord, envelope: Envelope) -> Consequences:
         """The receiver answered without the verdict: what was refused for the dialogue came too late for it."""
@@ -132,6 +139,26 @@ class Inbound:
         )
         # An acceptance may be told at once, since the message is held. A refusal is told when the log has it.
         return [[*events, verdict], commands] if found.reply[0] == "2" else [events, [verdict]]
+
+
+class OpenChecks:
+    """Mails that DNS leaves open and whose sender was answered already: it cannot be told to try again, so we do, until what DNS
+    refuses to say has left the cache. What is still open then is refused, late. Bounded in memory: more than `most` do not wait."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._since: dict[str, float] = {}
+
+    def wait(self, envelope: Envelope, events: list[MailEvent]) -> None:
+        """Unavailable where this mail shall be tried again."""
+        mail_id, now = envelope.mail_id, time.monotonic()
+        since = self._since.pop(mail_id, now)
+        heard = envelope.verdict_partition is not None and not envelope.answered
+        if heard or not any(event.reason is Reason.AUTH_TEMPERROR for event in events):
+            return
+        if now - since < PATIENT and len(self._since) < self._most:
+            self._since[mail_id] = since
+            raise Unavailable("DNS", f"it leaves open whether {mail_id} is authentic")
 
 
 class RememberedRefusals:

@@ -1,6 +1,6 @@
 """How one peer is held to what a mail server does: it connects to bring messages, to recipients most of which exist.
 
-What a peer does in vain is counted over time, and each message that it brings pays for one of each. For one process."""
+What a peer does in vain is counted over time, and each message that it brings pays for it. For one process."""
 
 import ipaddress
 
@@ -49,10 +49,11 @@ class PeerLimits:
         """One more of its recipients does not exist. False when it has guessed enough."""
         return self.is_trusted(ip) or self._refused.take(name_peer(ip))
 
-    def bring_message(self, ip: str) -> None:
-        """A message of its was taken."""
-        for limit in (self._connects, self._refused):
-            limit.give_back(name_peer(ip))
+    def bring_message(self, ip: str, taken: bool) -> None:
+        """It brought a whole message. One that was not taken pays for its connection only."""
+        self._connects.give_back(name_peer(ip))
+        if taken:
+            self._refused.give_back(name_peer(ip))
 
     def delay(self, ip: str) -> float:
         """Seconds that the answer to a refused recipient takes: who guesses, waits."""

@@ -239,8 +239,7 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
             await self.push("354 End data with <CR><LF>.<CR><LF>")
             reply = await self._take_message(self.transaction)
             counter(metrics.SMTP_MESSAGES).labels({"2": "accepted", "4": "deferred"}.get(reply[0], "refused")).inc()
-            if reply[0] == "2":
-                self.connections.peers.bring_message(self._ip)
+            self.connections.peers.bring_message(self._ip, taken=reply[0] == "2")
             self._set_post_data_state()
             await self.push(reply)
         finally:

@@ -1,6 +1,7 @@
 """Attacks on authentication: mail that claims somebody else's domain and makes sure that nobody can look."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -129,3 +130,25 @@ def test_forged_results_in_our_name_do_not_reach_a_handler(pipeline: Pipeline) -
     assert told == ["mx.elsewhere.test; spf=pass"]
     assert call.mail["auth"]["dmarc"] == "pass"
     assert pipeline.get(f"/mails/{row['mail_id']}/raw").content == forged + honest + raw
+
+
+@pytest.mark.long
+def test_mail_that_was_answered_already_waits_for_dns_but_not_for_ever(tmp_path: Path) -> None:
+    """Nobody waits for a verdict: one domain's DNS comes back in time, the other one's does not."""
+    pipeline = Pipeline(tmp_path, {"smtp": {"verdict_timeout": "0s"}})
+    records = pipeline.outside.zones.records
+    for domain in ("mended.test", "broken.test"):
+        records[f"_dmarc.{domain}"] = {"TXT": "SERVFAIL"}
+    try:
+        pipeline.start()
+        ids = []
+        for domain in ("mended.test", "broken.test"):
+            raw, message_id = pipeline.mail("drop@ours.test", sender=f"a@{domain}", sign=False)
+            assert pipeline.send(raw, "drop@ours.test", sender=f"a@{domain}", source=STRANGER)[0] == 250
+            ids.append(message_id)
+        records["_dmarc.mended.test"] = {"TXT": ["v=DMARC1; p=none"]}
+        mended, broken = (pipeline.settled(message_id, 90)[0] for message_id in ids)
+        assert (mended["status"], mended["dmarc"]) == ("dropped", "fail")
+        assert (broken["status"], broken["reason"], broken["late"]) == ("rejected", "auth_temperror", True)
+    finally:
+        pipeline.close()

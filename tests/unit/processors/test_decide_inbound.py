@@ -8,12 +8,12 @@ import pytest
 from contracts.auth_results import AuthResults, DmarcPolicy, DmarcResult, DmarcWord, SpfResult
 from contracts.auth_words import Alignment, SpfWord
 from contracts.events import RawPointer
-from contracts.raw_message import Envelope, RawType
+from contracts.raw_message import Envelope, RawType, Refusal
 from contracts.settings import Settings
-from contracts.statuses import Direction, rank
+from contracts.statuses import Direction, Reason, rank
 from mail.bounce_address import BounceAddresses
 from mail.parse_headers import split_message
-from processors.decide_inbound import decide_answered, decide_inbound
+from processors.decide_inbound import decide_answered, decide_inbound, decide_refused
 from processors.decision import Consequences, ReadMail
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
@@ -94,6 +94,15 @@ def test_what_one_recipient_refuses_and_another_takes_is_accepted() -> None:
     ]
 
 
+def test_a_refusal_for_now_is_told_before_one_for_good() -> None:
+    """One reply is for all: who was refused for good is so again when the sender comes back."""
+    unknown = AuthResults(dmarc=DmarcResult(result=DmarcWord.TEMPERROR, domain="bank.test"))
+    looped = b"Delivered-To: a@ours.test\r\nFrom: a@b.test\r\n"
+    outcome = process(["a@ours.test", "x@ours.test"], auth=unknown, head=looped)
+    assert outcome.reply.startswith("451 4.7.26")
+    assert told(outcome) == [("a@ours.test", "rejected", False), ("x@ours.test", "rejected", False)]
+
+
 def test_the_first_route_that_matches_decides() -> None:
     assert told(process(["big@ours.test"], size=5))[-1][1] == "dropped"
     listed = process(["x@ours.test"], head=b"From: a@b.test\r\nList-Id: <the.NEWS.of.test>\r\n")
@@ -130,6 +139,8 @@ def test_a_report_to_a_bounce_address_is_taken_and_goes_nowhere() -> None:
         (b"From: MAILER-DAEMON@b.test, ceo@b.test\r\n", AuthResults(), False),
         (DSN, SPOOF, False),  # policy holds here too
         (b"From: ceo@watch.test\r\nAuto-Submitted: auto-replied\r\n", AuthResults(), False),  # a domain of ours
+        (b"From : ceo@watch.test\r\nFrom: a@b.test\r\nAuto-Submitted: auto-replied\r\n", AuthResults(), False),
+        (b"X: 1\rFrom: ceo@watch.test\r\nFrom: a@b.test\r\nAuto-Submitted: auto-replied\r\n", AuthResults(), False),
         (b"From: ceo@sub.watch.test\r\nAuto-Submitted: auto-replied\r\n", AuthResults(), False),
         (
             b"From: postmaster@watch.test\r\nAuto-Submitted: auto-replied\r\n",
@@ -149,6 +160,20 @@ def test_bounce_addresses_take_reports_only_and_under_policy(
             taken and address == rewritten
         )
     assert process([rewritten], head=DSN).reply.startswith("550")  # not from the null sender
+
+
+def test_a_row_that_stands_for_many_refused_recipients_says_how_many() -> None:
+    refused = Envelope(
+        mail_id="01a206f7-6b43-7745-9bab-87fa221dd751",
+        type=RawType.REFUSED,
+        direction=Direction.INBOUND,
+        received_at=NOW,
+        envelope_from="",
+        recipients=["guess@ours.test"],
+        refusal=Refusal(reply="550 5.1.1 no", reason=Reason.UNKNOWN_RECIPIENT, more=589),
+    )
+    (event,) = decide_refused(refused).events
+    assert event.detail == "answered 550 5.1.1 no; and 589 more recipients of this peer, within a minute"
 
 
 def test_the_time_of_the_decision_does_not_make_a_refusal_late() -> None:

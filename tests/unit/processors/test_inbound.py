@@ -2,18 +2,20 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contracts import clock
 from contracts.errors import Unavailable
-from contracts.events import MailEvent
+from contracts.events import MailEvent, Summary
 from contracts.ids import new_mail_id
 from contracts.raw_message import Envelope, RawType, encode_headers
 from contracts.records import ConsumedRecord
 from contracts.settings import Settings
-from contracts.statuses import Direction
-from processors.inbound import UNDECIDED, Inbound
+from contracts.statuses import Direction, Reason, Status
+from processors import inbound as inbound_module
+from processors.inbound import UNDECIDED, Inbound, OpenChecks
 from processors.recall_decisions import Decisions
 
 
@@ -31,6 +33,31 @@ def word_of_the_receiver(age: timedelta = timedelta(0)) -> ConsumedRecord:
     return ConsumedRecord("mail.raw", 0, 7, mail_id.encode(), b"", encode_headers(envelope, "test"))
 
 
+def open_envelope(**fields: Any) -> Envelope:
+    return Envelope(
+        mail_id=new_mail_id(),
+        type=RawType.ACCEPTED,
+        direction=Direction.INBOUND,
+        received_at=clock.now(),
+        envelope_from="",
+        recipients=["a@ours.test"],
+        **fields,
+    )
+
+
+def refusal(reason: Reason) -> MailEvent:
+    return MailEvent(
+        mail_id=new_mail_id(),
+        recipient="a@ours.test",
+        direction=Direction.INBOUND,
+        status=Status.REJECTED,
+        terminal=True,
+        occurred_at=clock.now(),
+        reason=reason,
+        mail=Summary(received_at=clock.now()),
+    )
+
+
 @pytest.fixture
 def inbound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inbound:
     async def nothing(*_: object) -> list[MailEvent]:
@@ -43,6 +70,33 @@ def inbound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inbound:
 async def test_the_receivers_word_waits_for_the_decision_that_it_is_about(inbound: Inbound) -> None:
     with pytest.raises(Unavailable):  # its mail waits for the blob store: a refusal is still to come, and will be late
         await inbound.handle(word_of_the_receiver())
+
+
+@pytest.mark.parametrize("fields", [{"verdict_partition": None}, {"verdict_partition": 1, "answered": "250 2.0.0 x"}])
+def test_what_dns_leaves_open_is_tried_again_where_nobody_can_be_told(
+    fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_checks = OpenChecks(most=2)
+    events = [refusal(Reason.AUTH_TEMPERROR)]
+    heard = open_envelope(verdict_partition=1)
+    open_checks.wait(heard, events)  # the sender hears 451
+    unheard = open_envelope(**fields)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            open_checks.wait(unheard, events)
+    open_checks.wait(unheard, [refusal(Reason.DMARC_REJECT)])  # DNS has answered
+    with pytest.raises(Unavailable):
+        open_checks.wait(unheard, events)
+    monkeypatch.setattr(inbound_module, "PATIENT", 0)
+    open_checks.wait(unheard, events)  # not for ever
+
+
+def test_no_more_than_some_wait_for_dns() -> None:
+    open_checks = OpenChecks(most=2)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            open_checks.wait(open_envelope(verdict_partition=None), [refusal(Reason.AUTH_TEMPERROR)])
+    open_checks.wait(open_envelope(verdict_partition=None), [refusal(Reason.AUTH_TEMPERROR)])
 
 
 async def test_the_receivers_word_does_not_wait_for_ever(inbound: Inbound) -> None:

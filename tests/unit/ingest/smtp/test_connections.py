@@ -53,7 +53,7 @@ def test_who_connects_for_nothing_is_sent_away_and_who_brings_mail_is_not() -> N
         opened = Open()
         entered = connections.enter(opened, "192.0.2.1") is not None
         if entered and brings:
-            connections.peers.bring_message("192.0.2.1")
+            connections.peers.bring_message("192.0.2.1", taken=False)
         connections.leave(opened, "192.0.2.1")
         return entered
 
@@ -68,8 +68,10 @@ def test_who_guesses_addresses_is_slowed_then_sent_away_and_does_not_come_in_aga
     assert [delay > 0 for _, delay in answers[:7]] == [False] * 5 + [True] * 2
     assert [more for more, _ in answers] == [True] * 20 + [False]
     assert connections.enter(Open(), "2001:db8::2") is None, "nor does its neighbour of the same network"
+    peers.bring_message(ip, taken=False)
+    assert connections.enter(Open(), ip) is None
     for _ in range(3):
-        peers.bring_message(ip)
+        peers.bring_message(ip, taken=True)
     assert connections.enter(Open(), ip) is not None
 
 
