@@ -19,8 +19,12 @@ from contracts.raw_message import Blob
 from contracts.settings import Settings
 from mail.read_body import Body, read_body
 from runtime.blobs import BlobStore
+from runtime.budget_octets import Hold, OctetBudget
 
 TAKEN_APART = 2  # messages at a time: each is held whole, and its parts beside it
+MEMORY = 256 << 20  # octets of the messages that are being downloaded
+COPIES = 2  # of a message while it is fetched
+PATIENCE = 10.0  # seconds that a download waits for room
 
 _PLACE = "received_at = fromUnixTimestamp64Milli({received:Int64}, 'UTC') AND mail_id = {mail_id:UUID}"
 
@@ -32,6 +36,7 @@ class MailReader:
     queries: StoreQueries
     settings: Settings
     blobs: BlobStore
+    _memory: OctetBudget = field(default_factory=lambda: OctetBudget(MEMORY))
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TAKEN_APART))
 
     async def read(self, mail_id: str, domains: frozenset[str]) -> dict[str, Any]:
@@ -80,6 +85,23 @@ class MailReader:
             return await self.blobs.get(Blob(url=row["blob_url"], sha256=row["blob_sha256"]))
         except InvalidEvent as why:
             raise Problem(410, f"the raw message is not kept any more ({why.reason})") from why
+
+    async def held_raw(self, mail_id: str, domains: frozenset[str]) -> tuple[bytes, Hold]:
+        """The same, counted among all messages that are being downloaded: give the hold back. Problem 503 without room."""
+        size = (await self._items(mail_id, domains))[0]["size"]
+        hold = self._memory.growing()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await hold.exchange(COPIES * size)
+        except TimeoutError as error:
+            raise Problem(
+                503, "too many large messages are being downloaded: try again later", code="unavailable"
+            ) from error
+        try:
+            return await self.raw(mail_id, domains), hold
+        except BaseException:
+            hold.give_back()
+            raise
 
     async def body(self, mail_id: str, domains: frozenset[str]) -> Body:
         """What people read of the message, off the event loop and in turn. Problem as of `raw`."""

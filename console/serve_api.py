@@ -10,6 +10,7 @@ from console.export_mails import as_csv, as_ndjson
 from console.parse_filters import Filters, parse_filters
 from console.read_mail import MailReader, canonical_mail_id
 from console.search_mails import Cursor, Search
+from console.send_held import HeldResponse
 from console.tokens import Principal
 from contracts import clock
 
@@ -55,9 +56,10 @@ def api_router(search: Search, reader: MailReader) -> APIRouter:
         responses={200: {"content": {"message/rfc822": {}}}},
     )
     async def raw(mail_id: MailId, principal: RawReader) -> Response:
-        octets = await reader.raw(mail_id, principal.domains)
-        return Response(
+        octets, hold = await reader.held_raw(mail_id, principal.domains)
+        return HeldResponse(
             octets,
+            hold,
             media_type="message/rfc822",
             headers={
                 "Content-Disposition": f'attachment; filename="{canonical_mail_id(mail_id)}.eml"',

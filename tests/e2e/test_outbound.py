@@ -109,7 +109,7 @@ def test_what_cannot_be_sent_says_which_field(pipeline: Pipeline) -> None:
         ({"to": ["not an address"]}, "to"),
         ({"to": []}, "to"),
         ({"from": "x@elsewhere.test"}, "from"),
-        ({"subject": "a\r\nBcc: b@c.test"}, "headers"),
+        ({"subject": "a\r\nBcc: b@c.test"}, "subject"),
         ({"headers": {"Bad Name": "x"}}, "headers"),
         ({"text": None}, "text"),
         ({"raw": "***"}, "raw"),

@@ -7,16 +7,20 @@ import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import APIRouter
 
 from console.answer_errors import Problem
 from console.query_store import StoreQueries
+from console.read_mail import MailReader
+from console.send_held import HeldResponse
 from contracts.errors import Unavailable
 from contracts.raw_message import Blob
 from contracts.statuses import Reason, Status
 from runtime.blobs import BlobStore
+from runtime.budget_octets import OctetBudget
 from tests.integration.console_log import Log
 
 OCTETS = (
@@ -60,6 +64,34 @@ def test_a_message_in_the_blob_store_is_what_came(log: Log) -> None:
     log.add_raw(mail_id, octets, blob)
     assert log.http.get(f"/api/v1/mails/{mail_id}/raw").content == octets
     assert hashlib.sha256(octets).hexdigest() == blob.sha256
+
+
+async def test_messages_that_are_downloaded_at_a_time_have_a_limit_of_memory(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.read_mail.PATIENCE", 0.05)
+    queries, memory = StoreQueries(log.store, 1 << 30), OctetBudget(300_000)
+    reader = MailReader(queries, log.settings, BlobStore(log.settings.blobs_url), memory)
+    mail_id = log.add(raw=b"x" * 100_000)
+    octets, hold = await reader.held_raw(mail_id, frozenset())
+    with pytest.raises(Problem) as caught:
+        await reader.held_raw(mail_id, frozenset())
+    assert (caught.value.status, caught.value.code) == (503, "unavailable")
+    sent: list[bytes] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+        assert memory.used == 200_000, "it counts until it is sent"
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    await HeldResponse(octets, hold, "message/rfc822", {})({"type": "http", "asgi": {}}, receive, send)
+    assert b"".join(sent) == octets and max(map(len, sent)) <= 65_536 and memory.used == 0
+    with pytest.raises(Problem):
+        await reader.held_raw(log.add(raw_size=5), frozenset())
+    assert memory.used == 0
+    queries.close()
 
 
 def test_a_message_that_is_gone_answers_410(log: Log) -> None:
