@@ -14,9 +14,9 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from console.slow_guesses import peer_of
 from contracts.settings import Settings
 from runtime.answer_health import HealthDoor
+from runtime.name_peer import name_peer
 
 DRAIN = (
     0.5  # seconds that requests have to end when the process stops; a client that does not read would hold it for ever
@@ -117,7 +117,7 @@ class _Server(uvicorn.Server):
         """Serve this connection as if it had been accepted here. From any thread."""
 
         try:
-            peer = peer_of(connection.getpeername()[0])
+            peer = name_peer(connection.getpeername()[0])
         except OSError:  # its other side has gone
             connection.close()
             return

@@ -1,15 +1,15 @@
 """Slowing down who guesses tokens: each failure of a peer makes it wait longer for the next try. In memory, bounded, for each process.
 
 Over the API a token that is known is never made to wait: who shares an address with a guesser goes on working, and only the form of the
-log-in waits. Tokens that Mailscope makes are 256
-random bits; this is for the log, for the processor, and for a token that somebody chose.
+log-in waits. Tokens that Mailscope makes are 256 random bits; this is for the log, for the processor, and for a token that somebody chose.
 """
 
-import ipaddress
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+
+from runtime.name_peer import name_peer
 
 FREE = 10  # failures that cost nothing
 LONGEST = 60.0  # seconds to wait for the next try
@@ -28,7 +28,7 @@ class Guesses:
     def wait(self, address: str) -> float:
         """Seconds until this peer may try again; 0 when it may."""
         with self._lock:
-            failures, last = self._peers.get(peer_of(address), (0, 0.0))
+            failures, last = self._peers.get(name_peer(address), (0, 0.0))
         since = self._now() - last
         if failures < FREE or since >= FORGOTTEN:
             return 0.0
@@ -36,7 +36,7 @@ class Guesses:
 
     def failed(self, address: str) -> None:
         """It has tried a token that is not known."""
-        peer, now = peer_of(address), self._now()
+        peer, now = name_peer(address), self._now()
         with self._lock:
             failures, last = self._peers.pop(peer, (0, now))
             self._peers[peer] = (failures + 1 if now - last < FORGOTTEN else 1, now)
@@ -45,14 +45,3 @@ class Guesses:
 
     def __len__(self) -> int:
         return len(self._peers)
-
-
-def peer_of(address: str) -> str:
-    """Whom an address stands for: itself, or its /64, of which one host may have all."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
-    return address

@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from runtime.start_thread import start_thread
+
 SILENCE = 10.0  # seconds that a connection may take to say its first word
 MAX_SILENT = 200  # connections that have said nothing yet; the oldest is closed for one more
 LOOK = 0.1  # seconds between two looks at the clock
@@ -34,8 +36,7 @@ class HealthDoor:
         listening.setblocking(False)
         listening.listen(1024)
         self._selector.register(listening, selectors.EVENT_READ)
-        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
-        self._thread.start()
+        self._thread = start_thread("health", self._run)
 
     def close(self) -> None:
         """Accept nothing more. Connections that were handed over stay."""

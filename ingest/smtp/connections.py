@@ -8,9 +8,9 @@ from typing import Protocol
 from contracts import metrics
 from contracts.settings import Smtp
 from ingest.smtp.limit_peers import PeerLimits
-from ingest.smtp.limit_rates import name_peer
 from runtime.budget_octets import OctetBudget
 from runtime.expose_metrics import counter, gauge
+from runtime.name_peer import name_peer
 
 _log = logging.getLogger("mailscope.smtp")
 SHARES = 4  # one peer may have this part of the memory

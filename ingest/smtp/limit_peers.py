@@ -6,8 +6,9 @@ import ipaddress
 
 from contracts import metrics
 from contracts.settings import Smtp
-from ingest.smtp.limit_rates import RateLimit, name_peer
+from ingest.smtp.limit_rates import RateLimit
 from runtime.expose_metrics import counter
+from runtime.name_peer import name_peer
 
 A_MINUTE, AN_HOUR = 60.0, 3600.0
 FORGIVEN = 5  # refused recipients of a peer that are answered at once

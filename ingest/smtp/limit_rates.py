@@ -1,9 +1,7 @@
 """How often somebody may do something: leaky buckets in bounded memory. Durations in seconds."""
 
-import ipaddress
 import time
 from collections import OrderedDict
-from functools import lru_cache
 
 MOST = 20_000  # keys that are remembered; of more, those that were silent for longest are forgotten
 
@@ -46,18 +44,3 @@ class RateLimit:
         now = time.monotonic() if now is None else now
         level, since = self._levels.get(key, (0.0, now))
         return max(0.0, level - (now - since) * self._limit / self._window)
-
-
-@lru_cache(maxsize=4096)
-def name_peer(ip: str) -> str:
-    """Who counts as one peer: an IPv4 address, or the /64 of an IPv6 one, since whoever has one of its addresses has all of them
-    (RFC 6177)."""
-    try:
-        address = ipaddress.ip_address(ip.partition("%")[0])
-    except ValueError:
-        return ip
-    if isinstance(address, ipaddress.IPv4Address):
-        return ip
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import msgspec
 
 from contracts.raw_message import Envelope
-from ingest.smtp.limit_rates import RateLimit, name_peer
+from ingest.smtp.limit_rates import RateLimit
+from runtime.name_peer import name_peer
 
 ALONE = 10  # rows of their own that a peer's refused recipients have in an hour
 AN_HOUR = 3600.0

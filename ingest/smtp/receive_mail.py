@@ -15,12 +15,13 @@ from contracts.statuses import Direction
 from ingest.hold_message import MessageHolder
 from ingest.smtp.accept_recipient import accept_recipient
 from ingest.smtp.await_verdict import VerdictWaiter
-from ingest.smtp.limit_rates import RateLimit, name_peer
+from ingest.smtp.limit_rates import RateLimit
 from ingest.smtp.log_refusals import RefusalLog
 from ingest.smtp.transaction import TROUBLE, Peer
 from mail.addresses import normalise
 from mail.bounce_address import BounceAddresses
 from runtime.expose_metrics import counter, histogram
+from runtime.name_peer import name_peer
 from runtime.watch_disk import DiskRoom
 
 _log = logging.getLogger("mailscope.smtp")

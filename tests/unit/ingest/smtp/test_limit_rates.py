@@ -1,8 +1,6 @@
 """How often one peer may do something, and who counts as one peer."""
 
-import pytest
-
-from ingest.smtp.limit_rates import RateLimit, name_peer
+from ingest.smtp.limit_rates import RateLimit
 
 
 def test_what_is_used_up_comes_back_evenly() -> None:
@@ -23,18 +21,3 @@ def test_memory_is_bounded_whoever_comes() -> None:
     limit = RateLimit(1, 1000, most=10)
     assert all(limit.take(str(number), 0) for number in range(1000))
     assert len(limit) == 10 and not limit.take("999", 0)
-
-
-@pytest.mark.parametrize(
-    ("ip", "peer"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("", ""),
-    ],
-)
-def test_an_ipv6_peer_is_its_network(ip: str, peer: str) -> None:
-    assert name_peer(ip) == peer
