@@ -19,8 +19,9 @@ from contracts.settings import Settings
 DATABASE = "mailscope"
 STORE = "the log store"  # as `Unavailable.what` names it
 MAX_MEMORY = 2 << 30  # octets that one query may take
-# ClickHouse error codes after which the same call may work later: time-outs, limits, lost connections, read-only replicas.
-WORTH_A_RETRY = frozenset({159, 164, 202, 209, 210, 225, 236, 241, 242, 243, 252, 285, 319, 999})
+# ClickHouse error codes after which the same call may work later: time-outs, limits, lost connections, read-only
+# replicas, quorums that were not reached, object stores that do not answer.
+WORTH_A_RETRY = frozenset({159, 164, 201, 202, 209, 210, 225, 236, 241, 242, 243, 252, 285, 286, 319, 499, 999})
 
 
 class Store:

@@ -8,6 +8,7 @@ survive the machine). One slot a record; free slots are zero octets.
 import asyncio
 import logging
 import mmap
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -31,10 +32,7 @@ class SuspectRecords:
     """One process's journal. `path` is its own; whoever runs under the same name next reads it."""
 
     def __init__(self, path: Path, slots: int = SLOTS) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
-            file.truncate(slots * SLOT)
-            self._map = mmap.mmap(file.fileno(), slots * SLOT)
+        self._map = _map_file(path, slots * SLOT)
         self._alone = asyncio.Lock()
         self._slots: dict[Spot, int] = {}
         self._deaths: dict[Spot, int] = {}
@@ -55,6 +53,12 @@ class SuspectRecords:
                 self._forget_one()
             slot = self._slots[place] = self._free.pop()
         self._write(slot, _IN_WORK, place, self._deaths.get(place, 0))
+
+    def rest(self, source: ConsumedRecord) -> None:
+        """It is not worked on for the moment, and not done."""
+        spot = (source.topic, source.partition, source.offset)
+        if spot in self._slots:
+            self._write(self._slots[spot], _KEPT, spot, self._deaths.get(spot, 0))
 
     def end(self, source: ConsumedRecord) -> None:
         """It is done, or waits for something."""
@@ -90,6 +94,11 @@ class SuspectRecords:
         finally:
             self.end(source)
 
+    def forgive(self) -> None:
+        """This process is told to end: however it ends from now on, no record is to blame. Safe for threads."""
+        for spot, slot in list(self._slots.items()):
+            self._write(slot, _KEPT, spot, self._deaths.get(spot, 0))
+
     def close(self) -> None:
         """Let go of the file."""
         self._map.close()
@@ -116,3 +125,19 @@ class SuspectRecords:
         slot = self._slots.pop(place)
         self._deaths.pop(place, None)
         self._free.append(slot)
+
+
+def _map_file(path: Path, octets: int) -> mmap.mmap:
+    """The file in memory, with all its room taken on the disk: to touch a page that the disk has no room for ends a process (SIGBUS). On a
+    full disk it is memory alone, and what is in work at a death is not known to the next process."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            file.truncate(octets)
+            os.posix_fallocate(file.fileno(), 0, octets)
+            return mmap.mmap(file.fileno(), octets)
+    except OSError as error:
+        _log.warning(
+            "%s cannot be kept (%s): a record that kills this process is not told from others", path, error.strerror
+        )
+        return mmap.mmap(-1, octets)

@@ -4,10 +4,12 @@ Rows fold by keys that follow from the event (sinks/clickhouse/to_rows.py), so a
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -72,6 +74,7 @@ class Inserter:
             self._closing.set()  # also when cancelled: a thread that goes on would keep the process from ending
             waiter.cancel()
             watch.cancel()
+            self._suspects.forgive()
         await work
 
     async def _readings(self) -> dict[Place, Reading]:
@@ -108,34 +111,41 @@ class Inserter:
                     if time.monotonic() >= until:
                         break
                 self._inserting = True
-                self._insert_journaled(batch)
+                self._insert_batch(batch)
                 self._inserting = False
                 last = time.monotonic()
         finally:
             self._consumer.close()
             self._suspects.close()
 
-    def _insert_journaled(self, batch: list[ConsumedRecord]) -> None:
-        """Insert a batch. One in which this process died is inserted record by record, so that the one that is to blame shows."""
-        alone = any(self._suspects.deaths(source) >= SUSPECT for source in batch)
-        for sources in [[source] for source in batch] if alone else [batch]:
+    def _insert_batch(self, batch: list[ConsumedRecord]) -> None:
+        """Insert a batch. One in which this process died more than once is inserted record by record, so that the one that is to blame
+        shows. Unavailable when told to stop meanwhile."""
+        if not any(self._suspects.deaths(source) >= SUSPECT for source in batch):
+            self._insert(batch)
+            return
+        for source in batch:
+            if self._closing.is_set():
+                raise Unavailable("the log store", "told to stop")
+            if self._suspects.deaths(source) >= DEATHS:
+                why = f"this process died {DEATHS} times while it inserted this record"
+                self._put_aside(source, InvalidEvent("process_died", why))
+                self._commit([source])
+                self._suspects.end(source)
+            else:
+                self._insert([source])
+
+    @contextlib.contextmanager
+    def _journal(self, sources: list[ConsumedRecord]) -> Iterator[None]:
+        """Of these records this process may die, for the block: while it works on them, and not while it waits for the store."""
+        if not self._closing.is_set():  # who is told to end is perhaps killed, whatever it works on
             for source in sources:
                 self._suspects.begin(source)
-            if alone and self._suspects.deaths(sources[0]) >= DEATHS:
-                why = f"this process died {DEATHS} times while it inserted this record"
-                self._put_aside(sources[0], InvalidEvent("process_died", why))
-                self._commit(sources)
-            else:
-                try:
-                    self._insert(sources)
-                except Unavailable:  # told to stop: no death. Any other error ends the process, and is one
-                    self._done_with(sources)
-                    raise
-            self._done_with(sources)
-
-    def _done_with(self, sources: list[ConsumedRecord]) -> None:
-        for source in sources:
-            self._suspects.end(source)
+        try:
+            yield
+        finally:  # an error is no death: it is told, and whoever runs this starts it anew
+            for source in sources:
+                self._suspects.rest(source)
 
     def _insert(self, sources: list[ConsumedRecord]) -> None:
         tables: dict[str, list[Row]] = defaultdict(list)
@@ -148,14 +158,16 @@ class Inserter:
             for table, row in rows:
                 tables[table].append(row)
         for table, rows_of_table in tables.items():
-            self._insert_until_done(table, rows_of_table)
+            self._insert_until_done(table, rows_of_table, sources)
+        for source in sources:
+            self._suspects.end(source)
         self._commit(sources)
 
-    def _insert_until_done(self, table: str, rows: list[Row]) -> None:
+    def _insert_until_done(self, table: str, rows: list[Row], sources: list[ConsumedRecord]) -> None:
         pause = 0.2
         while True:
             try:
-                with histogram(metrics.STORE_INSERT_SECONDS).time():
+                with histogram(metrics.STORE_INSERT_SECONDS).time(), self._journal(sources):
                     self._insert_once(table, rows)
                 counter(metrics.STORE_ROWS).labels(table).inc(len(rows))
                 return

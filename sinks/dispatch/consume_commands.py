@@ -73,10 +73,12 @@ class CommandConsumer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._octets = 0
         self._full = False
+        self._stop, self._drain = asyncio.Event(), 0.0
         self._holder = PartitionHolder(name, group, settings, self._partitions, self._release)
 
     async def run(self, stop: asyncio.Event, drain: float = 3.0) -> None:
         """Work until told to stop, then let what cannot be taken back end for up to `drain` seconds."""
+        self._stop, self._drain = stop, drain
         consumer = self._holder.consumer
         # By pattern: commands that wait in the topic of a delay that is configured no more are not forgotten.
         self._holder.subscribe([f"^{topics.DISPATCH}$", f"^{topics.DISPATCH}[.]retry[.].+$"])
@@ -284,7 +286,19 @@ class CommandConsumer:
         if places is None:
             tasks += [task for task in self._tasks if task not in tasks]
         if tasks:
-            await asyncio.wait(tasks, timeout=at_most)
+            await self._wait_for(tasks, at_most)
+
+    async def _wait_for(self, tasks: list[asyncio.Task[None]], at_most: float) -> None:
+        """Until all have ended, or for so many seconds; once this sink is told to stop, no longer than a stop may take."""
+        ended = asyncio.ensure_future(asyncio.wait(tasks))
+        stopped = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({ended, stopped}, timeout=at_most, return_when=asyncio.FIRST_COMPLETED)
+            if stopped.done() and not ended.done():
+                await asyncio.wait({ended}, timeout=min(at_most, self._drain))
+        finally:
+            ended.cancel()
+            stopped.cancel()
 
     async def _release(self, places: set[Place], at_most: float) -> None:
         await self._let_end(self._known.jobs, at_most, places)

@@ -24,14 +24,17 @@ from sinks.dispatch.own_partitions import Partition, Partitions
 _log = logging.getLogger("mailscope.sinks")
 SESSION_MS = 30_000  # an outage of Kafka that is shorter takes no partition, and so no command in work, away
 COMMIT_EVERY = 0.5  # seconds
-REVOKE_GRACE = 120.0  # seconds that a rebalance waits for what cannot be taken back (max.poll.interval.ms is 300 s)
+# Seconds that a rebalance waits for what cannot be taken back; all members stand still meanwhile. What takes longer may be done twice.
+REVOKE_GRACE = 60.0
 
 # Takes back what has not begun in these partitions, and waits up to so many seconds for what cannot be taken back.
 Release = Callable[[set[Place], float], Coroutine[Any, Any, None]]
 
 
 class PartitionHolder:
-    """One member of a group. Cooperative: what is not moved is worked on all the while (KIP-429)."""
+    """One member of a group. At a rebalance all partitions are given back and shared out anew: with cooperative rebalances (KIP-429) a
+    static member that is killed between the two steps comes back to the first one's result, in which what was to move is nobody's, and
+    no second step ever follows."""
 
     def __init__(self, name: str, group: str, settings: Settings, partitions: Partitions, release: Release) -> None:
         self._name = name
@@ -39,13 +42,14 @@ class PartitionHolder:
         self._release = release
         self._loop = asyncio.get_running_loop()
         self._committed_at = 0.0
+        self._rebalancing = False
         self._kafka = settings.kafka_client
         self.consumer = group_member(
             settings.kafka_client,
             group,
             instance_name(name),
             session_ms=SESSION_MS,
-            partition_assignment_strategy="cooperative-sticky",
+            partition_assignment_strategy="range",
             topic_metadata_refresh_interval_ms=30_000,
             queued_max_messages_kbytes=8_192,
             on_commit=self._on_commit,
@@ -84,7 +88,10 @@ class PartitionHolder:
         await watch_positions(self._name, self._kafka, self._readings, gauge(metrics.SINKS_LAG).labels(self._name).set)
 
     async def _readings(self) -> dict[Place, Reading]:
-        return {place: Reading(one.progress.read, one.paused) for place, one in self._partitions.owned.items()}
+        resting = self._rebalancing  # it waits for what cannot be taken back
+        return {
+            place: Reading(one.progress.read, resting or one.paused) for place, one in self._partitions.owned.items()
+        }
 
     def _commit(self, states: list[tuple[Place, int, str]], *, wait: bool) -> None:
         offsets = [TopicPartition(*place, offset, metadata) for place, offset, metadata in states]
@@ -105,9 +112,10 @@ class PartitionHolder:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for part in self._ask_committed(consumer, partitions):
             self._partitions.assign((part.topic, part.partition), part.offset, part.metadata or "")
-        consumer.incremental_assign(partitions)
+        consumer.assign(partitions)
         consumer.resume(partitions)  # the client keeps a pause across assignments; ours begin anew
-        _log.info("%s works on %d partitions more", self._name, len(partitions))
+        self._rebalancing = False
+        _log.info("%s works on %d partitions", self._name, len(partitions))
 
     def _ask_committed(self, consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
         for pause in (0.2, 1.0, 5.0):
@@ -120,11 +128,12 @@ class PartitionHolder:
         end_process(f"{self._name} cannot learn what is done in its partitions")
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._rebalancing = True
         places = {(part.topic, part.partition) for part in partitions}
         states = asyncio.run_coroutine_threadsafe(self._let_go(places, REVOKE_GRACE), self._loop).result()
         self._commit(states, wait=True)
         self._partitions.release(places)
-        consumer.incremental_unassign(partitions)
+        consumer.unassign()
 
     async def _let_go(self, places: set[Place], at_most: float) -> list[tuple[Place, int, str]]:
         """Release them, and what is to be committed of them: read in the loop, where they change."""
@@ -136,4 +145,5 @@ class PartitionHolder:
         places = {(part.topic, part.partition) for part in partitions}
         asyncio.run_coroutine_threadsafe(self._release(places, 0.0), self._loop).result()
         self._partitions.release(places)
+        consumer.unassign()
         _log.warning("%s lost %d partitions", self._name, len(places))

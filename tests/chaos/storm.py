@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -57,7 +58,10 @@ class Storm(Pipeline):
 
     def works(self, name: str) -> bool:
         """Whether a worker of `worker` has been given partitions."""
-        return "partitions more" in (self.folder / f"{name}.log").read_text("utf-8", "replace")
+        return (
+            re.search(r"works on [1-9]\d* partitions", (self.folder / f"{name}.log").read_text("utf-8", "replace"))
+            is not None
+        )
 
     @contextlib.contextmanager
     def silent_kafka(self, seconds: float) -> Iterator[None]:

@@ -48,6 +48,44 @@ def test_worker_joins_and_leaves_during_a_backlog(brew: Brew) -> None:
     assert not doubled, f"{len(doubled)} of {len(sent)} were delivered twice"
 
 
+def test_killed_in_a_rebalance(brew: Brew) -> None:
+    """A worker that waits for a slow answer before it gives partitions away, and is killed there: every partition has an owner again."""
+    storm = with_delivery(brew)
+    slow = [storm.remote(f"d{n}.test", n, delay=6.0) for n in range(1, 13)]
+    quick = [storm.remote(f"q{n}.test", 20 + n) for n in range(1, 9)]
+    on_the_wire: dict[str, str] = {}
+    for n in range(1, 13):
+        on_the_wire |= storm.backlog(f"d{n}.test", 1, f"slow {n}")
+    assert wait_for(lambda: sum(remote.begun.total() for remote in slow) >= 12, 40)
+    storm.worker("sinks", "delivery", name="delivery-2", port=60)
+    time.sleep(4.0)  # it has joined, and the first one waits
+    storm.kill("delivery")
+    sent: dict[str, str] = {}
+    for n in range(1, 9):
+        sent |= storm.backlog(f"q{n}.test", 3, f"quick {n}")
+    storm.all_are(sent, "delivered", 60)
+    assert not any(remote.doubled() for remote in quick)
+    for remote in slow:
+        remote.delay = 0.0
+    storm.all_are(on_the_wire, "delivered", 90)  # some of them twice: they were on the wire at a kill
+
+
+def test_a_rebalance_that_waits_is_no_standstill_and_a_stop_does_not_wait_for_it(brew: Brew) -> None:
+    storm = with_delivery(brew, drain_timeout="1s")
+    slow = [storm.remote(f"d{n}.test", n, delay=40.0) for n in range(1, 7)]
+    for n in range(1, 7):
+        storm.backlog(f"d{n}.test", 1, f"slow {n}")
+    assert wait_for(lambda: sum(remote.begun.total() for remote in slow) >= 6, 40)
+    storm.worker("sinks", "delivery", name="delivery-2", port=60)
+    time.sleep(5.0)
+    began = time.monotonic()
+    storm.restart("delivery")
+    assert time.monotonic() - began < 20  # without being told to hurry it waits for the whole 40 s
+    assert "did not end" not in storm.log() and "stands still" not in storm.log()
+    for remote in slow:
+        remote.delay = 0.0
+
+
 def test_rolling_restart_under_backlog(brew: Brew) -> None:
     """A restart during a backlog of one slow domain repeats nothing: a stop lets end what is on the wire."""
     storm = with_delivery(brew, per_domain=5, drain_timeout="8s")  # a busy machine must not turn a second into three

@@ -15,14 +15,13 @@ from contracts.errors import Unavailable
 from contracts.events import MailEvent, Summary
 from contracts.ids import new_mail_id
 from contracts.raw_message import Envelope, RawType, encode_headers
-from contracts.records import ConsumedRecord, Record
+from contracts.records import Record
 from contracts.settings import Settings
 from contracts.stages import Group
 from contracts.statuses import Direction, Status, is_terminal
 from local.run_kafka import LocalKafka
 from runtime.apply_topics import apply_topics
 from runtime.open_store import Store
-from runtime.suspect_records import DEATHS
 from sinks.clickhouse.insert_rows import Inserter
 from sinks.clickhouse.migrate_store import migrate_store
 from tests.fakes.broker import committed, publishing, read_topic, settings_of, wait_until
@@ -182,34 +181,6 @@ async def test_what_cannot_be_read_is_a_row_of_the_dead_letters_and_the_next_eve
     assert "wrong_mail_id" in rows
     letters = [one.value() for one in read_topic(settings.kafka.bootstrap, "mail.deadletter")]
     assert junk.value in letters
-
-
-async def test_a_record_that_ends_the_sink_each_time_is_put_aside_and_those_beside_it_are_inserted(
-    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mails = [event(Status.SENT, subject=f"beside {number}") for number in range(4)]
-    poison = event(Status.SENT, subject="poison")
-    ids = [mail.mail_id for mail in mails]
-    insert, deaths = Inserter._insert, 0
-
-    def dies(self: Inserter, sources: list[ConsumedRecord]) -> None:
-        nonlocal deaths
-        if any(b"poison" in (source.value or b"") for source in sources if source.topic == "mail.events"):
-            deaths += 1
-            raise ConnectionAbortedError("died")
-        insert(self, sources)
-
-    monkeypatch.setattr(Inserter, "_insert", dies)
-    await publish(settings, *map(record, [*mails[:2], poison, *mails[2:]]))
-    query = "SELECT count() FROM dead_letters FINAL WHERE reason = 'process_died' AND source_topic = 'mail.events'"
-    for _ in range(DEATHS + 1):
-        before = deaths
-        async with inserting(settings, store, "poisoned", monkeypatch):
-            await wait_until(lambda before=before: deaths > before or ask(store, query) == [(1,)])
-    assert deaths == DEATHS and ask(store, query) == [(1,)]
-    async with inserting(settings, store, "poisoned", monkeypatch):
-        await wait_until(lambda: len(ask(store, MAILS, *ids)) == 4)
-    assert ask(store, MAILS, poison.mail_id) == []
 
 
 async def test_a_message_can_be_downloaded_octet_for_octet(
