@@ -106,6 +106,11 @@ def is_embedded_kafka(bootstrap: str) -> bool:
     return "," not in bootstrap and is_loopback(bootstrap)
 
 
+def parse_servers(value: str) -> str:
+    """Servers with commas between; spaces around them and empty ones do not count."""
+    return ",".join(name for one in value.split(",") if (name := one.strip()))
+
+
 def split_smarthost(text: str) -> tuple[str, int | None]:
     """`host`, `host:port`, `192.0.2.1:25`, `[2001:db8::1]:25`. ValueError for anything else."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]+))(?::(\d{1,5}))?", text)
@@ -203,6 +208,7 @@ WebhookSecret = Annotated[Secret, AfterValidator(parse_webhook_secret)]
 Size = Annotated[int, BeforeValidator(parse_size), _string("10MiB")]
 Smarthost = Annotated[str, BeforeValidator(parse_smarthost), _string("relay.example.com:587")]
 Allowed = Annotated[str, BeforeValidator(parse_allowed), _string("192.0.2.0/24")]
+Servers = Annotated[str, AfterValidator(parse_servers)]
 Network = Annotated[str, BeforeValidator(parse_network), _string("192.0.2.0/24")]
 Reply = Annotated[str, BeforeValidator(parse_reply), _string("550 5.7.1 not wanted")]
 Domain = Annotated[str, BeforeValidator(parse_domain), _string("example.com")]

@@ -17,6 +17,7 @@ from contracts.setting_types import (
     Network,
     Pattern,
     Reply,
+    Servers,
     Size,
     Smarthost,
     WebhookSecret,
@@ -41,7 +42,7 @@ class Dns(Section):
 
 
 class Kafka(Section):
-    bootstrap: str = Field(
+    bootstrap: Servers = Field(
         "127.0.0.1:9092",
         description="Bootstrap servers, `host:port` with commas between. Where it is one server on this machine, `mailscope up` runs "
         "it; several, or another machine's, are somebody else's and stay as they are (`MAILSCOPE_PORT_BASE` does not move them).",
@@ -270,7 +271,7 @@ class Delivery(Section):
     )
     expire: Duration = Field(timedelta(days=3), description="Age of a mail at which retrying ends.")
     helo: str = Field("", description="Name for EHLO; empty means `authserv_id`.")
-    concurrency: int = Field(100, ge=1, le=1000, description="Deliveries at a time in one process.")
+    concurrency: int = Field(300, ge=1, le=1000, description="Deliveries at a time in one process.")
     per_domain: int = Field(
         10,
         ge=1,

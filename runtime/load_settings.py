@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from contracts.errors import ConfigurationError
-from contracts.setting_types import is_embedded_kafka
+from contracts.setting_types import is_embedded_kafka, parse_servers
 from contracts.settings import Settings
 from runtime.read_yaml import Document, KeyPath, nearest_line, read_yaml, render_path
 
@@ -150,7 +150,9 @@ def _apply_variables(values: dict[str, Any], environ: Mapping[str, str], origin:
         }
         kafka = values.get("kafka")
         bootstrap = kafka.get("bootstrap") if isinstance(kafka, dict) else None
-        if not isinstance(bootstrap, str) or is_embedded_kafka(bootstrap):  # else it is nothing that listens here
+        if not isinstance(bootstrap, str) or is_embedded_kafka(
+            parse_servers(bootstrap)
+        ):  # else it is nothing that listens here
             ports["kafka", "bootstrap"] = f"127.0.0.1:{base + 92}"
         for path, port in ports.items():
             put("MAILSCOPE_PORT_BASE", list(path), port)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from contracts.records import Place
@@ -95,20 +95,29 @@ class EndOffsets:
         """Records that stand at or after the next offset of each; None when the brokers do not answer. Blocks."""
         try:
             ends = self._list(readings, OffsetSpec.latest())
-            ahead = [place for place in readings if ends[place] > readings[place].next]
+            ahead = [place for place, end in ends.items() if end > readings[place].next]
             begins = self._list(ahead, OffsetSpec.earliest())  # what has expired waits no more
-        except KafkaException:
+        except (KafkaException, TimeoutError):
             return None
         return {
-            place: max(0, ends[place] - max(reading.next, begins.get(place, 0))) for place, reading in readings.items()
+            place: max(0, ends.get(place, 0) - max(reading.next, begins.get(place, 0)))
+            for place, reading in readings.items()
         }
 
     def _list(self, places: Iterable[Place], spec: OffsetSpec) -> dict[Place, int]:
         asked = {TopicPartition(*place): spec for place in places}
         if not asked:
             return {}
-        futures = self._client.list_offsets(asked, request_timeout=5.0)
-        return {(part.topic, part.partition): int(future.result(10.0).offset) for part, future in futures.items()}
+        found: dict[Place, int] = {}
+        for part, future in self._client.list_offsets(asked, request_timeout=5.0).items():
+            try:
+                found[part.topic, part.partition] = int(future.result(10.0).offset)
+            except KafkaException as error:
+                if (
+                    error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART
+                ):  # a topic that was deleted hides no other one
+                    raise
+        return found
 
 
 async def watch_positions(

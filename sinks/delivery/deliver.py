@@ -44,7 +44,8 @@ class Deliverer:
     async def deliver(self, job: Job) -> Done:
         """Do one attempt; what to publish about it. NotNow while too many large messages are in hand."""
         command = job.command
-        with self._large.hold(command.mail.size, command.parked):
+        expired = clock.now() >= command.expires_at  # then nothing is read
+        with self._large.hold(0 if expired else command.mail.size, command.parked):
             attempts = await self._attempt(command, job.begin)
         for attempt in attempts:
             counter(metrics.DELIVERY_ATTEMPTS).labels(command.action, attempt.outcome).inc()

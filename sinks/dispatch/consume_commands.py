@@ -8,6 +8,7 @@ and what cannot be taken back any more ends and is committed before the new owne
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
@@ -31,6 +32,7 @@ from sinks.dispatch.lanes import Lanes, Park
 from sinks.dispatch.own_partitions import Partitions
 from sinks.dispatch.park import park, rest_after
 
+_log = logging.getLogger("mailscope.sinks")
 BATCH = 500  # records of one read
 MOST_JOBS = 10_000  # in memory, in work or waiting
 MOST_OCTETS = 32 << 20  # of their records
@@ -219,8 +221,21 @@ class CommandConsumer:
         for waiting in given:
             rest = self._lanes.rest_of(waiting.lane)
             self._start_to_park(waiting, rest or Park(1.0, why))
-        await self._publish(records)
+        await self._publish_about(job, records)
         self._finish(job)
+
+    async def _publish_about(self, job: Job, records: list[Record]) -> None:
+        """Publish what came of a job. What no broker takes is put aside: to try again would not make it smaller."""
+        try:
+            await self._publish(records)
+        except InvalidEvent as why:
+            put = put_aside(self._stage, why, job.source, lambda _, reason: self._give_up(job.command, reason))
+            self._known.forget(job)
+            try:
+                await self._publish(put)
+            except InvalidEvent as again:  # not even that it failed can be told: it is in the dead letters
+                _log.error("%s: %s", job.source, again)
+                await self._publish(put_aside(self._stage, why, job.source))
 
     def _taken_back(self, job: Job) -> None:
         """Its task was cancelled, perhaps before its first step: only the end of the task sees both."""
@@ -235,9 +250,8 @@ class CommandConsumer:
     async def _park(self, job: Job, parked: Park) -> None:
         job.begin()
         counter(metrics.PARKED).labels(self._name).inc()
-        await self._publish(
-            park(job.command, job.key, parked.seconds, parked.why, clock.now(), self._delays, self._names)
-        )
+        again = park(job.command, job.key, parked.seconds, parked.why, clock.now(), self._delays, self._names)
+        await self._publish_about(job, again)
         self._finish(job)
 
     async def _put_aside(self, source: ConsumedRecord, why: InvalidEvent) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from sinks.dispatch.job import NotNow
 
-LARGE = 1 << 20  # octets from which a message counts; smaller ones are bounded by their number
+LARGE = 128 << 10  # octets from which a message counts; smaller ones are bounded by their number
 COPIES = 4  # of its octets, that working on a message needs at most
 LATER = 30.0  # seconds until it comes back
 PATIENT = 5  # after so many times it is let in first: others come back later until it was

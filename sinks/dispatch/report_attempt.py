@@ -7,12 +7,15 @@ import msgspec
 
 from contracts import clock, topics
 from contracts.codec import HEADERS, encode_attempt_report, encode_dispatch
+from contracts.cut_text import cut_text
 from contracts.events import Attempt, AttemptReport, Dispatch, Outcome, Target
 from contracts.records import Record
 from contracts.setting_types import format_duration
 from contracts.statuses import Reason
 
 SOURCE = "mailscope/sinks"
+TEXTS = 150_000  # octets in JSON of all answers of remote servers that one report tells; it tells those of settled targets twice
+LEAST = 300  # of them that each target has
 
 
 def report_attempt(
@@ -27,6 +30,8 @@ def report_attempt(
     would come after the mail's time limit, the last answer stands and the target has expired. `spread` (0 to 1, random) lets a
     retry come up to a tenth of its delay later, so that what failed together does not come back together."""
     now = clock.now()
+    share = max(LEAST, TEXTS // max(1, len(command.targets)))
+    attempts = [msgspec.structs.replace(one, text=cut_text(one.text, share)) for one in attempts]
     step = min(command.attempt, len(delays)) - 1
     due = now + delays[step] * (1 + 0.1 * (random.random() if spread is None else spread))
     retry = any(attempt.outcome is Outcome.TEMPORARY for attempt in attempts) and due <= command.expires_at

@@ -85,7 +85,8 @@ class HandlerCalls:
 
     async def handle(self, job: Job) -> Done:
         """One call; what to publish about it. NotNow while too many large messages are in hand."""
-        with self._large.hold(job.command.mail.size, job.command.parked):
+        expired = clock.now() >= job.command.expires_at  # then nothing is read
+        with self._large.hold(0 if expired else job.command.mail.size, job.command.parked):
             attempt = await self._attempt(job)
         counter(metrics.HANDLER_CALLS).labels(attempt.outcome).inc()
         delivery = self._settings.delivery

@@ -43,6 +43,12 @@ def test_the_port_base_moves_only_a_broker_that_is_ours_to_run(tmp_path: Path, b
     assert (settings.kafka.bootstrap, settings.embedded_kafka) == (bootstrap, False)
 
 
+def test_brokers_are_named_without_spaces(tmp_path: Path) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text("kafka: {bootstrap: 'a:9092, b:9092,'}\n")
+    assert load_settings({}, file).kafka.bootstrap == "a:9092,b:9092"
+
+
 def test_without_a_file_example_com_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = load_settings({})

@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 import msgspec
+import pytest
 
 from contracts import clock
 from contracts.codec import decode
 from contracts.events import Action, Attempt, AttemptReport, Dispatch, Outcome, RawPointer, Summary, Target
 from contracts.records import Record
 from contracts.statuses import Direction, Reason
+from runtime.connect_kafka import MAX_RECORD
 from sinks.dispatch.report_attempt import report_attempt
 
 DELAYS, NAMES = [timedelta(minutes=1), timedelta(minutes=5)], ["1m", "5m"]
@@ -88,3 +90,12 @@ def test_a_command_that_was_parked_counts_anew_after_an_attempt() -> None:
     records = report_attempt(parked, "x.test", [tried("a@x.test", Outcome.TEMPORARY)], DELAYS, NAMES)
     again = decode(records[1].value, Dispatch)
     assert (again.attempt, again.parked) == (2, 0)
+
+
+@pytest.mark.parametrize("character", ["x", "\x01", "\u20ac"])
+def test_a_report_fits_into_kafka_whatever_the_servers_say(character: str) -> None:
+    addresses = tuple(f"a{number}@x.test" for number in range(300))
+    said = [tried(address, Outcome.PERMANENT, f"5.1.1 {character * 4000}") for address in addresses]
+    (report,) = report_attempt(command(targets=addresses), "x.test", said, DELAYS, NAMES)
+    assert report.size < MAX_RECORD // 2
+    assert f"5.1.1 {character * 10}" in report_of([report]).attempts[-1].text
