@@ -12,12 +12,13 @@ from typing import Any, Protocol
 
 import faust
 import uvloop
+from faust.exceptions import ConsumerNotStarted
 from faust.types import EventT
 from mode.supervisors import CrashingSupervisor
 
 from contracts import metrics, stages
 from contracts.errors import Unavailable
-from contracts.records import ConsumedRecord, Record
+from contracts.records import ConsumedRecord, Place, Record
 from contracts.settings import Settings
 from processors.acknowledge_in_order import OrderedAcks
 from runtime.connect_kafka import SESSION_MS, faust_credentials
@@ -126,6 +127,7 @@ def run_app(name: str, topic: str, decides: App, settings: Settings, readiness: 
         await watch_lag(
             name,
             Lag(settings.kafka_client, group, [topic]),
+            assigned=lambda: _assigned(app),
             progress=lambda: state["records"].acknowledged if "records" in state else -2,
             busy=lambda: "records" in state and state["records"].in_flight > 0,
             tell=gauge(metrics.PROCESSORS_LAG).labels(name).set,
@@ -169,6 +171,13 @@ def _faust_app(name: str, group: str, settings: Settings) -> Any:
         web_enabled=False,
         reply_create_topic=False,
     )
+
+
+def _assigned(app: Any) -> set[Place]:
+    try:
+        return {(part.topic, part.partition) for part in app.consumer.assignment()}
+    except ConsumerNotStarted:
+        return set()
 
 
 def _consumed(event: EventT[Any]) -> ConsumedRecord:
