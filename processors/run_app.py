@@ -120,7 +120,7 @@ def run_app(name: str, topic: str, decides: App, settings: Settings, readiness: 
         _log.info("%s reads %s", name, topic)
         async for batch in stream.noack_take(500, within=0.005):  # `within` is the price of a batch in latency, seconds
             for event in batch:
-                await records.submit(event, _consumed(event))
+                await records.submit(event, take_record(event))
 
     @app.task  # type: ignore[untyped-decorator]
     async def watch() -> None:
@@ -180,10 +180,11 @@ def _assigned(app: Any) -> set[Place]:
         return set()
 
 
-def _consumed(event: EventT[Any]) -> ConsumedRecord:
+def take_record(event: EventT[Any]) -> ConsumedRecord:
+    """The record of an event, taken out of it: what is left is what acknowledging needs, and that may have to wait for others."""
     message = event.message
     headers = message.headers or []
-    return ConsumedRecord(
+    record = ConsumedRecord(
         message.topic,
         message.partition,
         message.offset,
@@ -192,3 +193,6 @@ def _consumed(event: EventT[Any]) -> ConsumedRecord:
         list(headers.items() if isinstance(headers, dict) else headers),
         int((message.timestamp or 0) * 1000),
     )
+    event.key = event.value = message.key = message.value = message.headers = None
+    event.headers = {}
+    return record
