@@ -17,7 +17,7 @@ from faust.types import EventT
 from mode.supervisors import CrashingSupervisor
 
 from contracts import metrics, stages
-from contracts.errors import Unavailable
+from contracts.errors import InvalidEvent, Unavailable
 from contracts.records import ConsumedRecord, Place, Record
 from contracts.settings import Settings
 from processors.acknowledge_in_order import OrderedAcks
@@ -65,10 +65,25 @@ class RecordWork:
     async def __call__(self, source: ConsumedRecord) -> None:
         """Work on one record. Waits while a dependency is away; raises only for a bug in putting things aside."""
         with histogram(metrics.PROCESS_SECONDS).labels(self._name).time():
-            result, groups = await self._decide(source)
-            for group in groups:
-                await self._publisher.publish_until_done(group, f"processors.{self._name}")
+            try:
+                result, groups = await self._decide(source)
+                for group in groups:
+                    await self._publish(group)
+            except Exception as why:  # one record must not hold up the others
+                result = "dead_letter"
+                await self._put_aside(source, why)
         counter(metrics.PROCESSED).labels(self._name, result).inc()
+
+    async def _publish(self, records: list[Record]) -> None:
+        await self._publisher.publish_until_done(records, f"processors.{self._name}")
+
+    async def _put_aside(self, source: ConsumedRecord, why: Exception) -> None:
+        letter, *told = put_aside(f"processors.{self._name}", why, source, self._app.tell_failed)
+        await self._publish([letter])
+        try:
+            await self._publish(told)
+        except InvalidEvent as too_large:  # the dead letter stands, whatever can be told of it
+            _log.error("processors.%s cannot tell that %s failed: %s", self._name, source, too_large)
 
     async def _decide(self, source: ConsumedRecord) -> tuple[str, list[list[Record]]]:
         """(result, what to publish). What waits long for something other than Kafka is parked: written again at the end of its
@@ -89,8 +104,6 @@ class RecordWork:
                 finally:
                     self._waiting -= 1
                 pause = min(pause * 2, 10.0)
-            except Exception as why:  # one record must not hold up the others
-                return "dead_letter", [put_aside(f"processors.{self._name}", why, source, self._app.tell_failed)]
 
     async def _handle(self, source: ConsumedRecord) -> list[list[Record]]:
         async with self._suspects.in_work(source):
