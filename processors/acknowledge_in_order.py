@@ -22,11 +22,12 @@ class Unacknowledged(Protocol):
 
 
 class _Entry:
-    __slots__ = ("again", "done", "event", "source", "task")
+    """A record that is not acknowledged, without its octets: it may wait long for one before it, and nothing bounds how many do."""
 
-    def __init__(self, event: Unacknowledged, source: ConsumedRecord) -> None:
+    __slots__ = ("again", "done", "event", "task")
+
+    def __init__(self, event: Unacknowledged) -> None:
         self.event = event
-        self.source = source
         self.done = False
         self.task: asyncio.Task[None] | None = None
         self.again: list[_Entry] = []  # the same record, read again while it was in work
@@ -34,7 +35,7 @@ class _Entry:
 
 class OrderedAcks:
     """At most `most` records and `octets` of them are in work at a time. An error of `work` ends the process: nothing after that record
-    was acknowledged, and the restarted worker reads it again."""
+    was acknowledged, and the restarted worker reads it again. The octets of a record are held only while it is in work."""
 
     def __init__(self, work: Work, most: int, octets: int) -> None:
         self._work = work
@@ -55,9 +56,9 @@ class OrderedAcks:
 
     async def submit(self, event: Unacknowledged, source: ConsumedRecord) -> None:
         """Start on a record; waits while too much is in work. One that is read again while it is in work (its partition was away
-        for a moment) is not worked on twice."""
+        for a moment) is not worked on twice. `event` has to do without what `source` holds."""
         await self._room.wait()
-        entry = _Entry(event, source)
+        entry = _Entry(event)
         self._partitions.setdefault(source.partition, deque()).append(entry)
         place = (source.partition, source.offset)
         if place in self._unended:
@@ -65,7 +66,7 @@ class OrderedAcks:
             return
         self._unended[place] = entry
         self._in_work += source.size
-        task = entry.task = asyncio.get_running_loop().create_task(self._run(entry))
+        task = entry.task = asyncio.get_running_loop().create_task(self._run(entry, source))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         self._make_room()
@@ -78,16 +79,17 @@ class OrderedAcks:
         if tasks:
             await asyncio.wait(tasks, timeout=at_most)
 
-    async def _run(self, entry: _Entry) -> None:
+    async def _run(self, entry: _Entry, source: ConsumedRecord) -> None:
         try:
-            await self._work(entry.source)
+            await self._work(source)
         except Exception as error:
-            end_process(f"a bug at {entry.source}", error)
-        del self._unended[entry.source.partition, entry.source.offset]
+            end_process(f"a bug at {source}", error)
+        del self._unended[source.partition, source.offset]
         for one in (entry, *entry.again):
             one.done = True
-        self._in_work -= entry.source.size
-        waiting = self._partitions[entry.source.partition]
+            one.task = None
+        self._in_work -= source.size
+        waiting = self._partitions[source.partition]
         while waiting and waiting[0].done:
             waiting.popleft().event.ack()
             self.acknowledged += 1

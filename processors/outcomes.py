@@ -7,6 +7,7 @@ from contracts.codec import decode
 from contracts.events import AttemptReport
 from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
+from processors.fit_event import fit_event
 from processors.notify_sender import SenderNotices
 from processors.publish_events import event_records
 from processors.run_app import run_app
@@ -28,12 +29,12 @@ class Outcomes:
     async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
         """What to publish about one report. InvalidEvent when it cannot be read."""
         report = decode(source.value, AttemptReport)
-        event = settle(report)
+        event = fit_event(settle(report))
         return [event_records(event), self._notices.of(report, event)]
 
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
         """The events of a mail whose report was put aside."""
-        return event_records(settle_unusable(decode(source.value, AttemptReport), why))
+        return event_records(fit_event(settle_unusable(decode(source.value, AttemptReport), why)))
 
     def forget_partitions(self, partitions: Iterable[int]) -> None:
         """Nothing is remembered of a partition."""

@@ -12,12 +12,13 @@ from typing import Any, Protocol
 
 import faust
 import uvloop
+from faust.exceptions import ConsumerNotStarted
 from faust.types import EventT
 from mode.supervisors import CrashingSupervisor
 
 from contracts import metrics, stages
-from contracts.errors import Unavailable
-from contracts.records import ConsumedRecord, Record
+from contracts.errors import InvalidEvent, Unavailable
+from contracts.records import ConsumedRecord, Place, Record
 from contracts.settings import Settings
 from processors.acknowledge_in_order import OrderedAcks
 from runtime.connect_kafka import SESSION_MS, faust_credentials
@@ -64,10 +65,25 @@ class RecordWork:
     async def __call__(self, source: ConsumedRecord) -> None:
         """Work on one record. Waits while a dependency is away; raises only for a bug in putting things aside."""
         with histogram(metrics.PROCESS_SECONDS).labels(self._name).time():
-            result, groups = await self._decide(source)
-            for group in groups:
-                await self._publisher.publish_until_done(group, f"processors.{self._name}")
+            try:
+                result, groups = await self._decide(source)
+                for group in groups:
+                    await self._publish(group)
+            except Exception as why:  # one record must not hold up the others
+                result = "dead_letter"
+                await self._put_aside(source, why)
         counter(metrics.PROCESSED).labels(self._name, result).inc()
+
+    async def _publish(self, records: list[Record]) -> None:
+        await self._publisher.publish_until_done(records, f"processors.{self._name}")
+
+    async def _put_aside(self, source: ConsumedRecord, why: Exception) -> None:
+        letter, *told = put_aside(f"processors.{self._name}", why, source, self._app.tell_failed)
+        await self._publish([letter])
+        try:
+            await self._publish(told)
+        except InvalidEvent as too_large:  # the dead letter stands, whatever can be told of it
+            _log.error("processors.%s cannot tell that %s failed: %s", self._name, source, too_large)
 
     async def _decide(self, source: ConsumedRecord) -> tuple[str, list[list[Record]]]:
         """(result, what to publish). What waits long for something other than Kafka is parked: written again at the end of its
@@ -88,8 +104,6 @@ class RecordWork:
                 finally:
                     self._waiting -= 1
                 pause = min(pause * 2, 10.0)
-            except Exception as why:  # one record must not hold up the others
-                return "dead_letter", [put_aside(f"processors.{self._name}", why, source, self._app.tell_failed)]
 
     async def _handle(self, source: ConsumedRecord) -> list[list[Record]]:
         async with self._suspects.in_work(source):
@@ -119,13 +133,14 @@ def run_app(name: str, topic: str, decides: App, settings: Settings, readiness: 
         _log.info("%s reads %s", name, topic)
         async for batch in stream.noack_take(500, within=0.005):  # `within` is the price of a batch in latency, seconds
             for event in batch:
-                await records.submit(event, _consumed(event))
+                await records.submit(event, take_record(event))
 
     @app.task  # type: ignore[untyped-decorator]
     async def watch() -> None:
         await watch_lag(
             name,
             Lag(settings.kafka_client, group, [topic]),
+            assigned=lambda: _assigned(app),
             progress=lambda: state["records"].acknowledged if "records" in state else -2,
             busy=lambda: "records" in state and state["records"].in_flight > 0,
             tell=gauge(metrics.PROCESSORS_LAG).labels(name).set,
@@ -171,10 +186,18 @@ def _faust_app(name: str, group: str, settings: Settings) -> Any:
     )
 
 
-def _consumed(event: EventT[Any]) -> ConsumedRecord:
+def _assigned(app: Any) -> set[Place]:
+    try:
+        return {(part.topic, part.partition) for part in app.consumer.assignment()}
+    except ConsumerNotStarted:
+        return set()
+
+
+def take_record(event: EventT[Any]) -> ConsumedRecord:
+    """The record of an event, taken out of it: what is left is what acknowledging needs, and that may have to wait for others."""
     message = event.message
     headers = message.headers or []
-    return ConsumedRecord(
+    record = ConsumedRecord(
         message.topic,
         message.partition,
         message.offset,
@@ -183,3 +206,6 @@ def _consumed(event: EventT[Any]) -> ConsumedRecord:
         list(headers.items() if isinstance(headers, dict) else headers),
         int((message.timestamp or 0) * 1000),
     )
+    event.key = event.value = message.key = message.value = message.headers = None
+    event.headers = {}
+    return record

@@ -3,7 +3,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -26,16 +26,16 @@ class Lag:
         self._topics = topics
         self._consumer = observer(kafka, group)
 
-    def measure(self) -> int | None:
-        """End offsets minus committed offsets, summed over partitions; None when the brokers do not answer. Blocks."""
+    def measure(self) -> dict[Place, int] | None:
+        """End offset minus committed offset of every partition; None when the brokers do not answer. Blocks."""
         try:
-            behind = 0
+            behind: dict[Place, int] = {}
             for topic in self._topics:
                 metadata = self._consumer.list_topics(topic, 5.0).topics[topic]
                 partitions = [TopicPartition(topic, number) for number in metadata.partitions]
                 for committed in self._consumer.committed(partitions, 5.0):
                     low, high = self._consumer.get_watermark_offsets(committed, 5.0)
-                    behind += high - max(committed.offset, low)
+                    behind[topic, committed.partition] = high - max(committed.offset, low)
             return behind
         except KafkaException:
             return None
@@ -153,19 +153,22 @@ async def watch_positions(
 async def watch_lag(
     name: str,
     lag: Lag,
+    assigned: Callable[[], Set[Place]],
     progress: Callable[[], int],
     busy: Callable[[], bool],
     tell: Callable[[int], object],
     stuck: float = STUCK,
 ) -> None:
     """Look until cancelled. `progress` changes whenever the worker gets on, `busy` says whether anything is in work, `tell` hears the
-    lag. Ends the process when neither has been so for `stuck` seconds while records wait."""
+    lag of the whole group. Ends the process when neither has been so for `stuck` seconds while records wait in the partitions that are
+    `assigned` to it: what waits in others is their workers' business."""
     still_since, seen = time.monotonic(), -1
     while True:
         await asyncio.sleep(INTERVAL)
-        waiting = await asyncio.to_thread(lag.measure)
-        if waiting is not None:
-            tell(waiting)
+        behind = await asyncio.to_thread(lag.measure)
+        if behind is not None:
+            tell(sum(behind.values()))
+        waiting = sum((behind or {}).get(place, 0) for place in assigned())
         if not waiting or progress() != seen or busy():
             still_since, seen = time.monotonic(), progress()
         elif time.monotonic() - still_since > stuck:

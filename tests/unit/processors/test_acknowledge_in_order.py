@@ -1,9 +1,19 @@
 """Records side by side, and their acknowledgements in order."""
 
 import asyncio
+import tracemalloc
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from faust.events import Event as FaustEvent
+from faust.types.tuples import ConsumerMessage
+
+from contracts import topics
 from contracts.records import ConsumedRecord
 from processors.acknowledge_in_order import OrderedAcks
+from processors.run_app import take_record
 
 
 class Event:
@@ -79,3 +89,38 @@ async def test_a_record_that_is_read_again_while_it_is_in_work_is_decided_once_a
     ended.set()
     await asyncio.sleep(0.01)
     assert acked == [0, 1, 2, 3, 4]
+
+
+def read(acked: list[int], offset: int, octets: int) -> Any:
+    """An event as Faust reads it."""
+    consumer = SimpleNamespace(ack=lambda message: acked.append(message.offset))
+    key, value, headers = bytes([offset]) * octets, bytes([offset]) * octets, [("h", bytes([offset]) * octets)]
+    message = ConsumerMessage(topics.RAW, 0, offset, 0.0, 0, headers, key, value, None)
+    return FaustEvent(SimpleNamespace(consumer=consumer), key, value, dict(headers), message)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("offsets", [range(1, 201), [0] * 200], ids=["done", "read again"])
+async def test_a_record_that_waits_for_its_acknowledgement_holds_no_octets(offsets: Iterable[int]) -> None:
+    """Behind one that waits for the blob store, for half a minute; or because its partition went and came back."""
+    octets, first = 20_000, asyncio.Event()
+    acked: list[int] = []
+
+    async def work(source: ConsumedRecord) -> None:
+        if source.offset == 0:
+            await first.wait()
+
+    acks = OrderedAcks(work, most=10, octets=1 << 20)
+    tracemalloc.start()
+    try:
+        for offset in [0, *offsets]:
+            event = read(acked, offset, octets)
+            await acks.submit(event, take_record(event))
+        await asyncio.sleep(0.01)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert (acked, acks.in_flight) == ([], 1)
+    assert held < 30 * octets, "those in work, not 200 that wait"
+    first.set()
+    await asyncio.sleep(0.01)
+    assert acked == [0, *offsets]
