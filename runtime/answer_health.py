@@ -12,10 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 
+from runtime.name_peer import name_peer
 from runtime.start_thread import start_thread
 
 SILENCE = 10.0  # seconds that a connection may take to say its first word
-MAX_SILENT = 200  # connections that have said nothing yet; the oldest is closed for one more
+MAX_SILENT = (
+    200  # connections that have said nothing yet; its peer's oldest, or the oldest of all, is closed for one more
+)
 LOOK = 0.1  # seconds between two looks at the clock
 _QUESTION = re.compile(rb"(?:GET|HEAD) /(healthz|readyz)[ ?]")
 _LONGEST = 64  # octets in which a question is recognised
@@ -30,7 +33,7 @@ class HealthDoor:
         self._listening = listening
         self._why_not_ready = why_not_ready
         self._hand_over = hand_over
-        self._silent: dict[socket.socket, float] = {}  # since when, oldest first
+        self._silent: dict[socket.socket, tuple[float, str]] = {}  # since when, and whose; oldest first
         self._selector = selectors.DefaultSelector()
         self._stop = threading.Event()
         listening.setblocking(False)
@@ -49,7 +52,7 @@ class HealthDoor:
                 for key, _ in self._selector.select(LOOK):
                     if key.fileobj is self._listening:
                         self._accept()
-                    else:
+                    elif key.fileobj in self._silent:  # else it was closed in this very turn
                         self._hear(key.fileobj)  # type: ignore[arg-type]
                 self._close_silent()
         finally:
@@ -60,17 +63,19 @@ class HealthDoor:
 
     def _accept(self) -> None:
         try:
-            connection, _ = self._listening.accept()
+            connection, address = self._listening.accept()
         except BlockingIOError:
             return
         except OSError:  # no file descriptor is free: others will be closed
             self._stop.wait(0.05)
             return
         connection.setblocking(False)
-        self._silent[connection] = time.monotonic()
+        peer = name_peer(str(address[0]))
+        if len(self._silent) >= MAX_SILENT:  # whoever has many gives way to itself first
+            own = (one for one, (_, whose) in self._silent.items() if whose == peer)
+            self._forget(next(own, next(iter(self._silent)))).close()
+        self._silent[connection] = (time.monotonic(), peer)
         self._selector.register(connection, selectors.EVENT_READ)
-        if len(self._silent) > MAX_SILENT:
-            self._forget(next(iter(self._silent))).close()
 
     def _hear(self, connection: socket.socket) -> None:
         self._forget(connection)
@@ -100,7 +105,7 @@ class HealthDoor:
 
     def _close_silent(self) -> None:
         oldest = time.monotonic() - SILENCE
-        for connection in [one for one, since in self._silent.items() if since < oldest]:
+        for connection in [one for one, (since, _) in self._silent.items() if since < oldest]:
             self._forget(connection).close()
 
     def _forget(self, connection: socket.socket) -> socket.socket:

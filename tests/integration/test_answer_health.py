@@ -83,6 +83,26 @@ def test_who_says_nothing_is_closed_and_however_many_they_are_health_answers(
         connection.close()
 
 
+def test_one_that_speaks_in_the_moment_in_which_it_gives_way_breaks_nothing(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one look of the thread: a connection more, so that the oldest is closed, and the oldest's first word."""
+    go_on = threading.Event()
+    monkeypatch.setattr(door.door, "_hand_over", lambda connection: (door.take(connection), go_on.wait(20)))
+    silent = [door.connect() for _ in range(5)]
+    with door.connect() as busy:
+        busy.sendall(b"X")
+        assert door.arrived.wait(20)  # the thread stands still, and what comes now is seen at once
+        monkeypatch.setattr(answer_health, "MAX_SILENT", len(silent))
+        more = [door.connect() for _ in range(3)]
+        for connection in silent:
+            connection.sendall(b"G")
+        go_on.set()
+        assert door.ask(b"GET /healthz HTTP/1.1\r\n\r\n").endswith(b"ok\n")
+    for connection in (*silent, *more):
+        connection.close()
+
+
 def test_a_closed_door_leaves_no_thread_and_no_port(free_port: Callable[[], int]) -> None:
     door = Door()
     door.door.close()
