@@ -1,7 +1,6 @@
-"""Authentication as the app `inbound` runs it: counted, and off the event loop where a message is large."""
+"""Authentication as the app `inbound` runs it: counted, and off its event loop where a message is large."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 
 from contracts import metrics
 from contracts.auth_results import AuthResults
@@ -11,6 +10,7 @@ from mail import authentication
 from mail.parse_headers import Message
 from runtime.expose_metrics import counter, histogram
 from runtime.resolve_dns import DnsResolver
+from runtime.start_thread import start_thread
 
 LARGE = 1 << 20  # octets from which a message is authenticated in a thread: hashing 25 MB would hold up everybody else
 
@@ -21,8 +21,8 @@ class Authenticator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._resolver = self._make_resolver()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="authenticate-large")
-        self._resolver_of_thread = self._make_resolver()  # a resolver serves one event loop
+        self._aside: asyncio.AbstractEventLoop | None = None
+        self._resolver_aside = self._make_resolver()  # a resolver serves one event loop
 
     async def authenticate(self, envelope: Envelope, octets: bytes, message: Message) -> AuthResults:
         """Always returns results: DNS trouble is temperror."""
@@ -39,14 +39,18 @@ class Authenticator:
             if len(octets) < LARGE:
                 auth = await authentication.authenticate(received, self._resolver)
             else:
-                loop = asyncio.get_running_loop()
-                auth = await loop.run_in_executor(self._thread, self._authenticate_large, received)
+                auth = await self._authenticate_aside(received)
         for method in ("spf", "dkim", "dmarc", "arc", "iprev"):
             counter(metrics.AUTHENTICATION_RESULTS).labels(method, getattr(auth, f"{method}_word")).inc()
         return auth
 
-    def _authenticate_large(self, received: authentication.ReceivedMail) -> AuthResults:
-        return asyncio.run(authentication.authenticate(received, self._resolver_of_thread))
+    async def _authenticate_aside(self, received: authentication.ReceivedMail) -> AuthResults:
+        """In an event loop of its own: large messages are hashed one after the other, and wait for DNS side by side."""
+        if self._aside is None:
+            self._aside = asyncio.new_event_loop()
+            start_thread("authenticate-large", self._aside.run_forever)
+        checks = authentication.authenticate(received, self._resolver_aside)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(checks, self._aside))
 
     def _make_resolver(self) -> DnsResolver:
         dns = self._settings.dns

@@ -53,7 +53,7 @@ class HealthDoor:
                     if key.fileobj is self._listening:
                         self._accept()
                     elif key.fileobj in self._silent:  # else it was closed in this very turn
-                        self._hear(key.fileobj)  # type: ignore[arg-type]
+                        self._hear(key.fileobj)
                 self._close_silent()
         finally:
             for connection in list(self._silent):
