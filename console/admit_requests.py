@@ -63,6 +63,9 @@ class ReadBody:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its whole body, or answer 408 or 413."""
         if not _has_body(scope):
+            if _declares_body(scope):  # nobody would read it, and it could come for ever
+                await _refuse(Problem(413, f"{scope['method']} takes no body"), scope, receive, send)
+                return
             await self._app(scope, receive, send)
             return
         try:
@@ -110,6 +113,13 @@ class ReadBody:
 
 def _has_body(scope: Scope) -> bool:
     return scope["type"] == "http" and scope["method"] not in _WITHOUT_BODY
+
+
+def _declares_body(scope: Scope) -> bool:
+    return scope["type"] == "http" and any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0")
+        for name, value in scope["headers"]
+    )
 
 
 def _too_large(largest: int) -> Problem:

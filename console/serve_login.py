@@ -1,5 +1,6 @@
 """Logging in to the pages: a token becomes a session, whose cookie only this site's own pages send back."""
 
+import asyncio
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -13,6 +14,8 @@ from console.sessions import Sessions
 from console.slow_guesses import Guesses
 from console.tokens import SESSION_LASTS, Tokens
 from contracts.settings import Settings
+
+SLOW_GUESS = 3.0  # seconds that a try takes, of a peer that has guessed too often
 
 
 def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
@@ -36,10 +39,13 @@ def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
         refuse_other_sites(request, settings)
         target = local_path(next)
         guesses: Guesses = request.app.state.guesses
-        if seconds := guesses.wait(request.client.host if request.client else ""):
-            raise too_many_guesses(seconds)
+        seconds = guesses.wait(request.client.host if request.client else "")
+        # A guess takes time, and who shares an address with a guesser (a proxy's) is not locked out.
+        await asyncio.sleep(min(seconds, SLOW_GUESS))
         tokens: Tokens = request.app.state.tokens
         principal = tokens.find(token.strip())
+        if principal is None and seconds:
+            raise too_many_guesses(seconds)
         if principal is None:
             count_guess(request)
             return render(request, "login.html", 401, target=target, wrong=True)

@@ -1,7 +1,8 @@
 """Slowing down who guesses tokens: each failure of a peer makes it wait longer for the next try. In memory, bounded, for each process.
 
-Over the API a token that is known is never made to wait: who shares an address with a guesser goes on working, and only the form of the
-log-in waits. Tokens that Mailscope makes are 256 random bits; this is for the log, for the processor, and for a token that somebody chose.
+Over the API a token that is known is never made to wait, and at the form of the log-in for seconds at most: who shares an address with a
+guesser goes on working. Tokens that Mailscope makes are 256 random bits; this is for the log, for the processor, and for a token that
+somebody chose.
 """
 
 import threading

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -49,6 +50,7 @@ class Sender:
         self._holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
         self._publisher = publisher
         self._room = asyncio.Semaphore(BUILT)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by user
         self._keys = {
             name: read_domain_keys(name, ((key.selector, key.key_file) for key in domain.dkim))
             for name, domain in settings.outbound.domains.items()
@@ -83,7 +85,8 @@ class Sender:
             raise InvalidMail("from", f"this token may not send from {domain}", "forbidden_domain")
 
     async def _send(self, mail: Outgoing, user: str, allowed: frozenset[str] | None, mail_id: str) -> Sent:
-        async with self._room:  # off the event loop, which others wait for
+        turn = self._turns.setdefault(user, asyncio.Lock())  # one user waits for itself before it takes others' room
+        async with turn, self._room:  # off the event loop, which others wait for
             built, octets = await asyncio.to_thread(self._make, mail, allowed)
         envelope = Envelope(
             mail_id=mail_id,

@@ -244,8 +244,8 @@ def test_guessing_is_slow_and_hurts_nobody_else(pipeline: Pipeline, guess: str) 
             "log-in": lambda n: browser.post("/login", data={"token": f"ms_{n}"}),
             "bearer": lambda n: browser.get("/api/v1/mails", headers={"Authorization": f"Bearer ms_{n}"}),
         }
-        statuses = [tries[guess](number).status_code for number in range(60)]
-        assert statuses[:10] == [401] * 10 and statuses.count(429) > 40
+        statuses = [tries[guess](number).status_code for number in range(16)]
+        assert statuses[:10] == [401] * 10 and statuses.count(429) >= 3
         assert int(tries[guess](0).headers.get("retry-after", "1")) >= 1
         known = browser.get("/api/v1/mails", headers={"Authorization": f"Bearer {pipeline.token}"})
         assert known.status_code == 200

@@ -130,3 +130,28 @@ async def test_the_token_is_looked_at_before_the_body(monkeypatch: pytest.Monkey
     asked = Asked([b"body"])
     await asked.through(TokenFirst, "/api/v1/any", send, table)
     assert asked.refusal == (503, "unavailable") and asked.read == 0
+
+
+@pytest.mark.parametrize("header", [(b"content-length", b"100000000"), (b"transfer-encoding", b"chunked")])
+async def test_a_body_where_none_belongs_is_refused_and_not_waited_for(header: tuple[bytes, bytes]) -> None:
+    said: list[Any] = []
+
+    async def never(*_: object) -> None:
+        raise AssertionError("it was passed on")
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/login",
+        "headers": [header],
+        "query_string": b"",
+        "app": FastAPI(),
+    }
+    await ReadBody(never, {})(scope, receive, send)
+    assert said[0]["status"] == 413 and (b"connection", b"close") in said[0]["headers"]

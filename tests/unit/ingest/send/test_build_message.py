@@ -153,6 +153,7 @@ def test_a_mailbox_name_in_letters_of_its_own_is_written_as_it_is() -> None:
         ({"reply_to": "x" * 500 + " <desk@ours.test>"}, "reply_to"),
         ({"reply_to": "nobody"}, "reply_to"),
         ({"attachments": (Attached("a", "", b"x"),) * 101}, "attachments"),
+        ({"attachments": (Attached("\U0001f600" * 250, "a" * 250, b"x"),) * 10}, "attachments"),
         ({"attachments": (Attached("a", "", b"x"), Attached("x" * 256, "", b"x"))}, "attachments[1].name"),
         ({"raw": b"From: a@ours.test\r\nX: " + b"y" * 1_100_000 + b"\r\nFrom: ceo@bank.test\r\n\r\nx\r\n"}, "raw"),
         ({"raw": b"\xef\xbb\xbfFrom: ceo@bank.test\r\nFrom: a@ours.test\r\n\r\nx\r\n"}, "raw"),
