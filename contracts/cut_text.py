@@ -2,21 +2,23 @@
 
 import msgspec
 
-_CUT = "…"
+_ELLIPSIS = "…"
 
 
-def cut_text(text: str, octets: int) -> str:
-    """The text, or as much of its beginning as takes at most so many octets in JSON, with an ellipsis. JSON makes six octets of a control
-    character."""
-    size = _size(text)
-    while size > octets:
-        text = text.removesuffix(_CUT)
-        text = text[: max(0, min(len(text) - 1, len(text) * octets // size - 1))] + _CUT
-        if text == _CUT:
-            return ""
-        size = _size(text)
-    return text
+def octets_of(text: str) -> int:
+    """As JSON has them, without its quotation marks: a control character is six octets."""
+    return len(msgspec.json.encode(text)) - 2
 
 
-def _size(text: str) -> int:
-    return len(msgspec.json.encode(text))
+def cut_text(text: str, most: int) -> str:
+    """The text in at most so many octets of JSON; what was cut ends in an ellipsis, as far as there is room for one."""
+    if octets_of(text) <= most:
+        return text
+    fits, too_long = 0, len(text)
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if octets_of(text[:middle] + _ELLIPSIS) <= most:
+            fits = middle
+        else:
+            too_long = middle
+    return text[:fits] + _ELLIPSIS if octets_of(_ELLIPSIS) <= most else ""

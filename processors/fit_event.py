@@ -3,12 +3,12 @@
 import msgspec
 
 from contracts.codec import HEADERS, encode_mail_event
+from contracts.cut_text import cut_text, octets_of
 from contracts.events import MailEvent, decisive_answer
 from processors.publish_events import SOURCE
 from runtime.connect_kafka import MAX_RECORD
 
 MOST = MAX_RECORD - sum(len(name) + len(value) for name, value in HEADERS)  # octets of JSON
-_ELLIPSIS = "…"
 _NOTE = 64  # octets that are kept free for the note of what is left out
 
 
@@ -27,10 +27,10 @@ def fit_event(event: MailEvent) -> MailEvent:
             texts[number] = event.attempts[number].text
             room -= bare
     # The shortest first: what it leaves of its share goes to the longer ones.
-    order = sorted(texts, key=lambda number: (number != decisive, _octets(texts[number])))
+    order = sorted(texts, key=lambda number: (number != decisive, octets_of(texts[number])))
     for before, number in enumerate(order):
-        texts[number] = _cut(texts[number], room if number == decisive else room // (len(order) - before))
-        room -= _octets(texts[number])
+        texts[number] = cut_text(texts[number], room if number == decisive else room // (len(order) - before))
+        room -= octets_of(texts[number])
     attempts = [msgspec.structs.replace(event.attempts[number], text=texts[number]) for number in sorted(texts)]
     left_out = len(event.attempts) - len(attempts)
     note = f" ({left_out} more targets are not shown)" if left_out else ""
@@ -48,22 +48,3 @@ def _decisive(event: MailEvent) -> int:
         if (one.host, one.code) == (answer.host, answer.code) and one.text.startswith(answer.text)
     )
     return next(alike, last)
-
-
-def _octets(text: str) -> int:
-    """As JSON has them, where a control character is six octets."""
-    return len(msgspec.json.encode(text)) - 2
-
-
-def _cut(text: str, most: int) -> str:
-    """The text in so many octets of JSON."""
-    if _octets(text) <= most:
-        return text
-    fits, too_long = 0, len(text)
-    while too_long - fits > 1:
-        middle = (fits + too_long) // 2
-        if _octets(text[:middle] + _ELLIPSIS) <= most:
-            fits = middle
-        else:
-            too_long = middle
-    return text[:fits] + _ELLIPSIS if _octets(_ELLIPSIS) <= most else ""
