@@ -19,7 +19,9 @@ def normalise_shown(text: str) -> str:
     """`text` in the way a reader may show it, in lower case: encoded words decoded, compatibility forms as plain ones, without what is
     invisible, quotes and backslashes."""
     shown = unicodedata.normalize("NFKC", decode_words(text))
-    shown = "".join(" " if c.isspace() else c for c in shown if c.isspace() or unicodedata.category(c) not in _INVISIBLE)
+    shown = "".join(
+        " " if c.isspace() else c for c in shown if c.isspace() or unicodedata.category(c) not in _INVISIBLE
+    )
     shown = unicodedata.normalize("NFKC", shown.translate(_SHOWN_AS_NOTHING))
     return _DOTS.sub(".", _SPACED_DOT.sub(".", shown)).lower()
 

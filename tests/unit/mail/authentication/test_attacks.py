@@ -175,7 +175,7 @@ UNREADABLE = [
     "From: ceo@a!b.bank.example",
     "From: ceo@-ä-.bank.example",
     f"From: ceo@{'a' * 64}.bank.example",
-    "From: joe@example.org, ceo@bank..example",
+    "From: joe@evil.example, ceo@bank..example",
 ]
 
 
@@ -190,9 +190,9 @@ async def test_a_domain_that_only_mail_readers_can_read_fails_by_its_policy(head
 @pytest.mark.parametrize(
     "head",
     [
-        pytest.param(b"From: joe@example.org\r\n" * 4 + CEO, id="fifth field"),
+        pytest.param(b"From: joe@evil.example\r\n" * 4 + CEO, id="fifth field"),
         pytest.param(CEO + b"From: a@evil.example, b@evil2.example\r\n", id="a list in a second field"),
-        pytest.param(b"From: joe@example.org, \"ceo@bank.example\"\r\n", id="quoted, in a list"),
+        pytest.param(b'From: joe@evil.example, "ceo@bank.example"\r\n', id="quoted, in a list"),
     ],
 )
 async def test_every_author_of_several_fields_is_looked_at(head: bytes) -> None:
