@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from mail.decode_text import decode_words
 from mail.parse_addresses import to_ascii_domain
@@ -28,16 +29,24 @@ def normalise_shown(text: str) -> str:
 
 def find_shown_domains(text: str) -> tuple[str, ...]:
     """The domain after each at sign, in A-labels; of a name that is none, its longest end that is one."""
-    found = (_readable_end(name) for name in _NAME.findall(normalise_shown(text)))
+    return _domains(normalise_shown(text))
+
+
+def shows_domain(text: str, domains: Iterable[str]) -> bool:
+    """Whether `text` shows one of `domains` or a subdomain, be it in a name or in an address."""
+    shown = normalise_shown(text)
+    addresses = _domains(shown)
+    for domain in map(str.lower, domains):
+        if any(f".{name}".endswith(f".{domain}") for name in addresses):
+            return True
+        if domain in shown and re.search(rf"(?<![\w-]){re.escape(domain)}(?![\w-]|\.\w)", shown) is not None:
+            return True
+    return False
+
+
+def _domains(shown: str) -> tuple[str, ...]:
+    found = (_readable_end(name) for name in _NAME.findall(shown))
     return tuple(dict.fromkeys(name for name in found if name))
-
-
-def shows_domain(text: str, domain: str) -> bool:
-    """Whether `text` shows `domain` or a subdomain of it, be it in a name or in an address."""
-    domain = domain.lower()
-    if any(name == domain or name.endswith("." + domain) for name in find_shown_domains(text)):
-        return True
-    return re.search(rf"(?<![\w-]){re.escape(domain)}(?![\w-]|\.\w)", normalise_shown(text)) is not None
 
 
 def _readable_end(name: str) -> str:

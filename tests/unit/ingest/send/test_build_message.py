@@ -242,7 +242,7 @@ LINES = [
 
 
 @given(
-    lines=st.lists(st.sampled_from(LINES), max_size=8),
+    lines=st.lists(st.sampled_from(LINES), max_size=8, unique=True),
     body=st.sampled_from([b"", b"\r\n", b"\r\nx\r\n\r\ny\r\n", b"\r\nBcc: in the body\r\n"]),
 )
 def test_the_parts_of_a_message_are_those_of_its_octets(lines: list[bytes], body: bytes) -> None:
