@@ -110,7 +110,8 @@ def _check_authors(message: Message, field: str) -> None:
 
 
 def _looks_like_more(text: str) -> bool:
-    return unicodedata.normalize("NFKC", text).count("@") != text.count("@")
+    escaped = "\\@" in re.sub(r'"(?:[^"\\]|\\.)*"', "", text)
+    return escaped or unicodedata.normalize("NFKC", text).count("@") != text.count("@")
 
 
 # From a whole message

@@ -265,6 +265,7 @@ TWO_WAYS = [
     b"From: <a@ours.test",
     b"From: a@ours.test, b@ours.test",
     b"From: a@ours.test ceo at evil.test",
+    b"From: ceo\\@evil.test <a@ours.test>",
     b"From: <@evil.test:a@ours.test>",
     "From: ceo\uff20evil.test <a@ours.test>".encode(),
     b"From: a@ours.test\r\n \r\nX: y",
