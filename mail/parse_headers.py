@@ -30,6 +30,7 @@ class Flag(StrEnum):
         "from_malformed"  # From is no list of mailboxes: a group, or text that programs read in different ways
     )
     FROM_UNPARSABLE = "from_unparsable"  # a From field without any domain
+    AUTHOR_UNCHECKED = "author_unchecked"  # From may name an author whom we could not check: cut, hidden, unreadable
     BARE_CR = "bare_cr"  # a CR without LF in the header
     BARE_LF = "bare_lf"  # a LF without CR somewhere
     BOM = "bom"  # the message starts with a byte order mark

@@ -17,6 +17,7 @@ from contracts.auth_results import (
 from contracts.settings import InboundDomain
 from contracts.statuses import Reason, Status
 from mail.authentication.find_author import BAD_FROM
+from mail.parse_headers import Flag
 from processors.decision import Decision
 
 
@@ -42,6 +43,12 @@ def _check(word: str, auth: AuthResults) -> Decision | None:
                 Reason.DMARC_REJECT if strict else Reason.DMARC_QUARANTINE,
                 dmarc.cause or f"DMARC failed for {author} (p={dmarc.policy.value})",
             )
+    if word in ("dmarc-reject", "dmarc-quarantine") and Flag.AUTHOR_UNCHECKED in auth.flags:
+        return _refuse(
+            "550 5.7.1 From cannot be checked against DMARC: it is cut, hidden or unreadable (RFC 5322 section 3.6.2)",
+            Reason.BAD_FROM,
+            f"From cannot be checked against DMARC: {', '.join(flag for flag in auth.flags if flag in BAD_FROM)}",
+        )
     if word == "bad-from" and (bad := [flag for flag in auth.flags if flag in BAD_FROM]):
         return _refuse(
             "550 5.7.1 From has to be exactly one address that can be read in one way (RFC 5322 section 3.6.2)",

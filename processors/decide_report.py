@@ -5,12 +5,14 @@ from contracts.events import Action
 from contracts.settings import InboundDomain, Settings
 from contracts.statuses import Reason, Status
 from mail.addresses import split_address
-from mail.authentication.find_author import find_author
+from mail.authentication.find_author import MAX_FIELDS, MAX_FROM, find_author
+from mail.authentication.find_shown_domains import shows_domain
 from mail.bounce_address import BounceAddresses
 from mail.reports.is_report import is_report
 from processors.apply_policy import is_allowed
 from processors.decision import Decision, ReadMail
 
+_SHOWN = (b"from", b"sender", b"reply-to", b"resent-from", b"resent-sender")  # as whose mail a reader may show it
 _ORDINARY = "550 5.7.1 This address takes reports only"
 _OUR_NAME = "550 5.7.1 A report in our own name does not come from outside"
 
@@ -39,11 +41,14 @@ def decide_report(
 
 
 def _claims_our_name(mail: ReadMail, auth: AuthResults, recipient: str, settings: Settings) -> bool:
-    """A From that programs read differently may be ours for some of them."""
+    """A From that programs read differently may be ours for some of them, and a name or a Sender is what a person sees of it."""
     ours = {*settings.inbound.domains, *settings.outbound.domains}
     author = find_author(mail.message)
-    claimed = author.doubtful or any(
-        name == domain or name.endswith("." + domain) for name in author.domains for domain in ours
+    fields = [field for name in _SHOWN for field in mail.message.all(name)]
+    claimed = (
+        author.doubtful
+        or len(fields) > MAX_FIELDS
+        or any(len(field.value) > MAX_FROM or shows_domain(field.text(), ours) for field in fields)
     )
     policy = settings.inbound.domains.get(split_address(recipient)[1], InboundDomain())
     return claimed and auth.dmarc_word != "pass" and not is_allowed(auth, policy.allow)

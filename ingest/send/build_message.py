@@ -1,6 +1,7 @@
 """An outbound message from fields, or one that is complete already, made ready to be signed (RFC 5322)."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from email.utils import format_datetime, make_msgid
 
@@ -8,7 +9,7 @@ from contracts import clock
 from contracts.metadata import HEADERS, Metadata, metadata_of
 from ingest.send.compose_message import compose_message
 from ingest.send.outgoing import InvalidMail, Outgoing, check_bounds
-from mail.parse_addresses import Address, parse_addresses
+from mail.parse_addresses import Address, count_mailboxes, parse_addresses
 from mail.parse_headers import Field, Flag, Message, split_message
 
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]+@[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]+")
@@ -25,6 +26,16 @@ _DOUBTFUL = {
     Flag.BARE_CR: "it has a CR without LF",
     Flag.NUL: "it has a NUL",
 }
+# Fields of which readers take the first or the last (RFC 5322 section 3.6, RFC 2045).
+_ONCE = frozenset(
+    b"date sender reply-to to cc message-id in-reply-to references subject mime-version content-type content-disposition "
+    b"content-transfer-encoding content-id content-description".split()
+)
+_AUTHORS = (b"from", b"sender", b"resent-from", b"resent-sender")
+_EMPTY_FOLD = re.compile(rb"\r\n[ \t]+(?=\r\n|\Z)")
+# Line ends for some programs (str.splitlines), and other control characters.
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xe2\x80[\xa8\xa9]|\xc2\x85")
+_LINE_END_OF_LATIN = re.compile(rb"\x85[^A-Za-z0-9\r\n]*[A-Za-z0-9-]+[ \t]*:")
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ class Built:
     message: Message  # the same, in parts
     envelope_from: str
     recipients: tuple[str, ...]
-    authors: tuple[str, ...]  # domains of From and Sender, as the message names them
+    authors: tuple[str, ...]  # domains of From, Sender, Resent-From and Resent-Sender, as the message names them
     metadata: Metadata
 
 
@@ -47,6 +58,7 @@ def build_message(mail: Outgoing) -> Built:
     if mail.raw is None:
         octets = compose_message(mail, sender.domain)
         message = split_message(octets)
+        _check_authors(message, "headers")
     else:
         octets, message = _from_raw(mail.raw, sender.domain)
     octets, message, found = _take_out_ours(octets, message)
@@ -78,13 +90,28 @@ def _one(field: str, text: str) -> Address:
 
 
 def _authors(message: Message) -> tuple[str, ...]:
-    named = [*message.all(b"from"), *message.all(b"sender")]
+    named = [entry for name in _AUTHORS for entry in message.all(name)]
     if any(len(entry.value) > MAX_AUTHORS for entry in named):
         raise InvalidMail("from", f"the message's From or Sender is longer than {MAX_AUTHORS} octets")
     domains = [address.domain for entry in named for address in parse_addresses(entry.text())]
     if not domains or not all(domains):
         raise InvalidMail("from", "the message's From or Sender has no mail address")
     return tuple(dict.fromkeys(domains))
+
+
+def _check_authors(message: Message, field: str) -> None:
+    """Each author's field has to be one mailbox for every reader: no group, no text beside it, nothing that only looks like an at sign."""
+    for name in _AUTHORS:
+        for entry in message.all(name):
+            text = entry.text()
+            if len(entry.value) <= MAX_AUTHORS and (count_mailboxes(text) != 1 or _looks_like_more(text)):
+                title = name.decode().title()
+                raise InvalidMail(field, f"its {title} is not exactly one mail address that all programs read alike")
+
+
+def _looks_like_more(text: str) -> bool:
+    escaped = "\\@" in re.sub(r'"(?:[^"\\]|\\.)*"', "", text)
+    return escaped or unicodedata.normalize("NFKC", text).count("@") != text.count("@")
 
 
 # From a whole message
@@ -106,6 +133,7 @@ def _from_raw(raw: bytes, domain: str) -> tuple[bytes, Message]:
         raise InvalidMail("raw", "it begins with the separator line of an mbox file")
     if len(message.all(b"from")) != 1:
         raise InvalidMail("raw", "the message needs exactly one From header")
+    _check_fields(octets, message)
     missing = []
     if not message.all(b"date"):
         missing.append(_field(b"Date", format_datetime(clock.now())))
@@ -113,6 +141,32 @@ def _from_raw(raw: bytes, domain: str) -> tuple[bytes, Message]:
         missing.append(_field(b"Message-ID", make_msgid(domain=domain)))
     octets = b"".join(entry.raw + b"\r\n" for entry in missing) + octets
     return octets, message._replace(fields=[*missing, *message.fields])
+
+
+def _check_fields(octets: bytes, message: Message) -> None:
+    names = [entry.name for entry in message.fields if entry.name in _ONCE]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidMail("raw", f"it has {name.decode().title()} more than once")
+    head = octets.partition(b"\r\n\r\n")[0]
+    if _EMPTY_FOLD.search(head) is not None:
+        raise InvalidMail("raw", "it has a line in its header that is empty but for spaces")
+    if any(_has_line_end(entry.value) for entry in message.fields):
+        raise InvalidMail(
+            "raw", "it has a control character in its header, which some programs take for the end of a line"
+        )
+    _check_authors(message, "raw")
+
+
+def _has_line_end(value: bytes) -> bool:
+    if value.isascii():
+        return _CONTROL.search(value) is not None
+    try:
+        value.decode()
+        stray = False
+    except UnicodeDecodeError:
+        stray = b"\x85" in value
+    return stray or _CONTROL.search(value) is not None or _LINE_END_OF_LATIN.search(value) is not None
 
 
 def _field(name: bytes, value: str) -> Field:

@@ -34,7 +34,9 @@ _OURS = frozenset(
         "date",
     }
 )
-_ADDRESSES = frozenset({"sender", "disposition-notification-to", "return-receipt-to", "errors-to"})
+_ADDRESSES = frozenset(
+    {"sender", "resent-from", "resent-sender", "disposition-notification-to", "return-receipt-to", "errors-to"}
+)
 _IDS = frozenset({"message-id", "in-reply-to", "references"})
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 

@@ -107,13 +107,14 @@ class Sender:
     def _make(self, mail: Outgoing, allowed: frozenset[str] | None) -> tuple[Built, bytes]:
         """The message, checked and signed."""
         built = build_message(mail)
-        for entry in built.message.all(b"authentication-results"):
-            if is_ours(
-                entry.value, self._settings.authserv_id
-            ):  # whoever trusts us would believe it (RFC 8601 section 5)
-                raise InvalidMail(
-                    "raw", f"it has an Authentication-Results of {self._settings.authserv_id}, which only we write"
-                )
+        ours = self._settings.authserv_id
+        claims = [entry.value for entry in built.message.all(b"authentication-results")]
+        for entry in built.message.all(
+            b"arc-authentication-results"
+        ):  # the instance stands in front (RFC 8617 section 4.1.1)
+            claims.extend(entry.value.split(b";"))
+        if any(is_ours(claim, ours) for claim in claims):  # whoever trusts us would believe it (RFC 8601 section 5)
+            raise InvalidMail("raw", f"it has an Authentication-Results of {ours}, which only we write")
         for domain in (split_address(built.envelope_from)[1], *built.authors):
             self._check_domain(domain, allowed)
         author = built.authors[0]  # its domain is what DMARC looks at

@@ -24,8 +24,12 @@ from sinks.dispatch.own_partitions import Partition, Partitions
 _log = logging.getLogger("mailscope.sinks")
 SESSION_MS = 30_000  # an outage of Kafka that is shorter takes no partition, and so no command in work, away
 COMMIT_EVERY = 0.5  # seconds
+# Seconds between tries of a commit that cannot be made later: while the broker that keeps the group's offsets is replaced by another one.
+COMMIT_AGAIN = (0.2, 0.5, 1.0, 2.0, 4.0, 4.0, 0.0)
 # Seconds that a rebalance waits for what cannot be taken back; all members stand still meanwhile. What takes longer may be done twice.
 REVOKE_GRACE = 60.0
+
+_NO_MEMBER = {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.FENCED_INSTANCE_ID}
 
 # Takes back what has not begun in these partitions, and waits up to so many seconds for what cannot be taken back.
 Release = Callable[[set[Place], float], Coroutine[Any, Any, None]]
@@ -97,12 +101,17 @@ class PartitionHolder:
         offsets = [TopicPartition(*place, offset, metadata) for place, offset, metadata in states]
         if not offsets:
             return
-        try:
-            self.consumer.commit(offsets=offsets, asynchronous=not wait)
-        except KafkaException as error:
-            for place, _, _ in states:
-                self._partitions.commit_failed(place)
-            _log.warning("%s could not commit, and will do it again: %s", self._name, error)
+        for pause in COMMIT_AGAIN if wait else (0.0,):
+            try:
+                self.consumer.commit(offsets=offsets, asynchronous=not wait)
+                return
+            except KafkaException as error:
+                for place, _, _ in states:
+                    self._partitions.commit_failed(place)
+                _log.warning("%s could not commit, and will do it again: %s", self._name, error)
+                if error.args[0].code() in _NO_MEMBER:
+                    return
+            time.sleep(pause)
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         for part in partitions:
@@ -129,6 +138,7 @@ class PartitionHolder:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._rebalancing = True
+        _log.info("%s gives %d partitions back", self._name, len(partitions))
         places = {(part.topic, part.partition) for part in partitions}
         states = asyncio.run_coroutine_threadsafe(self._let_go(places, REVOKE_GRACE), self._loop).result()
         self._commit(states, wait=True)

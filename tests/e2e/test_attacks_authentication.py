@@ -84,6 +84,24 @@ def test_a_from_that_programs_read_differently_is_refused_where_the_policy_says_
 
 
 @pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (b"From: x@evil.test\r\n" * 4 + b"From: ceo@strict.test\r\n", "dmarc_reject"),
+        (b"From: ceo@strict..test\r\n", "dmarc_reject"),
+        (b"X-A: b\r\n" * 2001 + b"From: ceo@strict.test\r\n", "bad_from"),
+    ],
+    ids=["fifth field", "two dots", "2001 fields"],
+)
+def test_a_from_that_keeps_us_from_checking_is_no_pass(pipeline: Pipeline, head: bytes, reason: str) -> None:
+    pipeline.outside.zones.add("_dmarc.strict.test", "TXT", "v=DMARC1; p=reject")
+    _, message_id = pipeline.mail()
+    raw = b"Message-ID: <" + message_id.encode() + b">\r\n" + head + b"\r\nx\r\n"
+    code, text = pipeline.send(raw, "desk@ours.test", sender="a@evil.test", source=STRANGER)
+    (row,) = pipeline.settled(message_id)
+    assert (code, row["status"], row["reason"]) == (550, "rejected", reason), text
+
+
+@pytest.mark.parametrize(
     "name",
     ["=?utf-8?q?ceo=40bank.test?=", "=?utf-8?b?Y2VvQGJhbmsudGVzdA==?=", '"[ceo@bank.test]"', "ceo\uff20bank.test"],
 )

@@ -47,6 +47,7 @@ def decide(auth: AuthResults, *reject_on: str, **more: Any) -> Decision | None:
         (dmarc(DmarcPolicy.QUARANTINE), "dmarc-quarantine", "dmarc_quarantine", "550 5.7.26"),
         (AuthResults(flags=("from_malformed",)), "bad-from", "bad_from", "550 5.7.1"),
         (AuthResults(flags=("no_from", "bare_lf")), "bad-from", "bad_from", "550 5.7.1"),
+        (AuthResults(flags=("author_unchecked",)), "bad-from", "bad_from", "550 5.7.1"),
         (spf(SpfWord.FAIL), "spf-fail", "spf_fail", "550 5.7.23"),
         (dkim(DkimWord.FAIL), "dkim-fail", "dkim_fail", "550 5.7.20"),
         (dkim(DkimWord.PERMERROR), "dkim-fail", "dkim_fail", "550 5.7.20"),
@@ -60,6 +61,13 @@ def test_a_check_that_failed_is_refused_by_name(auth: AuthResults, word: str, re
     assert (word.partition("-")[0].upper() if word != "bad-from" else "From") in refusal.reply
     assert "\r" not in refusal.reply and "\n" not in refusal.reply and refusal.detail
     assert decide(auth) is None
+
+
+@pytest.mark.parametrize("word", ["dmarc-reject", "dmarc-quarantine"])
+def test_an_author_that_cannot_be_checked_is_refused_where_a_dmarc_policy_holds(word: str) -> None:
+    refusal = decide(AuthResults(flags=("header_cap", "author_unchecked")), word)
+    assert refusal is not None and (refusal.reason, refusal.reply[:15]) == ("bad_from", "550 5.7.1 From ")
+    assert decide(AuthResults(flags=("no_from",)), word) is None
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,40 @@ def test_bounce_addresses_take_reports_only_and_under_policy(
     assert process([rewritten], head=DSN).reply.startswith("550")  # not from the null sender
 
 
+CLAIMS = [
+    "From: =?utf-8?q?ceo=40ours.test?=",
+    'From: "ceo@ours.test" <x@evil.test>',
+    "From: =?utf-8?b?Y2VvQG91cnMudGVzdA==?= <x@evil.test>",
+    "From: ours.test support <x@evil.test>",
+    "From: ceo\uff20ours\uff0etest <x@evil.test>",
+    "From: <=?utf-8?q?ceo=40ours.test?=>",
+    "From: ceo@*.ours.test",
+    "From: ceo@ours..test",
+    "From: ceo@evil..test",
+    "Sender: ceo@ours.test",
+    'From: x@evil.test\r\nSender: "ceo@o\u200burs.test" <x@evil.test>',
+    "From: x@evil.test\r\nReply-To: ceo@mail.ours.test",
+    "From: x@evil.test\r\n" + "Reply-To: x@evil.test\r\n" * 25 + "Sender: x@evil.test",
+]
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=repr)
+def test_an_automatic_answer_that_shows_our_name_in_any_spelling_is_not_passed_on(claim: str) -> None:
+    rewritten = BOUNCES.srs("anna@x.test", "ours.test", NOW)
+    head = claim.encode() + b"\r\nAuto-Submitted: auto-replied\r\n"
+    outcome = process([rewritten], envelope_from="", head=head)
+    assert outcome.reply.startswith("550 5.7.1") and not outcome.commands
+
+
+@pytest.mark.parametrize(
+    "author", ["From: MAILER-DAEMON", "From: x@notours.test", "From: a.b <x@ours.test.evil.test>", "From: x@evil.test"]
+)
+def test_an_automatic_answer_that_shows_another_name_is_passed_on(author: str) -> None:
+    rewritten = BOUNCES.srs("anna@x.test", "ours.test", NOW)
+    head = author.encode() + b"\r\nAuto-Submitted: auto-replied\r\n"
+    assert process([rewritten], envelope_from="", head=head).commands
+
+
 def test_a_row_that_stands_for_many_refused_recipients_says_how_many() -> None:
     refused = Envelope(
         mail_id="01a206f7-6b43-7745-9bab-87fa221dd751",

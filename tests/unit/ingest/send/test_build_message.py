@@ -243,7 +243,7 @@ LINES = [
 
 
 @given(
-    lines=st.lists(st.sampled_from(LINES), max_size=8),
+    lines=st.lists(st.sampled_from(LINES), max_size=8, unique=True),
     body=st.sampled_from([b"", b"\r\n", b"\r\nx\r\n\r\ny\r\n", b"\r\nBcc: in the body\r\n"]),
 )
 def test_the_parts_of_a_message_are_those_of_its_octets(lines: list[bytes], body: bytes) -> None:
@@ -256,3 +256,57 @@ def test_the_parts_of_a_message_are_those_of_its_octets(lines: list[bytes], body
     assert names.count(b"date") >= 1 and names.count(b"message-id") >= 1
     assert built.octets.endswith(body)
     assert all(line in built.octets for line in lines if line[:3].lower() != b"bcc" and line[:11] != b"X-Mailscope")
+
+
+TWO_WAYS = [
+    b'From: a@ours.test, "ceo@evil.test"',
+    b"From: ceo <evil.test>, a@ours.test",
+    b"From: team: a@ours.test;",
+    b'From: "a@ours.test',
+    b"From: <a@ours.test",
+    b"From: a@ours.test, b@ours.test",
+    b"From: a@ours.test ceo at evil.test",
+    b"From: ceo\\@evil.test <a@ours.test>",
+    b"From: <@evil.test:a@ours.test>",
+    "From: ceo\uff20evil.test <a@ours.test>".encode(),
+    b"From: a@ours.test\r\n \r\nX: y",
+    b"X: y\r\n\t\r\nFrom: a@ours.test",
+    b'From: a@ours.test\r\nSender: "ceo@evil.test", a@ours.test',
+    b"From: a@ours.test\r\nResent-From: ceo <evil.test>, a@ours.test",
+    b"From: a@ours.test\r\nX: a\x0bFrom: ceo@evil.test",
+    b"From: a@ours.test\r\nX: a\x0cFrom: ceo@evil.test",
+    b"From: a@ours.test\r\nX: a\x85From: ceo@evil.test",
+    "From: a@ours.test\r\nX: a\x85From: ceo@evil.test".encode(),
+    "From: a@ours.test\r\nX: a\u2028From: ceo@evil.test".encode(),
+    "From: a@ours.test\r\nX: a\u00c5From: ceo@evil.test".encode(),
+    *(
+        b"From: a@ours.test\r\n%b: a@ours.test\r\n%b: b@ours.test" % (name, name.upper())
+        for name in (b"Sender", b"Reply-To", b"Subject", b"Content-Type", b"Date", b"Message-ID", b"MIME-Version")
+    ),
+]
+
+
+@pytest.mark.parametrize("head", TWO_WAYS, ids=repr)
+def test_a_raw_message_that_two_readers_understand_in_two_ways_is_refused(head: bytes) -> None:
+    with pytest.raises(InvalidMail) as caught:
+        build(raw=head + b"\r\nTo: x@partner.test\r\n\r\nhi\r\n")
+    assert caught.value.field == "raw" and caught.value.message
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "From: Jörg Åström <a@ours.test>\r\nSubject: … Å: ü\r\nX: Ångström",
+        'From: "Müller, J. (x)" <a@ours.test> (office)\r\nSubject: a: b',
+        "From: =?utf-8?q?J=C3=B6?=\r\n <a@ours.test>\r\nSender: b@ours.test\r\nResent-From: c@ours.test",
+    ],
+)
+def test_a_raw_message_that_is_unusual_and_clear_is_taken(head: str) -> None:
+    assert build(raw=head.encode() + b"\r\n\r\nhi\r\n").authors == ("ours.test",)
+
+
+@pytest.mark.parametrize("name", ["Sender", "Resent-From", "Resent-Sender"])
+def test_an_author_among_the_further_headers_is_one_address_and_told(name: str) -> None:
+    with pytest.raises(InvalidMail, match="exactly one mail address"):
+        build(headers={name: "a@ours.test, b@ours.test"})
+    assert build(headers={name: "Jö <ceo@evil.test>"}).authors == ("ours.test", "evil.test")

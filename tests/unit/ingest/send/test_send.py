@@ -71,7 +71,15 @@ async def test_a_mail_is_signed_for_its_author_whatever_the_envelope_says(world:
     assert (envelope.envelope_from, envelope.tag, envelope.size) == ("desk@ours.test", "t", len(octets))
 
 
-@pytest.mark.parametrize("header", ["From: desk@bank.test", "From: desk@ours.test\r\nSender: desk@bank.test"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "From: desk@bank.test",
+        "From: desk@ours.test\r\nSender: desk@bank.test",
+        "From: desk@ours.test\r\nResent-From: desk@bank.test",
+        "From: desk@ours.test\r\nResent-Sender: desk@bank.test",
+    ],
+)
 async def test_no_author_of_a_foreign_domain_is_sent(world: World, header: str) -> None:
     with pytest.raises(InvalidMail, match=r"bank\.test is not under outbound\.domains"):
         await world.send(f"{header}\r\n\r\nHello\r\n".encode())
@@ -87,6 +95,15 @@ async def test_our_own_authentication_results_are_nobody_elses_to_write(world: W
     assert b"mx.other.test" in await world.send(
         field.replace(id, b"mx.other.test") + b"From: desk@ours.test\r\n\r\nHello\r\n"
     )
+
+
+@pytest.mark.parametrize("id", [b"i=1; mx.ours.test", b'i=2 (;) ; "MX.ours.test" 1'])
+async def test_our_own_arc_results_are_nobody_elses_to_write(world: World, id: bytes) -> None:
+    field = b"ARC-Authentication-Results: " + id + b"; dmarc=pass\r\n"
+    with pytest.raises(InvalidMail) as caught:
+        await world.send(field + b"From: desk@ours.test\r\n\r\nHello\r\n")
+    assert caught.value.field == "raw" and not world.held.records
+    await world.send(field.replace(id, b"i=1; mx.other.test") + b"From: desk@ours.test\r\n\r\nHello\r\n")
 
 
 async def test_building_a_mail_leaves_the_event_loop_free(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,3 +162,72 @@ async def test_short_key_is_policy_and_no_dmarc_pass() -> None:
 
 def _weak() -> SigningKey:
     return rsa_key()
+
+
+UNREADABLE = [
+    "From: <ceo@bank.example\u200f>",
+    "From: ceo@bank..example",
+    "From: ceo@bank\\.example",
+    "From: <=?utf-8?q?ceo=40bank.example?=>",
+    "From: =?utf-8?q?ceo=40bank.example?=",
+    'From: "ceo@bank.example"',
+    "From: ceo@*.bank.example",
+    "From: ceo@a!b.bank.example",
+    "From: ceo@-ä-.bank.example",
+    f"From: ceo@{'a' * 64}.bank.example",
+    "From: joe@evil.example, ceo@bank..example",
+]
+
+
+@pytest.mark.parametrize("head", [*(text.encode() for text in UNREADABLE), b"From: ceo@bank.example\xa0"])
+async def test_a_domain_that_only_mail_readers_can_read_fails_by_its_policy(head: bytes) -> None:
+    _, _, rest = MESSAGE.partition(b"\r\n")
+    found = await check(sign(head + b"\r\n" + rest), bank())  # type: ignore[arg-type]
+    assert (found.dmarc_word, found.dmarc.policy, found.dmarc.domain) == ("fail", "reject", "bank.example")
+    assert "author_unchecked" in found.flags
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"From: joe@evil.example\r\n" * 4 + CEO, id="fifth field"),
+        pytest.param(CEO + b"From: a@evil.example, b@evil2.example\r\n", id="a list in a second field"),
+        pytest.param(b'From: joe@evil.example, "ceo@bank.example"\r\n', id="quoted, in a list"),
+    ],
+)
+async def test_every_author_of_several_fields_is_looked_at(head: bytes) -> None:
+    found = await check(head + b"Subject: x\r\n\r\nx\r\n", bank())  # type: ignore[arg-type]
+    assert (found.dmarc_word, found.dmarc.policy, found.dmarc.domain) == ("fail", "reject", "bank.example")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"X-A: b\r\n" * 2001 + CEO, id="behind 2,001 fields"),
+        pytest.param((b"X-A: " + b"b" * 900 + b"\r\n") * 1300 + CEO, id="behind 1.1 MB"),
+        pytest.param(b"From: (" + (b"a" * 900 + b"\r\n ") * 37 + b") <ceo@bank.example>\r\n", id="long comment"),
+        pytest.param(b'From: "' + (b"a" * 900 + b"\r\n ") * 74 + b'" <ceo@bank.example>\r\n', id="long name"),
+        pytest.param(b"".join(b"From: a@e%d.example\r\n" % n for n in range(5)) + CEO, id="many domains"),
+        pytest.param(b"From: a@e.example\r\n" * 21 + CEO, id="many fields"),
+        pytest.param(b"From: " + b"a@b," * 1001 + b" ceo@bank.example\r\n", id="many addresses"),
+    ],
+)
+async def test_an_author_beyond_what_is_read_is_flagged(head: bytes) -> None:
+    found = await check(head + b"Subject: x\r\n\r\nx\r\n", bank())  # type: ignore[arg-type]
+    assert found.dmarc_word != "pass" and "author_unchecked" in found.flags
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"From: MAILER-DAEMON\r\n",
+        b"From: =?utf-8?q?J=C3=B6?= <joe@example.org>\r\n",
+        b"From: joe@example.org, bo@other.example\r\n",
+        b"From: Joe <joe@example.org\r\n",
+        "From: jö@bücher.example\r\n".encode(),
+    ],
+)
+async def test_an_author_that_can_be_read_or_that_is_none_is_not_called_unchecked(head: bytes) -> None:
+    found = await check(head + b"Subject: x\r\n\r\nx\r\n", bank())  # type: ignore[arg-type]
+    assert "author_unchecked" not in found.flags
