@@ -40,6 +40,7 @@ def kill_brokers(storm: Storm, cluster: KafkaCluster, kills: int) -> Traffic:
     return traffic
 
 
+@pytest.mark.long
 def test_one_of_three_brokers_is_killed(on_three_brokers: tuple[Storm, KafkaCluster]) -> None:
     storm, cluster = on_three_brokers
     assert "kafka" not in storm.stages, "a broker of its own beside those that it was given"
