@@ -57,7 +57,7 @@ SECONDS ?= 60
 FUZZ ?= .fuzz
 fuzz: $(INSTALLED)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[fuzz]"
-	@for target in headers body text addresses records queries replies authentication; do \
+	@for target in $$($(BIN)/python -c "from tests.fuzz.readers import TARGETS; print(*TARGETS)"); do \
 	  echo "$$target, $(SECONDS) s"; \
 	  $(BIN)/python -m tests.fuzz.fuzz_readers $$target $(FUZZ)/$$target $(SECONDS) 2> $(FUZZ)-$$target.log \
 	    || { tail -30 $(FUZZ)-$$target.log; exit 1; }; \

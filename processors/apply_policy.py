@@ -20,6 +20,8 @@ from mail.authentication.find_author import BAD_FROM
 from mail.parse_headers import Flag
 from processors.decision import Decision
 
+_DMARC = ("dmarc-reject", "dmarc-quarantine")
+
 
 def apply_policy(auth: AuthResults, domain: InboundDomain) -> Decision | None:
     """The refusal by the first of `reject_on` that holds, else by the first that cannot be decided now, or None; `monitor` is the
@@ -35,15 +37,13 @@ def apply_policy(auth: AuthResults, domain: InboundDomain) -> Decision | None:
 def _check(word: str, auth: AuthResults) -> Decision | None:
     dmarc = auth.dmarc
     author = dmarc.domain or auth.from_domain
-    if word in ("dmarc-reject", "dmarc-quarantine") and dmarc.result is DmarcWord.FAIL:
-        strict = dmarc.policy is DmarcPolicy.REJECT
-        if strict or (word == "dmarc-quarantine" and dmarc.policy is DmarcPolicy.QUARANTINE):
-            return _refuse(
-                f"550 5.7.26 DMARC check failed: mail from {author} is not authenticated and its policy is {dmarc.policy.value}",
-                Reason.DMARC_REJECT if strict else Reason.DMARC_QUARANTINE,
-                dmarc.cause or f"DMARC failed for {author} (p={dmarc.policy.value})",
-            )
-    if word in ("dmarc-reject", "dmarc-quarantine") and Flag.AUTHOR_UNCHECKED in auth.flags:
+    if word in _DMARC and dmarc.result is DmarcWord.FAIL and _asks_for_refusal(word, dmarc.policy):
+        return _refuse(
+            f"550 5.7.26 DMARC check failed: mail from {author} is not authenticated and its policy is {dmarc.policy.value}",
+            Reason.DMARC_REJECT if dmarc.policy is DmarcPolicy.REJECT else Reason.DMARC_QUARANTINE,
+            dmarc.cause or f"DMARC failed for {author} (p={dmarc.policy.value})",
+        )
+    if word in _DMARC and Flag.AUTHOR_UNCHECKED in auth.flags:
         return _refuse(
             "550 5.7.1 From cannot be checked against DMARC: it is cut, hidden or unreadable (RFC 5322 section 3.6.2)",
             Reason.BAD_FROM,
@@ -74,7 +74,7 @@ def _check(word: str, auth: AuthResults) -> Decision | None:
 def _check_open(word: str, auth: AuthResults) -> Decision | None:
     """What cannot be decided because DNS failed, or a check of ours did."""
     dmarc, domain = auth.dmarc, auth.spf.domain
-    if word in ("dmarc-reject", "dmarc-quarantine") and _may_ask_for_refusal(word, dmarc):
+    if word in _DMARC and _may_ask_for_refusal(word, dmarc):
         author = dmarc.domain or auth.from_domain
         reply = f"451 4.7.26 DMARC cannot be checked for {author} at present, try again later"
         return _refuse(reply, Reason.AUTH_TEMPERROR, dmarc.cause or f"DMARC is {dmarc.result.value} for {author}")
@@ -92,9 +92,11 @@ def _may_ask_for_refusal(word: str, dmarc: DmarcResult) -> bool:
     """Whether the author's domain would have it refused, as far as is known: a policy that could not be read may be any."""
     if not _is_open(dmarc.result is DmarcWord.TEMPERROR, dmarc.reason):
         return False
-    known = bool(dmarc.published_policy)
-    strict = dmarc.policy is DmarcPolicy.REJECT
-    return not known or strict or (word == "dmarc-quarantine" and dmarc.policy is DmarcPolicy.QUARANTINE)
+    return not dmarc.published_policy or _asks_for_refusal(word, dmarc.policy)
+
+
+def _asks_for_refusal(word: str, policy: DmarcPolicy) -> bool:
+    return policy is DmarcPolicy.REJECT or (word == "dmarc-quarantine" and policy is DmarcPolicy.QUARANTINE)
 
 
 def _is_open(temporary: bool, reason: AuthReason) -> bool:

@@ -21,7 +21,7 @@ from contracts.errors import InvalidEvent, Unavailable
 from contracts.records import ConsumedRecord, Place, Record
 from contracts.settings import Settings
 from processors.acknowledge_in_order import OrderedAcks
-from runtime.connect_kafka import SESSION_MS, faust_credentials
+from runtime.connect_kafka import FAUST_SESSION_MS, faust_credentials
 from runtime.expose_metrics import counter, gauge, histogram
 from runtime.health import Readiness
 from runtime.publish import Publisher
@@ -175,7 +175,7 @@ def _faust_app(name: str, group: str, settings: Settings) -> Any:
         stream_buffer_maxsize=512,
         broker_max_poll_records=500,
         broker_commit_interval=0.5,
-        broker_session_timeout=SESSION_MS / 1000,
+        broker_session_timeout=FAUST_SESSION_MS / 1000,
         broker_heartbeat_interval=2.0,
         broker_request_timeout=30.0,
         consumer_auto_offset_reset="earliest",

@@ -19,7 +19,9 @@ from runtime.end_process import end_process
 from runtime.expose_metrics import counter
 
 Properties = dict[str, str]
-SESSION_MS = 10_000  # a member that is silent so long has left; a static one that is back earlier keeps its partitions
+# A member that is silent so long has left; a static one that is back earlier keeps its partitions. Shorter outages of Kafka put nobody out.
+SESSION_MS = 30_000
+FAUST_SESSION_MS = 10_000  # the same of the Faust apps
 MAX_RECORD = 1_000_000  # octets; any managed Kafka takes them, and a dead letter has room for its reason
 SAY_AGAIN = 30.0  # seconds between two log lines about the same trouble
 
@@ -73,9 +75,7 @@ def is_fatal(error: KafkaError) -> bool:
     return bool(error.fatal() or error.code() == KafkaError._FATAL)
 
 
-def group_member(
-    kafka: Properties, group: str, instance: str, *, session_ms: int = SESSION_MS, **more: Any
-) -> Consumer:
+def group_member(kafka: Properties, group: str, instance: str, **more: Any) -> Consumer:
     """A static member (KIP-345) of a consumer group of `contracts/stages.py`; it commits by hand. `instance` is unique among its
     like and stable over restarts. `more` are further properties, dots written as underscores."""
     return _consumer(
@@ -83,7 +83,7 @@ def group_member(
         group,
         {
             "group.instance.id": instance,
-            "session.timeout.ms": session_ms,
+            "session.timeout.ms": SESSION_MS,
             "heartbeat.interval.ms": 2_000,
             "auto.offset.reset": "earliest",
             **_dotted(more),

@@ -42,30 +42,30 @@ class SuspectRecords:
 
     def deaths(self, source: ConsumedRecord) -> int:
         """How often the process died while this record was in work."""
-        return self._deaths.get((source.topic, source.partition, source.offset), 0)
+        return self._deaths.get(_spot(source), 0)
 
     def begin(self, source: ConsumedRecord) -> None:
         """Work on this record begins."""
-        place = (source.topic, source.partition, source.offset)
-        slot = self._slots.get(place)
+        spot = _spot(source)
+        slot = self._slots.get(spot)
         if slot is None:
             if not self._free:
                 self._forget_one()
-            slot = self._slots[place] = self._free.pop()
-        self._write(slot, _IN_WORK, place, self._deaths.get(place, 0))
+            slot = self._slots[spot] = self._free.pop()
+        self._write(slot, _IN_WORK, spot, self._deaths.get(spot, 0))
 
     def rest(self, source: ConsumedRecord) -> None:
         """It is not worked on for the moment, and not done."""
-        spot = (source.topic, source.partition, source.offset)
+        spot = _spot(source)
         if spot in self._slots:
             self._write(self._slots[spot], _KEPT, spot, self._deaths.get(spot, 0))
 
     def end(self, source: ConsumedRecord) -> None:
         """It is done, or waits for something."""
-        place = (source.topic, source.partition, source.offset)
-        slot = self._slots.pop(place, None)
+        spot = _spot(source)
+        slot = self._slots.pop(spot, None)
         if slot is not None:
-            self._deaths.pop(place, None)
+            self._deaths.pop(spot, None)
             self._map[slot * SLOT : (slot + 1) * SLOT] = bytes(SLOT)
             self._free.append(slot)
 
@@ -110,21 +110,25 @@ class SuspectRecords:
         except (IndexError, ValueError):
             self._free.append(slot)
             return
-        place = (topic, partition, offset)
-        self._slots[place] = slot
-        self._deaths[place] = deaths + (state == _IN_WORK)
-        self._write(slot, _KEPT, place, self._deaths[place])
+        spot = (topic, partition, offset)
+        self._slots[spot] = slot
+        self._deaths[spot] = deaths + (state == _IN_WORK)
+        self._write(slot, _KEPT, spot, self._deaths[spot])
 
-    def _write(self, slot: int, state: str, place: Spot, deaths: int) -> None:
-        text = f"{state} {place[0]} {place[1]} {place[2]} {deaths}".encode()[:SLOT]
+    def _write(self, slot: int, state: str, spot: Spot, deaths: int) -> None:
+        text = f"{state} {spot[0]} {spot[1]} {spot[2]} {deaths}".encode()[:SLOT]
         self._map[slot * SLOT : (slot + 1) * SLOT] = text.ljust(SLOT, b"\0")
 
     def _forget_one(self) -> None:
         """A suspect whose partition went elsewhere is never read here again."""
-        place = next(iter(self._slots))
-        slot = self._slots.pop(place)
-        self._deaths.pop(place, None)
+        spot = next(iter(self._slots))
+        slot = self._slots.pop(spot)
+        self._deaths.pop(spot, None)
         self._free.append(slot)
+
+
+def _spot(source: ConsumedRecord) -> Spot:
+    return source.topic, source.partition, source.offset
 
 
 def _map_file(path: Path, octets: int) -> mmap.mmap:

@@ -19,32 +19,6 @@ INTERVAL_OF_POSITIONS = 5.0  # of `watch_positions`
 STUCK = 60.0  # seconds without progress, with records waiting and none in work
 
 
-class Lag:
-    """How far a group is behind the topics that it reads, in records."""
-
-    def __init__(self, kafka: Properties, group: str, topics: list[str]) -> None:
-        self._topics = topics
-        self._consumer = observer(kafka, group)
-
-    def measure(self) -> dict[Place, int] | None:
-        """End offset minus committed offset of every partition; None when the brokers do not answer. Blocks."""
-        try:
-            behind: dict[Place, int] = {}
-            for topic in self._topics:
-                metadata = self._consumer.list_topics(topic, 5.0).topics[topic]
-                partitions = [TopicPartition(topic, number) for number in metadata.partitions]
-                for committed in self._consumer.committed(partitions, 5.0):
-                    low, high = self._consumer.get_watermark_offsets(committed, 5.0)
-                    behind[topic, committed.partition] = high - max(committed.offset, low)
-            return behind
-        except KafkaException:
-            return None
-
-    def close(self) -> None:
-        """Stop asking."""
-        self._consumer.close()
-
-
 class OldestWaiting:
     """For how long the oldest record that a group has not committed has been waiting, in seconds."""
 
@@ -113,11 +87,35 @@ class EndOffsets:
             try:
                 found[part.topic, part.partition] = int(future.result(10.0).offset)
             except KafkaException as error:
-                if (
-                    error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART
-                ):  # a topic that was deleted hides no other one
-                    raise
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise  # a topic that was deleted hides no other one
         return found
+
+
+class Lag:
+    """How far a group is behind the topics that it reads, in records."""
+
+    def __init__(self, kafka: Properties, group: str, topics: list[str]) -> None:
+        self._topics = topics
+        self._consumer = observer(kafka, group)
+        self._ends = EndOffsets(kafka)
+
+    def measure(self) -> dict[Place, int] | None:
+        """End offset minus committed offset of every partition; None when the brokers do not answer. Blocks."""
+        try:
+            partitions = [
+                TopicPartition(topic, number)
+                for topic in self._topics
+                for number in self._consumer.list_topics(topic, 5.0).topics[topic].partitions
+            ]
+            committed = self._consumer.committed(partitions, 5.0)
+        except KafkaException:
+            return None
+        return self._ends.waiting({(one.topic, one.partition): Reading(one.offset, False) for one in committed})
+
+    def close(self) -> None:
+        """Stop asking."""
+        self._consumer.close()
 
 
 async def watch_positions(

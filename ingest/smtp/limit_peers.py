@@ -6,11 +6,10 @@ import ipaddress
 
 from contracts import metrics
 from contracts.settings import Smtp
-from ingest.smtp.limit_rates import RateLimit
+from ingest.smtp.limit_rates import A_MINUTE, AN_HOUR, RateLimit
 from runtime.expose_metrics import counter
 from runtime.name_peer import name_peer
 
-A_MINUTE, AN_HOUR = 60.0, 3600.0
 FORGIVEN = 5  # refused recipients of a peer that are answered at once
 
 

@@ -3,6 +3,7 @@
 import time
 from collections import OrderedDict
 
+A_MINUTE, AN_HOUR = 60.0, 3600.0
 MOST = 20_000  # keys that are remembered; of more, those that were silent for longest are forgotten
 
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import msgspec
 
 from contracts.raw_message import Envelope
-from ingest.smtp.limit_rates import RateLimit
+from ingest.smtp.limit_rates import AN_HOUR, RateLimit
 from runtime.name_peer import name_peer
 
 ALONE = 10  # rows of their own that a peer's refused recipients have in an hour
-AN_HOUR = 3600.0
 WITHIN = 60.0  # seconds that one row sums up
 MOST = 1000  # sums at a time: with more, the oldest is written early
 

@@ -15,7 +15,7 @@ from contracts.statuses import Direction
 from ingest.hold_message import MessageHolder
 from ingest.smtp.accept_recipient import accept_recipient
 from ingest.smtp.await_verdict import VerdictWaiter
-from ingest.smtp.limit_rates import RateLimit
+from ingest.smtp.limit_rates import AN_HOUR, RateLimit
 from ingest.smtp.log_refusals import RefusalLog
 from ingest.smtp.transaction import TROUBLE, Peer
 from mail.addresses import normalise
@@ -25,7 +25,6 @@ from runtime.name_peer import name_peer
 from runtime.watch_disk import DiskRoom
 
 _log = logging.getLogger("mailscope.smtp")
-AN_HOUR = 3600.0
 ANSWER_WITHIN = 2.0  # seconds that the note of an answer may take
 BEHIND = "451 4.3.2 Too much mail waits here already, try again later"
 _TOO_LARGE = "552 5.3.4 The message is too large to be held with its envelope"

@@ -34,7 +34,6 @@ BAD_FROM = DOUBTFUL | {
     Flag.FROM_SEVERAL_DOMAINS,
     Flag.FROM_MALFORMED,
     Flag.FROM_UNPARSABLE,
-    Flag.AUTHOR_UNCHECKED,
 }
 _ADDRESS = re.compile(r"@\s*([\w-]+(?:\.[\w-]+)+)")
 

@@ -32,9 +32,6 @@ from runtime.watch_lag import Reading, watch_positions
 from sinks.clickhouse.to_rows import Row, Rows, dead_letter_rows, event_rows, raw_rows
 
 _log = logging.getLogger("mailscope.clickhouse")
-SESSION_MS = (
-    30_000  # an outage of Kafka that is shorter does not put the sink out of its group, and the console with it
-)
 JOURNALED = 16_384  # records of a batch whose part in a death is known; a larger batch is known by its last ones
 
 
@@ -61,7 +58,6 @@ class Inserter:
             settings.kafka_client,
             group.name,
             instance_name("clickhouse"),
-            session_ms=SESSION_MS,
             queued_max_messages_kbytes=32_768,
             on_commit=self._on_commit,
         )

@@ -22,7 +22,6 @@ from runtime.watch_lag import Reading, watch_positions
 from sinks.dispatch.own_partitions import Partition, Partitions
 
 _log = logging.getLogger("mailscope.sinks")
-SESSION_MS = 30_000  # an outage of Kafka that is shorter takes no partition, and so no command in work, away
 COMMIT_EVERY = 0.5  # seconds
 # Seconds between tries of a commit that cannot be made later: while the broker that keeps the group's offsets is replaced by another one.
 COMMIT_AGAIN = (0.2, 0.5, 1.0, 2.0, 4.0, 4.0, 0.0)
@@ -52,7 +51,6 @@ class PartitionHolder:
             settings.kafka_client,
             group,
             instance_name(name),
-            session_ms=SESSION_MS,
             partition_assignment_strategy="range",
             topic_metadata_refresh_interval_ms=30_000,
             queued_max_messages_kbytes=8_192,

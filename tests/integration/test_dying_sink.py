@@ -8,41 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from contracts import clock
-from contracts.codec import HEADERS, encode_mail_event
-from contracts.events import MailEvent, Summary
-from contracts.ids import new_mail_id
-from contracts.records import ConsumedRecord, Record
-from contracts.statuses import Direction, Status
+from contracts.records import ConsumedRecord
+from contracts.statuses import Status
 from local.run_kafka import LocalKafka
 from runtime.apply_topics import apply_topics
 from runtime.suspect_records import DEATHS, SuspectRecords
 from tests.conftest import find_free_port
 from tests.fakes.broker import publishing, read_topic, settings_of
+from tests.fakes.mail_events import event, record
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBJECTS = ["beside 0", "beside 1", "poison", "beside 2", "beside 3"]
-
-
-def event(subject: str) -> Record:
-    one = MailEvent(
-        mail_id=new_mail_id(),
-        recipient="a@x.test",
-        direction=Direction.OUTBOUND,
-        status=Status.SENT,
-        terminal=False,
-        occurred_at=clock.now(),
-        attempt=0,
-        mail=Summary(received_at=clock.now(), subject=subject),
-    )
-    return Record("mail.events", one.mail_id, encode_mail_event(one, "test"), HEADERS, 0)
 
 
 async def test_a_record_that_kills_the_sink_is_put_aside_and_those_beside_it_are_inserted(tmp_path: Path) -> None:
     with LocalKafka(tmp_path / "kafka", find_free_port(), find_free_port()) as kafka:
         apply_topics(settings_of(kafka.bootstrap, tmp_path / "data"))
         async with publishing(kafka.bootstrap) as publisher:
-            await publisher.publish_all([event(subject) for subject in SUBJECTS])
+            await publisher.publish_all([record(event(Status.SENT, subject=subject)) for subject in SUBJECTS])
         argv = [sys.executable, "-m", "tests.integration.dying_sink", kafka.bootstrap, str(tmp_path / "data"), "dying"]
         argv.append(str(len(SUBJECTS)))
         deaths = 0

@@ -10,21 +10,20 @@ from typing import Any
 import pytest
 
 from contracts import clock
-from contracts.codec import HEADERS, encode_mail_event
 from contracts.errors import Unavailable
-from contracts.events import MailEvent, Summary
 from contracts.ids import new_mail_id
 from contracts.raw_message import Envelope, RawType, encode_headers
 from contracts.records import Record
 from contracts.settings import Settings
 from contracts.stages import Group
-from contracts.statuses import Direction, Status, is_terminal
+from contracts.statuses import Direction, Status
 from local.run_kafka import LocalKafka
 from runtime.apply_topics import apply_topics
 from runtime.open_store import Store
 from sinks.clickhouse.insert_rows import Inserter
 from sinks.clickhouse.migrate_store import migrate_store
 from tests.fakes.broker import committed, publishing, read_topic, settings_of, wait_until
+from tests.fakes.mail_events import event, record
 
 TOPICS = ("mail.events", "mail.raw", "mail.deadletter")
 
@@ -63,23 +62,6 @@ class Away:
 
     def forget(self) -> None:
         return
-
-
-def event(status: Status, mail_id: str = "", subject: str = "x", attempt: int = 0) -> MailEvent:
-    return MailEvent(
-        mail_id=mail_id or new_mail_id(),
-        recipient="a@x.test",
-        direction=Direction.OUTBOUND,
-        status=status,
-        terminal=is_terminal(status),
-        occurred_at=clock.now(),
-        attempt=attempt,
-        mail=Summary(received_at=clock.now(), subject=subject),
-    )
-
-
-def record(one: MailEvent) -> Record:
-    return Record("mail.events", one.mail_id, encode_mail_event(one, "test"), HEADERS, 0)
 
 
 @contextlib.asynccontextmanager
