@@ -23,6 +23,7 @@ Properties = dict[str, str]
 SESSION_MS = 30_000
 FAUST_SESSION_MS = 10_000  # the same of the Faust apps
 MAX_RECORD = 1_000_000  # octets; any managed Kafka takes them, and a dead letter has room for its reason
+LEAVING = 2.0  # seconds that a member waits for its partitions to be given back, before it closes
 SAY_AGAIN = 30.0  # seconds between two log lines about the same trouble
 
 _log = logging.getLogger("mailscope.kafka")
@@ -89,6 +90,20 @@ def group_member(kafka: Properties, group: str, instance: str, **more: Any) -> C
             **_dotted(more),
         },
     )
+
+
+def leave_group(consumer: Consumer) -> None:
+    """Give back all partitions and close; a static member keeps its place in the group for a session's time. A client that is closed
+    while it is to be given partitions can hang for good (https://github.com/confluentinc/librdkafka/issues/4884): one that has none
+    gives up its subscription first, and with it its place."""
+    if not consumer.assignment():
+        consumer.unsubscribe()
+        until = time.monotonic() + LEAVING
+        while time.monotonic() < until:
+            consumer.poll(0.05)
+            if not consumer.assignment():
+                break
+    consumer.close()
 
 
 def reader(kafka: Properties, purpose: str, **more: Any) -> Consumer:

@@ -20,7 +20,7 @@ from contracts.errors import InvalidEvent, Unavailable
 from contracts.records import ConsumedRecord, Place
 from contracts.settings import Settings
 from contracts.stages import GROUP_PREFIX, Group
-from runtime.connect_kafka import group_member
+from runtime.connect_kafka import group_member, leave_group
 from runtime.consume import read_records
 from runtime.expose_metrics import counter, gauge, histogram
 from runtime.open_store import Store, worth_a_retry
@@ -115,7 +115,7 @@ class Inserter:
                 self._inserting = False
                 last = time.monotonic()
         finally:
-            self._consumer.close()
+            leave_group(self._consumer)
             self._suspects.close()
 
     def _insert_batch(self, batch: list[ConsumedRecord]) -> None:

@@ -98,7 +98,7 @@ class CommandConsumer:
             self._holder.commit(wait=True)
         finally:
             watch.cancel()
-            await asyncio.to_thread(consumer.close)
+            await asyncio.to_thread(self._holder.close)
 
     def _rest(self, failures: int) -> float:
         return rest_after(failures, self._delays)
@@ -133,7 +133,7 @@ class CommandConsumer:
         job = Job(command, source, offsets=[(place, offset)])
         job.lane = self._lane_of(job)
         same = self._known.in_work(job.identity)
-        if same is not None and same.place == place:
+        if same is not None and same.place == place and not same.taken_back:
             same.offsets.append((place, offset))
         else:
             self._octets += source.size
@@ -209,6 +209,7 @@ class CommandConsumer:
             done = await self._work(job)
             records, answered, why = done.records, done.answered, done.why
         except NotNow as later:
+            job.begin()
             self._lanes.abandon(job)
             await self._park(job, Park(later.seconds, later.why))
             return
@@ -239,7 +240,7 @@ class CommandConsumer:
 
     def _taken_back(self, job: Job) -> None:
         """Its task was cancelled, perhaps before its first step: only the end of the task sees both."""
-        if not job.irrevocable:
+        if job.taken_back:
             self._lanes.abandon(job)
             self._drop(job)
 
@@ -294,8 +295,7 @@ class CommandConsumer:
         tasks = []
         for job in jobs:
             if ours(job) and job.task is not None and not job.task.done():
-                if not job.irrevocable:
-                    job.task.cancel()
+                job.take_back()
                 tasks.append(job.task)
         if places is None:
             tasks += [task for task in self._tasks if task not in tasks]

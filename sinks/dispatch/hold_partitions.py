@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from contracts import metrics
 from contracts.records import Place
 from contracts.settings import Settings
-from runtime.connect_kafka import group_member
+from runtime.connect_kafka import group_member, leave_group
 from runtime.end_process import end_process
 from runtime.expose_metrics import gauge
 from runtime.run_stage import instance_name
@@ -46,6 +46,7 @@ class PartitionHolder:
         self._loop = asyncio.get_running_loop()
         self._committed_at = 0.0
         self._rebalancing = False
+        self._closing = False
         self._kafka = settings.kafka_client
         self.consumer = group_member(
             settings.kafka_client,
@@ -60,6 +61,11 @@ class PartitionHolder:
     def subscribe(self, patterns: list[str]) -> None:
         """Join the group for all topics whose names match."""
         self.consumer.subscribe(patterns, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+
+    def close(self) -> None:
+        """Give back what is ours, and leave. Called while the loop runs, not in it."""
+        self._closing = True
+        leave_group(self.consumer)
 
     def set_pauses(self, wanted: Callable[[Place, Partition], bool]) -> None:
         """Tell the client which partitions to read on, and which not for the moment."""
@@ -105,7 +111,7 @@ class PartitionHolder:
                 return
             except KafkaException as error:
                 for place, _, _ in states:
-                    self._partitions.commit_failed(place)
+                    self._partitions.write_again(place)
                 _log.warning("%s could not commit, and will do it again: %s", self._name, error)
                 if error.args[0].code() in _NO_MEMBER:
                     return
@@ -114,9 +120,12 @@ class PartitionHolder:
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         for part in partitions:
             if error is not None or part.error is not None:
-                self._partitions.commit_failed((part.topic, part.partition))
+                self._partitions.write_again((part.topic, part.partition))
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._closing:  # a client that is being closed gets no answer any more to what it asks
+            consumer.unassign()
+            return
         for part in self._ask_committed(consumer, partitions):
             self._partitions.assign((part.topic, part.partition), part.offset, part.metadata or "")
         consumer.assign(partitions)
@@ -146,6 +155,8 @@ class PartitionHolder:
     async def _let_go(self, places: set[Place], at_most: float) -> list[tuple[Place, int, str]]:
         """Release them, and what is to be committed of them: read in the loop, where they change."""
         await self._release(places, at_most)
+        for place in places:  # a commit that is still on its way may fail after this one
+            self._partitions.write_again(place)
         return self._partitions.commits(places)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -20,6 +20,7 @@ class Job:
     offsets: list[tuple[Place, int]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
     irrevocable: bool = False  # something that cannot be taken back is under way: it must be let end
+    taken_back: bool = False  # it must not begin any more: its command is given back, and somebody else may be doing it
 
     @property
     def key(self) -> str:
@@ -27,8 +28,17 @@ class Job:
         return (self.source.key or b"").decode("utf-8", "replace")
 
     def begin(self) -> None:
-        """Something that cannot be taken back begins. Until then the job's task may be cancelled, and the command is given back."""
+        """Something that cannot be taken back begins. CancelledError when the job was taken back: what it awaited may have swallowed that
+        (`asyncio.wait_for` does where an answer comes in the same moment, https://github.com/python/cpython/issues/86296)."""
+        if self.taken_back:
+            raise asyncio.CancelledError
         self.irrevocable = True
+
+    def take_back(self) -> None:
+        """Cancel the job, unless something that cannot be taken back is under way."""
+        if not self.irrevocable and self.task is not None:
+            self.taken_back = True
+            self.task.cancel()
 
     @property
     def place(self) -> Place:

@@ -47,7 +47,7 @@ class Partitions:
                     found.append((place, *state))
         return found
 
-    def commit_failed(self, place: Place) -> None:
-        """Its last commit did not get there: it is made again."""
+    def write_again(self, place: Place) -> None:
+        """Its last commit did not get there, or may not: it is made again."""
         if place in self.owned:
             self.owned[place].progress.write_again()

@@ -61,9 +61,10 @@ class Progress:
         return state
 
     def write_again(self) -> None:
-        """The last commit failed: the next `to_commit` gives its state once more."""
-        self._written = None
-        self._changed = True
+        """The last commit failed, or is not known to have got there: the next `to_commit` gives its state once more."""
+        if self._written is not None:
+            self._written = None
+            self._changed = True
 
     @property
     def open(self) -> int:

@@ -237,7 +237,7 @@ async def test_kafka_away_keeps_what_is_known_and_goes_on_when_it_is_back(broker
     one, two = join("one"), join("two")
     known = await one.claim("known", "a")
     await one.answer(known, "sent")
-    await two.claim("warm", "b")
+    await two.news(await two.claim("known", "b"), 10.0)
     await asyncio.to_thread(broker.kill)
     began = time.monotonic()
     assert (await one.claim("known", "c")).answer == (await two.claim("known", "d")).answer == "sent"

@@ -85,6 +85,66 @@ async def test_a_command_that_was_to_begin_in_this_moment_is_given_back_whole(tm
     assert (made._lanes.active, made._octets, made._known.jobs) == (0, 0, [])
 
 
+async def test_a_command_that_does_not_hear_that_it_was_taken_back_begins_nothing(tmp_path: Path) -> None:
+    """`asyncio.wait_for` swallows a cancellation where what it waits for has come in the same moment."""
+    begun: list[Job] = []
+    answers: list[asyncio.Future[None]] = []
+
+    async def work(job: Job) -> Done:
+        answers.append(asyncio.get_running_loop().create_future())
+        try:
+            await asyncio.wait_for(answers[-1], 60)
+        except asyncio.CancelledError:  # from Python 3.12 on it does not
+            pass
+        job.begin()
+        begun.append(job)
+        return Done([])
+
+    made = consumer(work, Acknowledging(), tmp_path)
+    made._take(read(command("a@x.test")))
+    await asyncio.sleep(0.01)
+    answers[0].set_result(None)
+    await made._release({PLACE}, 1.0)
+    assert not begun
+    assert (made._lanes.active, made._octets, made._known.jobs) == (0, 0, [])
+    made._partitions.assign(PLACE, 0, "")
+    made._take(read(command("a@x.test")))
+    await asyncio.sleep(0.01)
+    answers[1].set_result(None)
+    await asyncio.sleep(0.01)
+    assert len(begun) == 1 and made._partitions.commits() == [(PLACE, 1, "")]
+
+
+async def test_a_command_that_comes_back_while_it_is_being_taken_back_is_done(tmp_path: Path) -> None:
+    done: list[Job] = []
+    ends = asyncio.Event()
+
+    async def work(job: Job) -> Done:
+        if not done and job.offsets == [(PLACE, 0)] and not ends.is_set():
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                await ends.wait()
+        job.begin()
+        done.append(job)
+        return Done([])
+
+    made = consumer(work, Acknowledging(), tmp_path)
+    one = command("a@x.test")
+    made._take(read(one))
+    await asyncio.sleep(0.01)
+    await made._release({PLACE}, 0.05)
+    made._partitions.release({PLACE})
+    made._partitions.assign(PLACE, 0, "")
+    made._take(read(one))
+    ends.set()
+    for _ in range(130):
+        made._offer_again()
+        await asyncio.sleep(0.01)
+    assert len(done) == 1 and made._partitions.commits() == [(PLACE, 1, "")]
+    assert (made._lanes.active, made._octets, made._known.jobs) == (0, 0, [])
+
+
 async def test_a_command_that_is_being_parked_is_parked_before_its_partition_goes(tmp_path: Path) -> None:
     async def work(job: Job) -> Done:
         if job.offsets[0][1] == 0:
