@@ -10,6 +10,7 @@ import msgspec
 
 from console.answer_errors import Problem
 from console.build_query import conditions_where
+from console.keep_bodies import KeptBodies
 from console.present_mail import ITEM_COLUMNS, present_attempts, present_event, present_item
 from console.query_store import StoreQueries
 from contracts import clock
@@ -37,6 +38,7 @@ class MailReader:
     settings: Settings
     blobs: BlobStore
     _memory: OctetBudget = field(default_factory=lambda: OctetBudget(MEMORY))
+    _bodies: KeptBodies = field(default_factory=KeptBodies)
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TAKEN_APART))
 
     async def read(self, mail_id: str, domains: frozenset[str]) -> dict[str, Any]:
@@ -105,8 +107,13 @@ class MailReader:
 
     async def body(self, mail_id: str, domains: frozenset[str]) -> Body:
         """What people read of the message, off the event loop and in turn. Problem as of `raw`."""
-        async with self._room:
-            return await asyncio.to_thread(read_body, await self.raw(mail_id, domains))
+        await self._items(mail_id, domains)  # what is kept is shown to those only who may see it
+
+        async def take_apart() -> Body:
+            async with self._room:
+                return await asyncio.to_thread(read_body, await self.raw(mail_id, domains))
+
+        return await self._bodies.get(canonical_mail_id(mail_id), take_apart)
 
     async def _items(self, mail_id: str, domains: frozenset[str]) -> list[dict[str, Any]]:
         where = conditions_where((), domains)

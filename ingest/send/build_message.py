@@ -54,7 +54,7 @@ def build_message(mail: Outgoing) -> Built:
     """The message as it will be signed and sent. InvalidMail names the field that is wrong."""
     check_bounds(mail)
     sender = _one("from", mail.from_address)
-    recipients = _recipients(mail)
+    recipients = recipients_of(mail)
     if mail.raw is None:
         octets = compose_message(mail, sender.domain)
         message = split_message(octets)
@@ -69,7 +69,8 @@ def build_message(mail: Outgoing) -> Built:
 # The envelope
 
 
-def _recipients(mail: Outgoing) -> tuple[str, ...]:
+def recipients_of(mail: Outgoing) -> tuple[str, ...]:
+    """The addresses of its envelope: each once, in their order. InvalidMail when there is none, or one is no address."""
     named = (("to", mail.to), ("cc", mail.cc), ("bcc", mail.bcc))
     found = [_one(name, address).spec for name, addresses in named for address in addresses]
     if not found:

@@ -14,7 +14,7 @@ from contracts.raw_message import Envelope, RawType
 from contracts.settings import Settings
 from contracts.statuses import Direction, Status
 from ingest.hold_message import MessageHolder
-from ingest.send.build_message import Built, build_message
+from ingest.send.build_message import Built, build_message, recipients_of
 from ingest.send.outgoing import InvalidMail, Outgoing
 from mail.addresses import split_address
 from mail.authentication.sign_dkim import read_domain_keys, sign_dkim
@@ -39,6 +39,20 @@ class Sent(msgspec.Struct, frozen=True):
 
     mail_id: str
     recipients: list[RecipientState]
+
+
+def to_remember(sent: Sent) -> str:
+    """The answer as it is kept for a day: without the recipients that the request names and that are simply `sent`, which may be
+    hundreds of kilobytes."""
+    kept = [one for one in sent.recipients if one.status is not Status.SENT]
+    return msgspec.json.encode(Sent(sent.mail_id, kept)).decode()
+
+
+def recall(answer: str, mail: Outgoing) -> Sent:
+    """The answer that was given to this request, from what was kept of it. InvalidMail and msgspec.DecodeError: it is of another one."""
+    sent = msgspec.json.decode(answer, type=Sent)
+    known = {one.recipient: one for one in sent.recipients}
+    return Sent(sent.mail_id, [known.get(one) or RecipientState(one, Status.SENT) for one in recipients_of(mail)])
 
 
 class Sender:

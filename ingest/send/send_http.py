@@ -29,7 +29,7 @@ from ingest.send.outgoing import (
     Outgoing,
 )
 from ingest.send.read_request import SendRoute
-from ingest.send.send import Sender
+from ingest.send.send import Sender, recall, to_remember
 from runtime.expose_metrics import counter
 
 _log = logging.getLogger("mailscope.send")
@@ -129,7 +129,8 @@ def send_router(
         except Unavailable as error:
             return _not_taken(error)
         if claim is not None and claim.answer is not None:
-            return JSONResponse(msgspec.json.decode(claim.answer), 202)
+            before = await asyncio.to_thread(recall, claim.answer, _outgoing(body))
+            return JSONResponse(msgspec.to_builtins(before), 202)
         refused = answered = False
         try:
             allowed = frozenset(principal.domains) if principal.domains else None
@@ -137,7 +138,6 @@ def send_router(
             sent = await sender.send(
                 await asyncio.to_thread(_outgoing, body), user=principal.name, allowed=allowed, mail_id=mail_id
             )
-            built = msgspec.to_builtins(sent)
             answered = True
         except InvalidMail as why:
             refused = True
@@ -150,10 +150,10 @@ def send_router(
                 await keys.abandon(claim, refused=refused)
         if claim is not None:
             try:
-                await keys.finish(claim, msgspec.json.encode(built).decode())
+                await keys.finish(claim, to_remember(sent))
             except Unavailable as error:  # it is sent, and that is what is asked
                 _log.warning("the answer to an Idempotency-Key was not written down: %s", error)
-        return JSONResponse(built, 202)
+        return JSONResponse(msgspec.to_builtins(sent), 202)
 
     return router
 

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from contracts.raw_message import decode_headers
 from contracts.records import Record
 from contracts.settings import Settings
+from contracts.statuses import Status
 from ingest.send.outgoing import InvalidMail, Outgoing
-from ingest.send.send import Sender
+from ingest.send.send import RecipientState, Sender, Sent, recall, to_remember
 from mail.authentication.sign_dkim import load_signing_key
 
 
@@ -118,3 +119,15 @@ async def test_a_token_of_one_domain_sends_for_no_other(world: World) -> None:
     with pytest.raises(InvalidMail, match=r"may not send from second\.test"):
         await world.send(raw, allowed=frozenset({"ours.test"}))
     await world.send(raw, allowed=frozenset({"ours.test", "second.test"}))
+
+
+def test_the_answer_that_is_kept_is_small_and_told_again_whole() -> None:
+    mail = Outgoing("desk@ours.test", tuple(f"a{n}@x.test" for n in range(999)), cc=("B <b@x.test>", "a1@x.test"))
+    states = [RecipientState(f"a{n}@x.test", Status.SENT) for n in range(999)] + [
+        RecipientState("b@x.test", Status.SENT)
+    ]
+    states[7] = RecipientState("a7@x.test", Status.FAILED, "invalid_address")
+    sent = Sent("01a20ecb-ea51-7655-9d43-fb76f13e9259", states)
+    kept = to_remember(sent)
+    assert len(kept) < 200
+    assert recall(kept, mail) == sent
