@@ -34,11 +34,13 @@ class _Entry:
 
 
 class OrderedAcks:
-    """At most `most` records and `octets` of them are in work at a time. An error of `work` ends the process: nothing after that record
-    was acknowledged, and the restarted worker reads it again. The octets of a record are held only while it is in work."""
+    """At most `most` records and, but for the last one, `octets` are in work at a time; `weigh` tells how many one takes with what follows
+    from it. An error of `work` ends the process: nothing after that record was acknowledged, and the restarted worker reads it again.
+    The octets of a record are held only while it is in work."""
 
-    def __init__(self, work: Work, most: int, octets: int) -> None:
+    def __init__(self, work: Work, most: int, octets: int, weigh: Callable[[ConsumedRecord], int]) -> None:
         self._work = work
+        self._weigh = weigh
         self._most = most
         self._octets = octets
         self._partitions: dict[int, deque[_Entry]] = {}
@@ -65,8 +67,9 @@ class OrderedAcks:
             self._unended[place].again.append(entry)
             return
         self._unended[place] = entry
-        self._in_work += source.size
-        task = entry.task = asyncio.get_running_loop().create_task(self._run(entry, source))
+        weight = self._weigh(source)
+        self._in_work += weight
+        task = entry.task = asyncio.get_running_loop().create_task(self._run(entry, source, weight))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         self._make_room()
@@ -79,7 +82,7 @@ class OrderedAcks:
         if tasks:
             await asyncio.wait(tasks, timeout=at_most)
 
-    async def _run(self, entry: _Entry, source: ConsumedRecord) -> None:
+    async def _run(self, entry: _Entry, source: ConsumedRecord, weight: int) -> None:
         try:
             await self._work(source)
         except Exception as error:
@@ -88,7 +91,7 @@ class OrderedAcks:
         for one in (entry, *entry.again):
             one.done = True
             one.task = None
-        self._in_work -= source.size
+        self._in_work -= weight
         waiting = self._partitions[source.partition]
         while waiting and waiting[0].done:
             waiting.popleft().event.ack()

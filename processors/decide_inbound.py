@@ -49,7 +49,7 @@ def decide_inbound(
         )  # what one may get later outlives what none gets
         heard = all(refused) and not envelope.answered
         out.reply = (temporary or refused[0]) if heard else accepted_reply(envelope.mail_id)
-    headers = readable_headers(mail.message)
+    headers = readable_headers(mail.message, len(envelope.recipients))
     for recipient, summary, decision in found:
         if decision.status is Status.REJECTED:
             out.events.append(_rejected(mail, auth, recipient, summary, decision, now, headers, out.reply))

@@ -13,7 +13,7 @@ def decide_outbound(mail: ReadMail, settings: Settings, bounces: BounceAddresses
     """Each recipient gets an event, and a command whose envelope sender finds the mail again (VERP)."""
     envelope = mail.envelope
     out = Consequences()
-    headers = readable_headers(mail.message)
+    headers = readable_headers(mail.message, len(envelope.recipients))
     summary = summarise(envelope, mail.message, None, "")
     domain = split_address(envelope.envelope_from)[1] or split_address(summary.from_)[1]
     for recipient in envelope.recipients:

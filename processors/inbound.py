@@ -11,7 +11,7 @@ import msgspec
 
 from contracts import clock, topics
 from contracts.codec import HEADERS, encode_verdict
-from contracts.errors import Unavailable
+from contracts.errors import InvalidEvent, Unavailable
 from contracts.events import MailEvent, RawPointer, Verdict
 from contracts.raw_message import Envelope, RawType, accepted_reply, decode_headers
 from contracts.records import ConsumedRecord, Record
@@ -27,6 +27,7 @@ from processors.head_forward import ForwardHead
 from processors.publish_events import SOURCE, dispatch_record, event_records
 from processors.recall_decisions import Decisions
 from processors.run_app import run_app
+from processors.summarise import most_header
 from runtime.blobs import BlobStore
 from runtime.budget_octets import OctetBudget
 from runtime.health import Readiness
@@ -35,6 +36,7 @@ from runtime.resolve_dns import FAILURE_SECONDS
 
 MEMORY = 192 << 20  # octets for the copies of messages that travel by claim check
 COPIES = 4  # of a message's octets, that deciding about it needs at most
+RECORDS = 8 << 10  # octets of what is published about one recipient, beside the mail's header
 PATIENT = FAILURE_SECONDS + 5  # seconds that DNS has for a mail whose sender cannot be told to try again
 UNDECIDED = timedelta(hours=1)  # for which the receiver's word waits for the decision that it is about
 
@@ -80,6 +82,15 @@ class Inbound:
         if envelope.type is RawType.ANSWERED:
             return []
         return [record for group in self._records(envelope, decide_unusable(envelope, why)) for record in group]
+
+    def weigh(self, source: ConsumedRecord) -> int:
+        """The record and, for each recipient, its events and its command."""
+        try:
+            envelope = decode_headers(source.headers)
+        except InvalidEvent:
+            return source.size
+        recipients = max(1, len(envelope.recipients))
+        return source.size + recipients * (RECORDS + min(envelope.size, most_header(recipients)))
 
     def forget_partitions(self, partitions: Iterable[int]) -> None:
         """Their records are not read by us any more, or anew."""

@@ -36,5 +36,9 @@ class Outcomes:
         """The events of a mail whose report was put aside."""
         return event_records(fit_event(settle_unusable(decode(source.value, AttemptReport), why)))
 
+    def weigh(self, source: ConsumedRecord) -> int:
+        """One report, and one event in two records."""
+        return 3 * source.size
+
     def forget_partitions(self, partitions: Iterable[int]) -> None:
         """Nothing is remembered of a partition."""

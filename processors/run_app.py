@@ -32,7 +32,9 @@ from runtime.watch_lag import Lag, watch_lag
 
 _log = logging.getLogger("mailscope.processors")
 IN_FLIGHT = 500  # records that are worked on at a time
-IN_FLIGHT_OCTETS = 48 << 20  # of records; large messages are in the blob store, and have a budget of their own
+IN_FLIGHT_OCTETS = (
+    48 << 20
+)  # of records and what follows from them; large messages are in the blob store, and have a budget of their own
 PATIENCE = 30.0  # seconds that a record waits in its place for a dependency other than Kafka
 MOST_WAITING = 100  # records that wait so; more have IMPATIENCE
 IMPATIENCE = 1.0
@@ -47,6 +49,9 @@ class App(Protocol):
 
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
         """What the log shall say of a record that was put aside; may raise where the record does not even say of which mail."""
+
+    def weigh(self, source: ConsumedRecord) -> int:
+        """Octets that a record takes at most while it is in work, with what is to be published about it."""
 
     def forget_partitions(self, partitions: Iterable[int]) -> None:
         """These partitions went elsewhere: what is known of their records does not hold any more."""
@@ -127,7 +132,9 @@ def run_app(name: str, topic: str, decides: App, settings: Settings, readiness: 
         publisher = Publisher(settings.kafka_client, linger_ms=0.5)
         suspects = SuspectRecords(settings.data_dir / "run" / f"{instance_name(name)}.suspects")
         await publisher.warm_up(topic)
-        records = OrderedAcks(RecordWork(name, decides, publisher, suspects), IN_FLIGHT, IN_FLIGHT_OCTETS)
+        records = OrderedAcks(
+            RecordWork(name, decides, publisher, suspects), IN_FLIGHT, IN_FLIGHT_OCTETS, decides.weigh
+        )
         state["records"] = records
         readiness.set()
         _log.info("%s reads %s", name, topic)

@@ -12,6 +12,7 @@ MAX_SUBJECT = 998
 MAX_HEADERS = 200
 MAX_HEADER = 2000  # characters of one header value that the log keeps
 MAX_HEADERS_TOTAL = 64_000
+MAX_HEADERS_EVENTS = 4 << 20  # in the events of all recipients together
 
 
 def first_text(message: Message, name: bytes, limit: int) -> str:
@@ -48,10 +49,15 @@ def summarise(envelope: Envelope, message: Message, auth: AuthResults | None, ch
     )
 
 
-def readable_headers(message: Message) -> list[tuple[str, str]]:
+def most_header(recipients: int) -> int:
+    """Characters of the header that the event of each of so many recipients keeps: one mail must not become many times its size."""
+    return min(MAX_HEADERS_TOTAL, MAX_HEADERS_EVENTS // max(1, recipients))
+
+
+def readable_headers(message: Message, recipients: int) -> list[tuple[str, str]]:
     """Names as written and values decoded, in order; capped, since a hostile mail may have megabytes of them."""
     kept: list[tuple[str, str]] = []
-    room = MAX_HEADERS_TOTAL
+    room = most_header(recipients)
     for field in message.fields[:MAX_HEADERS]:
         name = _name(field)
         value = decode_words(field.text()[:MAX_HEADER])

@@ -117,3 +117,39 @@ def test_big_mail(brew: Brew) -> None:
         assert octets - before[stage] < 700 << 20, f"{stage} took {(octets - before[stage]) >> 20} MiB more"
     print(f"{codes.count(250)} of 20 accepted; the slowest small mail took {slowest:.1f} s")
     assert storm.settled(message_id)[0]["status"] == "dropped"
+
+
+def test_a_thousand_recipients_again_and_again(brew: Brew) -> None:
+    """One application within its quota: mail of others is decided meanwhile, and what is in memory is bounded."""
+    storm = brew(delivery={"expire": "600s"})
+    storm.remote("many.test", 1, greets=False)
+    before = peak = storm.memory("inbound")
+    headers = {f"X-Note-{n}": "word " * 380 for n in range(30)}
+    waits: list[float] = []
+    stop = threading.Event()
+
+    def receive() -> None:
+        while not stop.is_set():
+            raw, _ = storm.mail("drop@ours.test", "meanwhile")
+            began = time.monotonic()
+            assert storm.send(raw, "drop@ours.test")[0] == 250
+            waits.append(time.monotonic() - began)
+            time.sleep(0.2)
+
+    receiving = threading.Thread(target=receive)
+    receiving.start()
+    try:
+        for request in range(30):
+            to = [f"a{n}@many.test" for n in range(1000)]
+            answer = storm.post("/send", {"from": "desk@ours.test", "to": to, "text": f"{request}", "headers": headers})
+            assert answer.status_code == 202, answer.text
+            peak = max(peak, storm.memory("inbound"))
+        end = time.monotonic() + 15
+        while time.monotonic() < end:
+            peak = max(peak, storm.memory("inbound"))
+            time.sleep(0.1)
+    finally:
+        stop.set()
+        receiving.join()
+    print(f"inbound {before >> 20} MiB, at most {peak >> 20} MiB; a mail waited {max(waits):.1f} s at most")
+    assert peak - before < 500 << 20

@@ -28,6 +28,9 @@ class Poisoned:
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
         return [Record("failed", str(source.offset), why.encode(), [])]
 
+    def weigh(self, source: ConsumedRecord) -> int:
+        return source.size
+
     def forget_partitions(self, partitions: Iterable[int]) -> None:
         return
 

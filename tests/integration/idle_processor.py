@@ -28,6 +28,9 @@ class Waiting:
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
         return []
 
+    def weigh(self, source: ConsumedRecord) -> int:
+        return source.size
+
     def forget_partitions(self, partitions: Iterable[int]) -> None:
         return
 

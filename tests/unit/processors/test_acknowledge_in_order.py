@@ -31,7 +31,7 @@ async def test_a_small_record_that_ends_makes_no_room_for_a_large_one() -> None:
     async def work(source: ConsumedRecord) -> None:
         await ends[source.offset].wait()
 
-    acks = OrderedAcks(work, most=100, octets=1000)
+    acks = OrderedAcks(work, most=100, octets=1000, weigh=lambda source: source.size)
     acked: list[int] = []
     sizes = [1500, 10, 1500, 10]
 
@@ -62,7 +62,7 @@ async def test_a_slow_record_holds_back_only_the_acknowledgements_of_its_partiti
         if source.offset == 0:
             await slow.wait()
 
-    acks = OrderedAcks(work, most=100, octets=1000)
+    acks = OrderedAcks(work, most=100, octets=1000, weigh=lambda source: source.size)
     for offset, partition in ((0, 0), (1, 0), (2, 1)):
         await acks.submit(Event(acked, offset), ConsumedRecord("t", partition, offset, b"", b"", []))
     await asyncio.sleep(0.01)
@@ -81,7 +81,7 @@ async def test_a_record_that_is_read_again_while_it_is_in_work_is_decided_once_a
         worked.append(source.offset)
         await ended.wait()
 
-    acks = OrderedAcks(work, most=100, octets=1000)
+    acks = OrderedAcks(work, most=100, octets=1000, weigh=lambda source: source.size)
     for number, offset in enumerate((5, 6, 5, 6, 7)):  # the partition went, and came back
         await acks.submit(Event(acked, number), ConsumedRecord("t", 0, offset, b"", b"x", []))
     await asyncio.sleep(0.01)
@@ -109,7 +109,7 @@ async def test_a_record_that_waits_for_its_acknowledgement_holds_no_octets(offse
         if source.offset == 0:
             await first.wait()
 
-    acks = OrderedAcks(work, most=10, octets=1 << 20)
+    acks = OrderedAcks(work, most=10, octets=1 << 20, weigh=lambda source: source.size)
     tracemalloc.start()
     try:
         for offset in [0, *offsets]:
@@ -124,3 +124,26 @@ async def test_a_record_that_waits_for_its_acknowledgement_holds_no_octets(offse
     first.set()
     await asyncio.sleep(0.01)
     assert acked == [0, *offsets]
+
+
+async def test_what_follows_from_a_record_counts_before_it_is_made() -> None:
+    """A record of a few octets for a thousand recipients is many records."""
+    most = 0
+    ends = asyncio.Event()
+
+    async def work(source: ConsumedRecord) -> None:
+        nonlocal most
+        most = max(most, acks.in_flight)
+        await ends.wait()
+
+    acks = OrderedAcks(work, most=100, octets=1000, weigh=lambda source: 600)
+    acked: list[int] = []
+    for offset in range(2):
+        await acks.submit(Event(acked, offset), ConsumedRecord("t", 0, offset, b"", b"", []))
+    third = asyncio.ensure_future(acks.submit(Event(acked, 2), ConsumedRecord("t", 0, 2, b"", b"", [])))
+    await asyncio.sleep(0.01)
+    assert (most, third.done()) == (2, False)
+    ends.set()
+    await third
+    await asyncio.sleep(0.01)
+    assert acked == [0, 1, 2]

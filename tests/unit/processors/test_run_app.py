@@ -34,6 +34,9 @@ class Deciding:
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
         return [Record(f"failed: {why}", "k", self._failed, [])]
 
+    def weigh(self, source: ConsumedRecord) -> int:
+        return source.size
+
     def forget_partitions(self, partitions: Iterable[int]) -> None:
         return
 
