@@ -48,8 +48,7 @@ def test_one_of_three_brokers_is_killed(on_three_brokers: tuple[Storm, KafkaClus
     traffic = kill_brokers(storm, cluster, 1)
     doubled = traffic.check()
     print(f"{traffic}, two workers of every stage, one of three brokers killed: {doubled} delivered twice")
-    # No process was killed. But a report that its broker's death holds up for longer than a rebalance waits is sent twice.
-    assert doubled <= 5
+    assert not doubled  # no process was killed
 
 
 @pytest.mark.long
@@ -59,4 +58,4 @@ def test_each_of_three_brokers_is_killed(on_three_brokers: tuple[Storm, KafkaClu
     traffic = kill_brokers(storm, cluster, NODES)
     doubled = traffic.check()
     print(f"{traffic}, three workers of every stage, each of three brokers killed: {doubled} delivered twice")
-    assert doubled <= 15
+    assert not doubled
