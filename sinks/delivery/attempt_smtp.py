@@ -22,7 +22,7 @@ _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})\b")
 
 @dataclass(frozen=True)
 class SmtpTransaction:
-    """What is said in a transaction. The content is asked for when a recipient was accepted."""
+    """What is said in a transaction. The content, as it travels (`to_wire`), is asked for when a recipient was accepted."""
 
     envelope_from: str
     recipients: tuple[str, ...]

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
 
 from contracts import clock, metrics
 from contracts.errors import InvalidEvent
-from contracts.events import Attempt, Dispatch, Outcome
+from contracts.events import Attempt, Outcome
 from contracts.setting_types import is_address, split_smarthost
 from contracts.settings import Delivery
 from contracts.statuses import Reason
@@ -14,10 +13,11 @@ from mail.addresses import split_address
 from mail.parse_addresses import to_ascii_domain
 from runtime.expose_metrics import counter, histogram
 from runtime.resolve_dns import DnsResolver
+from runtime.suspect_records import SuspectRecords
 from sinks.delivery.attempt_smtp import SmtpTransaction, refused_here
 from sinks.delivery.find_servers import NoServer, Server, find_addresses, find_servers
 from sinks.delivery.keep_sessions import Sessions
-from sinks.delivery.open_session import Identity
+from sinks.delivery.open_session import Identity, to_wire
 from sinks.delivery.try_servers import SmtpClient
 from sinks.dispatch.fetch_raw import RawReader
 from sinks.dispatch.job import Done, Job
@@ -28,10 +28,13 @@ from sinks.dispatch.report_attempt import report_attempt
 class Deliverer:
     """Delivers commands. How many at a time, and to whom, is the lanes' business (sinks/dispatch)."""
 
-    def __init__(self, settings: Delivery, helo: str, raw: RawReader, resolver: DnsResolver) -> None:
+    def __init__(
+        self, settings: Delivery, helo: str, raw: RawReader, resolver: DnsResolver, suspects: SuspectRecords
+    ) -> None:
         self._settings = settings
         self._raw = raw
         self._resolver = resolver
+        self._suspects = suspects
         identity = Identity(helo, settings.timeout.total_seconds(), settings.bind)
         self._client = SmtpClient(identity, settings.attempt_timeout.total_seconds())
         self._large = LargeMessages(settings.memory)
@@ -46,7 +49,7 @@ class Deliverer:
         command = job.command
         expired = clock.now() >= command.expires_at  # then nothing is read
         with self._large.hold(0 if expired else command.mail.size, command.parked):
-            attempts = await self._attempt(command, job.begin)
+            attempts = await self._attempt(job)
         for attempt in attempts:
             counter(metrics.DELIVERY_ATTEMPTS).labels(command.action, attempt.outcome).inc()
         records = report_attempt(command, job.key, attempts, self._settings.retry, self._settings.retry_names)
@@ -56,7 +59,8 @@ class Deliverer:
         nobody = len(silent) == len(attempts)
         return Done(records, answered=not nobody, why=_why(silent[0]) if nobody else "")
 
-    async def _attempt(self, command: Dispatch, begin: Callable[[], None]) -> list[Attempt]:
+    async def _attempt(self, job: Job) -> list[Attempt]:
+        command = job.command
         by_domain: dict[str, list[str]] = defaultdict(list)
         for target in command.targets:
             if target.settled is None:
@@ -68,7 +72,7 @@ class Deliverer:
                 for group in by_domain.values()
                 for one in group
             ]
-        groups = [self._to_domain(domain, tuple(group), command, begin) for domain, group in by_domain.items()]
+        groups = [self._to_domain(domain, tuple(group), job) for domain, group in by_domain.items()]
         with histogram(metrics.DELIVERY_SECONDS).time():
             answered = await asyncio.gather(*groups, return_exceptions=True)
         for one in answered:  # a bug in one group: told when all have ended, so that none goes on unseen
@@ -76,9 +80,8 @@ class Deliverer:
                 raise one
         return [attempt for group in answered if not isinstance(group, BaseException) for attempt in group]
 
-    async def _to_domain(
-        self, domain: str, group: tuple[str, ...], command: Dispatch, begin: Callable[[], None]
-    ) -> list[Attempt]:
+    async def _to_domain(self, domain: str, group: tuple[str, ...], job: Job) -> list[Attempt]:
+        command = job.command
         try:
             servers = await self._servers(domain)
         except NoServer as why:
@@ -89,21 +92,24 @@ class Deliverer:
             command.envelope_from,
             group,
             command.mail.size + len(command.prepend),
-            lambda: self._content(command),
+            lambda: self._content(job),
             command.smtputf8 or not (command.envelope_from + "".join(group)).isascii(),
         )
         try:
-            return await self._client.try_servers(servers, transaction, command.attempt, begin)
-        except InvalidEvent as why:  # the message is gone
+            return await self._client.try_servers(servers, transaction, command.attempt, job.begin)
+        except InvalidEvent as why:  # the message is gone, or kills whoever reads it
             reason = Reason.EXPIRED if clock.now() >= command.expires_at else Reason.INTERNAL_ERROR
             return [refused_here(command.attempt, one, Outcome.PERMANENT, str(why), reason, "read") for one in group]
 
-    async def _content(self, command: Dispatch) -> bytes:
-        """The octets to send: our header lines, then the original without what claims to be ours. InvalidEvent when it is gone."""
-        _, original = await self._raw.read(command.raw)
-        for start, end in sorted(command.cut, reverse=True):
-            original = original[:start] + original[end:]
-        return command.prepend.encode("utf-8", "surrogateescape") + original
+    async def _content(self, job: Job) -> bytes:
+        """The octets as they travel: our header lines, then the original without what claims to be ours. InvalidEvent when it is gone, or
+        this process has died several times while it made them: here a message takes its memory."""
+        command = job.command
+        async with self._suspects.in_work(job.source):
+            _, original = await self._raw.read(command.raw)
+            for start, end in sorted(command.cut, reverse=True):
+                original = original[:start] + original[end:]
+            return to_wire(command.prepend.encode("utf-8", "surrogateescape") + original)
 
     async def _servers(self, domain: str) -> list[Server]:
         smarthost = self._settings.smarthost

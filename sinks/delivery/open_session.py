@@ -70,15 +70,20 @@ class Session(SMTP):
         return await self.execute_command(b"DATA")
 
     async def send_content(self, content: bytes, seconds: float) -> SMTPResponse:
-        """Send the content with its end, and read the answer that decides: whatever 2yz it is, it takes responsibility (RFC 5321
+        """Send the content (`to_wire`), and read the answer that decides: whatever 2yz it is, it takes responsibility (RFC 5321
         section 4.3.2). TimeoutError when it is not over within `seconds`."""
         protocol: Any = self.protocol
-        stuffed = PERIOD_REGEX.sub(b"..", normalize_message_line_endings(content)) + b".\r\n"
         async with protocol._command_lock:
             protocol._response_pending = True
-            protocol.write(stuffed)
+            protocol.write(content)
             answer: SMTPResponse = await protocol.read_response(timeout=seconds)
             return answer
+
+
+def to_wire(content: bytes) -> bytes:
+    """Content as it follows DATA: lines end with CRLF, a leading period is doubled, and a line with one alone is the end (RFC 5321
+    section 4.5.2)."""
+    return PERIOD_REGEX.sub(b"..", normalize_message_line_endings(content)) + b".\r\n"
 
 
 async def open_session(host: str, address: str, port: int, identity: Identity) -> Session:

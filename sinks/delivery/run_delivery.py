@@ -11,6 +11,8 @@ from runtime.blobs import BlobStore
 from runtime.health import Readiness
 from runtime.publish import Publisher
 from runtime.resolve_dns import DnsResolver
+from runtime.run_stage import instance_name
+from runtime.suspect_records import SuspectRecords
 from sinks.delivery.deliver import Deliverer
 from sinks.dispatch.consume_commands import CommandConsumer
 from sinks.dispatch.fetch_raw import RawReader
@@ -27,7 +29,8 @@ async def run_delivery(settings: Settings, stop: asyncio.Event, readiness: Readi
         await publisher.warm_up(topic)
     raw = RawReader(settings.kafka_client, BlobStore(settings.blobs_url), "delivery")
     resolver = DnsResolver(settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds())
-    deliverer = Deliverer(settings.delivery, settings.helo, raw, resolver)
+    suspects = SuspectRecords(settings.data_dir / "run" / f"{instance_name('delivery')}.suspects")
+    deliverer = Deliverer(settings.delivery, settings.helo, raw, resolver, suspects)
     consumer = CommandConsumer(
         "delivery",
         group_of("delivery", topics.DISPATCH),
@@ -47,6 +50,7 @@ async def run_delivery(settings: Settings, stop: asyncio.Event, readiness: Readi
         await consumer.run(stop, settings.delivery.drain_timeout.total_seconds())
     finally:
         closing.cancel()
+        suspects.close()
         deliverer.sessions.close()
         raw.close()
         await publisher.close()

@@ -10,7 +10,7 @@ from contracts.settings import Settings
 from ingest.smtp.serve_tls import tls_context
 from sinks.delivery.attempt_smtp import SmtpTransaction
 from sinks.delivery.find_servers import Server
-from sinks.delivery.open_session import Identity
+from sinks.delivery.open_session import Identity, to_wire
 from sinks.delivery.try_servers import SmtpClient
 from tests.fakes.scripted_smtp import HANG_UP, SILENCE, remote
 
@@ -36,7 +36,7 @@ def transaction(
     recipients: tuple[str, ...] = ("a@x.test",), content: bytes = CONTENT, utf8: bool = False
 ) -> SmtpTransaction:
     async def read() -> bytes:
-        return content
+        return to_wire(content)
 
     return SmtpTransaction("b+1@ours.test", recipients, len(content), read, utf8)
 

@@ -9,7 +9,7 @@ from contracts.events import Attempt, Outcome
 from sinks.delivery.attempt_smtp import SmtpTransaction
 from sinks.delivery.find_servers import Server
 from sinks.delivery.keep_sessions import TRANSACTIONS
-from sinks.delivery.open_session import Identity
+from sinks.delivery.open_session import Identity, to_wire
 from sinks.delivery.try_servers import MOST_ADDRESSES, SmtpClient, candidates
 from tests.fakes.scripted_smtp import HANG_UP, SILENCE, remote
 
@@ -18,7 +18,7 @@ CONTENT = b"Subject: x\r\n\r\nhello\r\n"
 
 def mail(to: str = "a@x.test", content: bytes = CONTENT) -> SmtpTransaction:
     async def read() -> bytes:
-        return content
+        return to_wire(content)
 
     return SmtpTransaction("b+1@ours.test", (to,), len(content), read, False)
 
@@ -133,7 +133,7 @@ async def test_the_message_is_read_when_a_recipient_was_accepted_and_begins_to_c
 
     async def read() -> bytes:
         steps.append("read")
-        return CONTENT
+        return to_wire(CONTENT)
 
     async with remote({"RCPT a@x.test": "550 5.1.1 unknown"}) as (script, server):
         ours = client()
