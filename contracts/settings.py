@@ -124,12 +124,16 @@ class Smtp(Section):
         "within a minute: 452.",
     )
     max_commands: int = Field(1000, ge=10, description="Commands of one connection without a message; more get 421.")
-    max_unknown_recipients: int = Field(20, ge=1, description="Unknown recipients of one connection; more get 421.")
+    max_unknown_recipients: int = Field(
+        20,
+        ge=1,
+        description="Unknown recipients of one connection; then a transaction that has others gets 452, any other one 421.",
+    )
     unknown_recipients_per_peer: int = Field(
         100,
         ge=1,
-        description="Unknown recipients of one peer in an hour, less one for each message taken from it, for each process; then its "
-        "connections get 421 for a while.",
+        description="Unknown recipients of one peer in an hour, less one for every five messages taken from it, for each process; then "
+        "its connections get 421 for a while.",
     )
     refusal_delay: Duration = Field(
         timedelta(milliseconds=500),

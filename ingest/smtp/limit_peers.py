@@ -1,6 +1,6 @@
 """How one peer is held to what a mail server does: it connects to bring messages, to recipients most of which exist.
 
-What a peer does in vain is counted over time, and each message that it brings pays for it. For one process."""
+What a peer does in vain is counted over time, and each message that it brings pays for some of it. For one process."""
 
 import ipaddress
 
@@ -10,6 +10,7 @@ from ingest.smtp.limit_rates import A_MINUTE, AN_HOUR, RateLimit
 from runtime.expose_metrics import counter
 from runtime.name_peer import name_peer
 
+PAYS = 0.2  # refused recipients that a message which was taken pays for: guesses would cost nothing beside one good address
 FORGIVEN = 5  # refused recipients of a peer that are answered at once
 
 
@@ -53,7 +54,7 @@ class PeerLimits:
         """It brought a whole message. One that was not taken pays for its connection only."""
         self._connects.give_back(name_peer(ip))
         if taken:
-            self._refused.give_back(name_peer(ip))
+            self._refused.give_back(name_peer(ip), PAYS)
 
     def delay(self, ip: str) -> float:
         """Seconds that the answer to a refused recipient takes: who guesses, waits."""

@@ -30,11 +30,11 @@ class RateLimit:
             self._levels.popitem(last=False)
         return True
 
-    def give_back(self, key: str, now: float | None = None) -> None:
-        """One that was used up was well used."""
+    def give_back(self, key: str, amount: float = 1.0, now: float | None = None) -> None:
+        """So much of what was used up was well used."""
         if key in self._levels:
             now = time.monotonic() if now is None else now
-            self._levels[key] = (max(0.0, self.level(key, now) - 1), now)
+            self._levels[key] = (max(0.0, self.level(key, now) - amount), now)
 
     def is_spent(self, key: str, now: float | None = None) -> bool:
         """Whether there is none left."""

@@ -25,6 +25,7 @@ from runtime.budget_octets import Hold, OctetBudget
 from runtime.expose_metrics import counter
 
 _log = logging.getLogger("mailscope.smtp")
+GUESSES = "Too many recipients that do not exist"
 SHUTTING_DOWN = "421 4.3.2 Shutting down, come back soon"
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _PLAIN_PATH = re.compile(rf"<({_ATOM}(?:\.{_ATOM})*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)>( .*)?")
@@ -100,6 +101,7 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         self._data_timeout = settings.data_timeout.total_seconds()
         self._commands = 0
         self._refusals = 0
+        self._guesses = False  # it has asked for many that do not exist: it hears of no further one
         self._hanging_up = False
         methods: dict[str, Any] = vars(self)["_smtp_methods"]
         self._smtp_methods = {name: partial(self._obey, method) for name, method in methods.items()}
@@ -177,6 +179,9 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         """The reply to MAIL."""
         if self.connections.draining:
             return SHUTTING_DOWN
+        if self._guesses:
+            self._hanging_up = True
+            return f"421 4.7.0 {GUESSES}"
         if not _is_clean(envelope_from):
             return "553 5.1.7 The sender's address has characters that no address may have"
         begun = self.purpose.mail(self._describe_peer(), envelope_from)
@@ -192,15 +197,25 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
             return "553 5.1.3 The recipient's address has characters that no address may have", 0
         if len(self.transaction.recipients) >= self.settings.max_recipients:
             return "452 4.5.3 Too many recipients, send the rest in another transaction", 0
+        if self._guesses:
+            return self._no_further(), 0
         reply = self.transaction.rcpt(address)
         if not isinstance(reply, Refusal):
             return reply, 0
         self._refusals += 1
-        enough = not self.connections.peers.refuse_recipient(self._ip)
-        if enough or self._refusals > self.settings.max_unknown_recipients:
-            self._hanging_up = True
-            return "421 4.7.0 Too many recipients that do not exist", 0
+        self._guesses = self._refusals >= self.settings.max_unknown_recipients
+        if not self.connections.peers.refuse_recipient(self._ip):
+            self._guesses = True
+            return self._no_further(), 0
         return reply.reply, self.connections.peers.delay(self._ip)
+
+    def _no_further(self) -> str:
+        """The reply to whoever guesses. A list server with many old addresses brings its message to those that were taken all the same."""
+        assert self.transaction is not None
+        if self.transaction.recipients:
+            return f"452 4.5.3 {GUESSES}, send the rest in another transaction"
+        self._hanging_up = True
+        return f"421 4.7.0 {GUESSES}"
 
     def _describe_peer(self) -> Peer:
         tls = self.session.ssl

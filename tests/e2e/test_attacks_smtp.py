@@ -234,6 +234,26 @@ def test_whoever_guesses_recipients_is_hung_up_on_and_kept_out(pipeline: Pipelin
     assert 1 <= len(rows) <= 20
 
 
+def test_a_list_server_with_old_addresses_brings_its_message_to_the_others(pipeline: Pipeline) -> None:
+    """It hears no more than twenty 550, and the message comes to those that were taken before; the connection ends then."""
+    source, mark = "127.0.0.15", f"list{time.time_ns()}"
+    raw, message_id = pipeline.mail("drop@ours.test", mark)
+    dialogue = Dialogue(pipeline, source)
+    try:
+        assert dialogue.say(b"MAIL FROM:<anna@good.test>\r\n").startswith(b"250")
+        assert dialogue.say(b"RCPT TO:<drop@ours.test>\r\n").startswith(b"250")
+        said = [dialogue.say(b"RCPT TO:<%s-%d@ours.test>\r\n" % (mark.encode(), n))[:9] for n in range(25)]
+        assert [said.count(b"550 5.1.1"), said.count(b"452 4.5.3")] == [20, 5]
+        assert dialogue.say(b"RCPT TO:<desk@ours.test>\r\n").startswith(b"452 4.5.3"), "no guess shows by its reply"
+        assert dialogue.say(b"DATA\r\n").startswith(b"354")
+        assert dialogue.say(raw + b"\r\n.\r\n").startswith(b"250")
+        assert dialogue.say(b"MAIL FROM:<anna@good.test>\r\n").startswith(b"421")
+        assert dialogue.file.readline() == b""
+    finally:
+        dialogue.close()
+    assert [row["status"] for row in pipeline.settled(message_id)] == ["dropped"]
+
+
 def test_ten_peers_do_not_fill_the_receiver(pipeline: Pipeline) -> None:
     """Two processes of 500 connections, of which one peer may have 50."""
     held: list[socket.socket] = []

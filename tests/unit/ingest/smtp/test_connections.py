@@ -72,6 +72,9 @@ def test_who_guesses_addresses_is_slowed_then_sent_away_and_does_not_come_in_aga
     assert connections.enter(Open(), ip) is None
     for _ in range(3):
         peers.bring_message(ip, taken=True)
+    assert connections.enter(Open(), ip) is None, "a message beside each guess would make guessing free"
+    for _ in range(10):
+        peers.bring_message(ip, taken=True)
     assert connections.enter(Open(), ip) is not None
 
 

@@ -12,8 +12,8 @@ def test_what_is_used_up_comes_back_evenly() -> None:
 def test_what_was_well_used_comes_back_at_once() -> None:
     limit = RateLimit(1, 1000)
     assert limit.take("a", 0) and limit.is_spent("a", 1)
-    limit.give_back("a", 1)
-    limit.give_back("b", 1)
+    limit.give_back("a", now=1)
+    limit.give_back("b", now=1)
     assert limit.take("a", 1) and not limit.take("a", 1)
 
 
