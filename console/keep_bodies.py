@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 from mail.read_body import Body
 
 KEPT = 64 << 20  # octets of their parts, of all together
+OBJECT = 1000  # octets of a body or a part beside what it holds
 SECONDS = 60.0  # for which one is kept
 
 
@@ -15,7 +16,7 @@ class KeptBodies:
     """By mail. One mail is taken apart once at a time, however many ask for its parts: whoever opens it takes one place of all."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, Body] = {}  # the oldest first
+        self._kept: dict[str, tuple[Body, asyncio.TimerHandle]] = {}  # the oldest first
         self._octets = 0
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -25,7 +26,7 @@ class KeptBodies:
         async with turn:
             kept = self._kept.get(mail_id)
             if kept is not None:
-                return kept
+                return kept[0]
             body = await take_apart()
             self._keep(mail_id, body)
             return body
@@ -33,18 +34,16 @@ class KeptBodies:
     def _keep(self, mail_id: str, body: Body) -> None:
         if _octets(body) > KEPT:
             return
-        self._kept[mail_id] = body
-        self._octets += _octets(body)
-        while self._octets > KEPT:
+        while self._kept and self._octets + _octets(body) > KEPT:
             self._forget(next(iter(self._kept)))
-        asyncio.get_running_loop().call_later(SECONDS, self._forget, mail_id, body)
+        self._octets += _octets(body)
+        self._kept[mail_id] = body, asyncio.get_running_loop().call_later(SECONDS, self._forget, mail_id)
 
-    def _forget(self, mail_id: str, only: Body | None = None) -> None:
-        kept = self._kept.get(mail_id)
-        if kept is not None and (only is None or only is kept):
-            del self._kept[mail_id]
-            self._octets -= _octets(kept)
+    def _forget(self, mail_id: str) -> None:
+        body, timer = self._kept.pop(mail_id)
+        timer.cancel()
+        self._octets -= _octets(body)
 
 
 def _octets(body: Body) -> int:
-    return 4 * (len(body.text) + len(body.html)) + sum(len(one.content) for one in body.attachments)
+    return OBJECT + 4 * (len(body.text) + len(body.html)) + sum(OBJECT + len(one.content) for one in body.attachments)

@@ -51,7 +51,7 @@ class App(Protocol):
         """What the log shall say of a record that was put aside; may raise where the record does not even say of which mail."""
 
     def weigh(self, source: ConsumedRecord) -> int:
-        """Octets that a record takes at most while it is in work, with what is to be published about it."""
+        """About how many octets a record takes while it is in work, with what is to be published about it."""
 
     def forget_partitions(self, partitions: Iterable[int]) -> None:
         """These partitions went elsewhere: what is known of their records does not hold any more."""

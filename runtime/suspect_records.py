@@ -91,8 +91,15 @@ class SuspectRecords:
         self.begin(source)
         try:
             yield
-        finally:
+        except (
+            asyncio.CancelledError
+        ):  # given back: whoever reads it here again has to know how often it was in work at a death
+            self.rest(source)
+            raise
+        except BaseException:
             self.end(source)
+            raise
+        self.end(source)
 
     def forgive(self) -> None:
         """This process is told to end: however it ends from now on, no record is to blame. Safe for threads."""

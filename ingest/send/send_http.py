@@ -129,8 +129,10 @@ def send_router(
         except Unavailable as error:
             return _not_taken(error)
         if claim is not None and claim.answer is not None:
-            before = await asyncio.to_thread(recall, claim.answer, _outgoing(body))
-            return JSONResponse(msgspec.to_builtins(before), 202)
+            before = claim.answer
+            return JSONResponse(
+                await asyncio.to_thread(lambda: msgspec.to_builtins(recall(before, _outgoing(body)))), 202
+            )
         refused = answered = False
         try:
             allowed = frozenset(principal.domains) if principal.domains else None

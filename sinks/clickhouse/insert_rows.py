@@ -52,6 +52,7 @@ class Inserter:
         self._group = group
         self._kafka = settings.kafka_client
         self._inserting = False
+        self._positions: dict[Place, int] = {}
         journal = settings.data_dir / "run" / f"{instance_name('clickhouse')}.{group.name}.suspects"
         self._suspects = SuspectRecords(journal, slots=JOURNALED)
         self._consumer = group_member(
@@ -78,18 +79,22 @@ class Inserter:
         await work
 
     async def _readings(self) -> dict[Place, Reading]:
-        return await asyncio.to_thread(self._ask_readings)
+        return {place: Reading(offset, self._inserting) for place, offset in self._positions.items()}
 
-    def _ask_readings(self) -> dict[Place, Reading]:
+    def _note_positions(self) -> None:
+        """In the thread that reads: the client serves one caller at a time, and whoever asks beside a reader may wait for ever."""
         try:
             at = self._consumer.position(self._consumer.assignment())
             # Of what was not read yet since it was assigned, only the brokers know where it begins.
-            at = [part for part in at if part.offset >= 0] + (
-                self._consumer.committed(new, 5.0) if (new := [part for part in at if part.offset < 0]) else []
-            )
-        except (KafkaException, RuntimeError):  # no answer; closed
-            return {}
-        return {(part.topic, part.partition): Reading(part.offset, self._inserting) for part in at}
+            new = [part for part in at if part.offset < 0 and (part.topic, part.partition) not in self._positions]
+            asked = self._consumer.committed(new, 5.0) if new else []
+        except KafkaException:  # no answer
+            return
+        found = {
+            (part.topic, part.partition): part.offset for part in [*at, *asked] if part.offset >= 0 or part in asked
+        }
+        places = {(part.topic, part.partition) for part in at}
+        self._positions = {place: found.get(place, self._positions.get(place, -1)) for place in places}
 
     def _work(self) -> None:
         self._consumer.subscribe(self._topics)
@@ -97,6 +102,7 @@ class Inserter:
             last = 0.0
             while not self._closing.is_set():
                 batch = read_records(self._consumer, 1, 0.2)
+                self._note_positions()
                 if not batch:
                     self._commit_offsets(self._failed_commits)
                     continue
@@ -213,7 +219,8 @@ class Inserter:
         self._commit_offsets({**self._failed_commits, **high})
 
     def _commit_offsets(self, high: dict[Place, int]) -> None:
-        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in high.items()]
+        ours = {(part.topic, part.partition) for part in self._consumer.assignment()}  # another one's may be further on
+        offsets = [TopicPartition(*place, offset) for place, offset in high.items() if place in ours]
         self._failed_commits = {}
         if offsets:
             try:

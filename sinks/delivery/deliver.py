@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 
 from contracts import clock, metrics
 from contracts.errors import InvalidEvent
@@ -61,6 +62,7 @@ class Deliverer:
 
     async def _attempt(self, job: Job) -> list[Attempt]:
         command = job.command
+        content = _Content(lambda: self._content(job))
         by_domain: dict[str, list[str]] = defaultdict(list)
         for target in command.targets:
             if target.settled is None:
@@ -72,7 +74,7 @@ class Deliverer:
                 for group in by_domain.values()
                 for one in group
             ]
-        groups = [self._to_domain(domain, tuple(group), job) for domain, group in by_domain.items()]
+        groups = [self._to_domain(domain, tuple(group), job, content) for domain, group in by_domain.items()]
         with histogram(metrics.DELIVERY_SECONDS).time():
             answered = await asyncio.gather(*groups, return_exceptions=True)
         for one in answered:  # a bug in one group: told when all have ended, so that none goes on unseen
@@ -80,7 +82,7 @@ class Deliverer:
                 raise one
         return [attempt for group in answered if not isinstance(group, BaseException) for attempt in group]
 
-    async def _to_domain(self, domain: str, group: tuple[str, ...], job: Job) -> list[Attempt]:
+    async def _to_domain(self, domain: str, group: tuple[str, ...], job: Job, content: "_Content") -> list[Attempt]:
         command = job.command
         try:
             servers = await self._servers(domain)
@@ -92,7 +94,7 @@ class Deliverer:
             command.envelope_from,
             group,
             command.mail.size + len(command.prepend),
-            lambda: self._content(job),
+            content.octets,
             command.smtputf8 or not (command.envelope_from + "".join(group)).isascii(),
         )
         try:
@@ -105,8 +107,8 @@ class Deliverer:
         """The octets as they travel: our header lines, then the original without what claims to be ours. InvalidEvent when it is gone, or
         this process has died several times while it made them: here a message takes its memory."""
         command = job.command
+        _, original = await self._raw.read(command.raw)
         async with self._suspects.in_work(job.source):
-            _, original = await self._raw.read(command.raw)
             for start, end in sorted(command.cut, reverse=True):
                 original = original[:start] + original[end:]
             return to_wire(command.prepend.encode("utf-8", "surrogateescape") + original)
@@ -128,6 +130,27 @@ class Deliverer:
             return [Server(host, ("127.0.0.1",), number)]
         # A smarthost is our own configuration: it may well be inside.
         return await find_addresses([host], self._resolver, number, allow_private=True)
+
+
+class _Content:
+    """The content of one command, for all its domains: made when the first one asks for it."""
+
+    def __init__(self, make: Callable[[], Awaitable[bytes]]) -> None:
+        self._make = make
+        self._turn = asyncio.Lock()
+        self._made: bytes | InvalidEvent | None = None
+
+    async def octets(self) -> bytes:
+        """InvalidEvent when it cannot be had, then for all."""
+        async with self._turn:
+            if self._made is None:
+                try:
+                    self._made = await self._make()
+                except InvalidEvent as why:
+                    self._made = why
+        if isinstance(self._made, InvalidEvent):
+            raise self._made
+        return self._made
 
 
 def _why(silent: Attempt) -> str:

@@ -204,7 +204,7 @@ class CommandConsumer:
             end_process(f"a bug in {self._stage}", task.exception())
 
     async def _run(self, job: Job) -> None:
-        answered, why = True, ""
+        answered, why, aside = True, "", False
         try:
             done = await self._work(job)
             records, answered, why = done.records, done.answered, done.why
@@ -216,33 +216,36 @@ class CommandConsumer:
         except Exception as error:
             # Work alone is wrapped: what it did is told as it was, however often its report has to be published.
             records = put_aside(self._stage, error, job.source, lambda _, reason: self._give_up(job.command, reason))
-            self._known.forget(job)  # replayed from the dead letters, it is no repetition
+            aside = True
         job.begin()  # what was done has to be told
         given = self._lanes.finish(job, answered, why)
         for waiting in given:
             rest = self._lanes.rest_of(waiting.lane)
             self._start_to_park(waiting, rest or Park(1.0, why))
-        await self._publish_about(job, records)
-        self._finish(job)
+        aside |= await self._publish_about(job, records)
+        self._finish(job, aside=aside)
 
-    async def _publish_about(self, job: Job, records: list[Record]) -> None:
-        """Publish what came of a job. What no broker takes is put aside: to try again would not make it smaller."""
+    async def _publish_about(self, job: Job, records: list[Record]) -> bool:
+        """Publish what came of a job. What no broker takes is put aside (True): to try again would not make it smaller."""
         try:
             await self._publish(records)
+            return False
         except InvalidEvent as why:
             put = put_aside(self._stage, why, job.source, lambda _, reason: self._give_up(job.command, reason))
-            self._known.forget(job)
             try:
                 await self._publish(put)
             except InvalidEvent as again:  # not even that it failed can be told: it is in the dead letters
                 _log.error("%s: %s", job.source, again)
                 await self._publish(put_aside(self._stage, why, job.source))
+            return True
 
     def _taken_back(self, job: Job) -> None:
         """Its task was cancelled, perhaps before its first step: only the end of the task sees both."""
         if job.taken_back:
             self._lanes.abandon(job)
             self._drop(job)
+        elif not self._stop.is_set():
+            end_process(f"a bug in {self._stage}: the work on {job.source} was cancelled, and not by us")
 
     def _start_to_park(self, job: Job, parked: Park) -> None:
         job.begin()  # at once: a partition that goes now waits for it, else its new owner does what is parked as well
@@ -252,8 +255,8 @@ class CommandConsumer:
         job.begin()
         counter(metrics.PARKED).labels(self._name).inc()
         again = park(job.command, job.key, parked.seconds, parked.why, clock.now(), self._delays, self._names)
-        await self._publish_about(job, again)
-        self._finish(job)
+        aside = await self._publish_about(job, again)
+        self._finish(job, aside=aside)
 
     async def _put_aside(self, source: ConsumedRecord, why: InvalidEvent) -> None:
         await self._publish(put_aside(self._stage, why, source))
@@ -264,7 +267,9 @@ class CommandConsumer:
     async def _publish(self, records: list[Record]) -> None:
         await self._publisher.publish_until_done(records, self._stage)
 
-    def _finish(self, job: Job) -> None:
+    def _finish(self, job: Job, *, aside: bool = False) -> None:
+        if aside:  # replayed from the dead letters, it is no repetition
+            self._known.forget(job)
         if self._known.in_work(job.identity) is job:
             self._known.finish(job)
         self._octets -= job.source.size

@@ -28,7 +28,13 @@ COMMIT_AGAIN = (0.2, 0.5, 1.0, 2.0, 4.0, 4.0, 0.0)
 # Seconds that a rebalance waits for what cannot be taken back; all members stand still meanwhile. What takes longer may be done twice.
 REVOKE_GRACE = 60.0
 
-_NO_MEMBER = {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.FENCED_INSTANCE_ID}
+# A commit that fails so fails however often it is made: we are no member any more, or the client is being closed.
+_FOR_GOOD = {
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError._DESTROY,
+}
 
 # Takes back what has not begun in these partitions, and waits up to so many seconds for what cannot be taken back.
 Release = Callable[[set[Place], float], Coroutine[Any, Any, None]]
@@ -87,6 +93,8 @@ class PartitionHolder:
     def commit(self, wait: bool = False) -> None:
         """Commit what has changed, every COMMIT_EVERY seconds; or all of it now, and wait for the brokers."""
         now = time.monotonic()
+        if wait:
+            self._doubt(set(self._partitions.owned))
         if wait or now - self._committed_at >= COMMIT_EVERY:
             self._committed_at = now
             self._commit(self._partitions.commits(), wait=wait)
@@ -113,7 +121,7 @@ class PartitionHolder:
                 for place, _, _ in states:
                     self._partitions.write_again(place)
                 _log.warning("%s could not commit, and will do it again: %s", self._name, error)
-                if error.args[0].code() in _NO_MEMBER:
+                if error.args[0].code() in _FOR_GOOD:
                     return
             time.sleep(pause)
 
@@ -155,9 +163,14 @@ class PartitionHolder:
     async def _let_go(self, places: set[Place], at_most: float) -> list[tuple[Place, int, str]]:
         """Release them, and what is to be committed of them: read in the loop, where they change."""
         await self._release(places, at_most)
-        for place in places:  # a commit that is still on its way may fail after this one
-            self._partitions.write_again(place)
+        if not self._closing:  # then all of it is committed, and the client takes nothing more
+            self._doubt(places)
         return self._partitions.commits(places)
+
+    def _doubt(self, places: set[Place]) -> None:
+        """What was committed without waiting is on its way, and may fail after what is committed now: it is made part of it."""
+        for place in places:
+            self._partitions.write_again(place)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Somebody else may own them already: nothing that is not under way is begun here."""

@@ -48,6 +48,25 @@ def test_worker_joins_and_leaves_during_a_backlog(brew: Brew) -> None:
     assert not doubled, f"{len(doubled)} of {len(sent)} were delivered twice"
 
 
+def test_the_old_worker_is_stopped_while_another_one_joins(brew: Brew) -> None:
+    """Its client is closed in a rebalance, and takes no commit any more: a stop does not wait for one."""
+    storm = with_delivery(brew)
+    remotes = [storm.remote(f"d{n}.test", n, delay=0.6) for n in range(1, 9)]
+    sent = {}
+    for n in range(1, 9):
+        sent |= storm.backlog(f"d{n}.test", 25, f"d{n}")
+    for number in range(2):
+        name = f"delivery-{number + 2}"
+        storm.worker("sinks", "delivery", name=name, port=60 + number)
+        assert wait_for(lambda: "delivering" in (storm.folder / f"{name}.log").read_text(), 60)  # noqa: B023
+        time.sleep(storm.random.uniform(0.0, 1.5))
+        storm.restart("delivery")
+    storm.all_are(sent, "delivered", 120)
+    logs = storm.log() + "".join(log.read_text() for log in storm.folder.glob("delivery-*.log"))
+    assert "Timeout (0:00:05)!" not in logs and "could not commit" not in logs, "a stop that hangs"
+    assert not {subject for remote in remotes for subject in remote.doubled()}
+
+
 def test_killed_in_a_rebalance(brew: Brew) -> None:
     """A worker that waits for a slow answer before it gives partitions away, and is killed there: every partition has an owner again."""
     storm = with_delivery(brew)

@@ -9,7 +9,7 @@ import msgspec
 
 from contracts import clock, topics
 from contracts.codec import decode
-from contracts.events import AttemptReport, Dispatch, RawPointer
+from contracts.events import AttemptReport, Dispatch, RawPointer, Target
 from contracts.ids import new_mail_id
 from contracts.raw_message import Envelope, RawType, encode_headers
 from contracts.records import Record
@@ -27,7 +27,7 @@ SUBJECTS = ["beside 0", "beside 1", "poison", "beside 2", "beside 3"]
 
 
 async def ask_for(publisher: Publisher, subject: str) -> Dispatch:
-    """A message, and the command to deliver it."""
+    """A message, and the command to deliver it to two domains, each in a dialogue of its own."""
     envelope = Envelope(
         mail_id=new_mail_id(),
         type=RawType.SUBMITTED,
@@ -44,6 +44,7 @@ async def ask_for(publisher: Publisher, subject: str) -> Dispatch:
         command("a@x.test"),
         mail_id=envelope.mail_id,
         envelope_from="b@ours.test",
+        targets=[Target(address="a@x.test"), Target(address="a@y.test")],
         raw=RawPointer(topic=topics.RAW, partition=partition, offset=offset),
     )
     await publisher.publish(record(asked))

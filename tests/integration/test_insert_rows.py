@@ -184,3 +184,31 @@ async def test_a_message_can_be_downloaded_octet_for_octet(
         await wait_until(lambda: ask(store, query, envelope.mail_id))
     ((content, size),) = ask(store, query, envelope.mail_id)
     assert bytes.fromhex(content) == octets and size == len(octets)
+
+
+async def test_a_commit_that_failed_is_not_made_again_for_a_partition_that_has_gone(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its new owner may be further on: what is done would go back, and `complete_until` with it."""
+    bootstrap, group = settings.kafka.bootstrap, "gone-partition"
+    async with inserting(settings, store, group, monkeypatch) as inserter:
+        mail = event(Status.SENT, subject="before it goes")
+        await publish(settings, record(mail))
+        await wait_until(lambda: ask(store, EVENTS, mail.mail_id) == [(1,)])
+        inserter._failed_commits = {("mail.dispatch", 0): 3, ("mail.raw", 1): 1}
+        await wait_until(lambda: committed(bootstrap, group, "mail.raw", 1).offset >= 0)
+        assert committed(bootstrap, group, "mail.dispatch").offset < 0
+
+
+async def test_an_idle_sink_says_where_it_reads(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client serves one caller at a time, and between two polls nobody else had a chance."""
+    mail = event(Status.SENT, subject="then nothing")
+    await publish(settings, record(mail))
+    async with inserting(settings, store, "idle-sink", monkeypatch) as inserter:
+        await wait_until(lambda: ask(store, EVENTS, mail.mail_id) == [(1,)])
+        for _ in range(50):
+            readings = await asyncio.wait_for(inserter._readings(), 5.0)
+            await asyncio.sleep(0.02)
+        assert any(place[0] == "mail.events" and reading.next > 0 for place, reading in readings.items())

@@ -1,4 +1,5 @@
 import asyncio
+import tracemalloc
 
 import pytest
 
@@ -27,7 +28,7 @@ async def test_a_thousand_pictures_of_one_mail_take_it_apart_once() -> None:
 
 
 async def test_what_is_kept_is_bounded_and_the_oldest_goes_first() -> None:
-    kept, messages = KeptBodies(), [Message(keep_bodies.KEPT // 3) for _ in range(4)]
+    kept, messages = KeptBodies(), [Message(keep_bodies.KEPT // 3 - 10_000) for _ in range(4)]
     for number, message in enumerate(messages):
         await kept.get(str(number), message.take_apart)
     for number in (3, 2, 1, 0):
@@ -59,3 +60,22 @@ async def test_after_a_while_it_is_forgotten(monkeypatch: pytest.MonkeyPatch) ->
     await asyncio.sleep(0.1)
     await kept.get("a", message.take_apart)
     assert message.times == 2
+
+
+async def test_what_had_to_go_is_in_memory_no_more() -> None:
+    kept = KeptBodies()
+    tracemalloc.start()
+    try:
+        for number in range(6):
+            await kept.get(str(number), Message(keep_bodies.KEPT // 2 - 10_000).take_apart)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 1.2 * keep_bodies.KEPT
+
+
+async def test_messages_without_content_are_bounded_as_well() -> None:
+    kept = KeptBodies()
+    for number in range(keep_bodies.KEPT // keep_bodies.OBJECT + 10):
+        kept._keep(str(number), Body())
+    assert len(kept._kept) <= keep_bodies.KEPT // keep_bodies.OBJECT

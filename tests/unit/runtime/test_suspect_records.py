@@ -1,9 +1,12 @@
 """A record that kills its process is known by its next one."""
 
+import asyncio
 from pathlib import Path
 
+import pytest
+
 from contracts.records import ConsumedRecord
-from runtime.suspect_records import SLOTS, SuspectRecords
+from runtime.suspect_records import SLOTS, SUSPECT, SuspectRecords
 
 
 def record(offset: int) -> ConsumedRecord:
@@ -46,3 +49,24 @@ def test_it_holds_what_is_in_work_and_no_more_whatever_stands_in_the_file(tmp_pa
         assert journal.deaths(record(offset)) == 0
         journal.begin(record(offset))
     assert path.stat().st_size == SLOTS * 128
+
+
+async def test_a_suspect_that_is_given_back_keeps_its_deaths(tmp_path: Path) -> None:
+    source = record(7)
+    for _ in range(SUSPECT):
+        journal = SuspectRecords(tmp_path / "suspects")
+        journal.begin(source)
+        journal.close()
+    journal = SuspectRecords(tmp_path / "suspects")
+
+    async def work() -> None:
+        async with journal.in_work(source):
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert journal.deaths(source) == SUSPECT
+    journal.close()
