@@ -203,8 +203,8 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         if not isinstance(reply, Refusal):
             return reply, 0
         self._refusals += 1
-        self._guesses = self._refusals >= self.settings.max_unknown_recipients
-        if not self.connections.peers.refuse_recipient(self._ip):
+        enough = not self.connections.peers.refuse_recipient(self._ip)
+        if enough or self._refusals > self.settings.max_unknown_recipients:
             self._guesses = True
             return self._no_further(), 0
         return reply.reply, self.connections.peers.delay(self._ip)
