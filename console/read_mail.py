@@ -71,13 +71,15 @@ class MailReader:
 
     async def raw(self, mail_id: str, domains: frozenset[str]) -> bytes:
         """The octets as received. Problem 404 when the mail is unknown or never had a message, 410 when they are gone."""
-        items = await self._items(mail_id, domains)
+        return await self._octets(mail_id, (await self._items(mail_id, domains))[0]["size"])
+
+    async def _octets(self, mail_id: str, size: int) -> bytes:
         rows = await self.queries.rows(
             f"SELECT base64Encode(content) AS content, blob_url, blob_sha256 FROM raw FINAL WHERE {_PLACE} LIMIT 1",
             _parameters(mail_id),
         )
         if not rows:
-            if not items[0]["size"]:
+            if not size:
                 raise Problem(404, "this mail was refused before its message came: there is nothing to download")
             raise Problem(410, "the raw message is not kept any more")
         row = rows[0]
@@ -107,11 +109,11 @@ class MailReader:
 
     async def body(self, mail_id: str, domains: frozenset[str]) -> Body:
         """What people read of the message, off the event loop and in turn. Problem as of `raw`."""
-        await self._items(mail_id, domains)  # what is kept is shown to those only who may see it
+        items = await self._items(mail_id, domains)  # what is kept is shown to those only who may see it
 
         async def take_apart() -> Body:
             async with self._room:
-                return await asyncio.to_thread(read_body, await self.raw(mail_id, domains))
+                return await asyncio.to_thread(read_body, await self._octets(mail_id, items[0]["size"]))
 
         return await self._bodies.get(canonical_mail_id(mail_id), take_apart)
 

@@ -32,9 +32,8 @@ from runtime.watch_lag import Lag, watch_lag
 
 _log = logging.getLogger("mailscope.processors")
 IN_FLIGHT = 500  # records that are worked on at a time
-IN_FLIGHT_OCTETS = (
-    48 << 20
-)  # of records and what follows from them; large messages are in the blob store, and have a budget of their own
+# Of records and what follows from them; large messages are in the blob store, and have a budget of their own.
+IN_FLIGHT_OCTETS = 48 << 20
 PATIENCE = 30.0  # seconds that a record waits in its place for a dependency other than Kafka
 MOST_WAITING = 100  # records that wait so; more have IMPATIENCE
 IMPATIENCE = 1.0

@@ -91,9 +91,7 @@ class SuspectRecords:
         self.begin(source)
         try:
             yield
-        except (
-            asyncio.CancelledError
-        ):  # given back: whoever reads it here again has to know how often it was in work at a death
+        except asyncio.CancelledError:  # given back: read here again, it still has its deaths
             self.rest(source)
             raise
         except BaseException:
