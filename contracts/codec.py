@@ -13,7 +13,9 @@ from contracts import clock
 from contracts.errors import InvalidEvent
 from contracts.events import AttemptReport, Connectivity, Dispatch, MailEvent, StatusChange, Verdict
 from contracts.ids import event_id
-from contracts.shared_state import Claim, Token, claim_key
+from contracts.preferences import Preference
+from contracts.shared_state import Claim, QuotaTicket, Token, claim_key
+from contracts.suppressions import Suppression
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 HEADERS: list[tuple[str, bytes]] = [("content-type", CONTENT_TYPE.encode())]
@@ -38,7 +40,19 @@ _encoder = msgspec.json.Encoder()
 _envelope = msgspec.json.Decoder(CloudEvent)
 _decoders: dict[type[Struct], msgspec.json.Decoder[Struct]] = {
     kind: msgspec.json.Decoder(kind)
-    for kind in (MailEvent, StatusChange, Dispatch, AttemptReport, Verdict, Connectivity, Token, Claim)
+    for kind in (
+        MailEvent,
+        StatusChange,
+        Dispatch,
+        AttemptReport,
+        Verdict,
+        Connectivity,
+        Token,
+        Claim,
+        Suppression,
+        Preference,
+        QuotaTicket,
+    )
 }
 
 
@@ -158,4 +172,37 @@ def encode_claim(claim: Claim, source: str) -> bytes:
         type=f"mailscope.claim.{done}.v1",
         time=clock.now(),
         subject=claim.claim,
+    )
+
+
+def encode_quota_ticket(ticket: QuotaTicket, source: str) -> bytes:
+    """A mail that takes from its domain's quota, for `mail.quotas`."""
+    return encode(
+        ticket,
+        id=event_id(ticket.mail_id, ticket.domain, "quota", 0),
+        source=source,
+        type="mailscope.quota.asked.v1",
+        time=ticket.at,
+        subject=ticket.domain,
+    )
+
+
+def encode_suppression(entry: Suppression, source: str) -> bytes:
+    """What holds for an address of the suppression list, for `mail.suppressions`."""
+    return _encode_state(entry, source, "suppression", entry.address, entry.changes[-1].at)
+
+
+def encode_preference(entry: Preference, source: str) -> bytes:
+    """What a recipient wishes, for `mail.preferences`."""
+    return _encode_state(entry, source, "preference", entry.address, entry.updated_at)
+
+
+def _encode_state(entry: Struct, source: str, kind: str, address: str, at: datetime) -> bytes:
+    return encode(
+        entry,
+        id=event_id(address, kind, f"{kind}.{clock.rfc3339(at)}", 0),
+        source=source,
+        type=f"mailscope.{kind}.changed.v1",
+        time=at,
+        subject=address,
     )

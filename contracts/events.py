@@ -62,7 +62,7 @@ class Attempt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     code: Count = 0  # SMTP reply code or HTTP status; 0 when nobody answered
     enhanced_code: str = ""  # RFC 3463
     text: str = ""  # the answer as it was given, lines joined by LF
-    reason: Reason | None = None  # set where our side decided (private_address, expired, configuration_error ...)
+    reason: Reason | None = None  # set where our side decided (unroutable, expired, configuration_error ...)
     reference: str = ""  # the key that a handler gave
     next_attempt_at: datetime | None = None
 
@@ -203,12 +203,22 @@ class AttemptReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     next_attempt_at: datetime | None = None  # null: nothing is left to try
 
 
+class RecipientState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What has become of one recipient of a mail that was handed over to be sent."""
+
+    recipient: str
+    status: Status
+    reason: Reason | None = None
+    detail: str = ""  # one sentence for people
+
+
 class Verdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the receiver shall answer at the end of DATA (topic `mail.verdicts`)."""
+    """What the door that holds a mail shall answer (topic `mail.verdicts`)."""
 
     mail_id: str
-    reply: str  # "250 2.0.0 ..." or "550 5.7.26 ..."
+    reply: str  # to SMTP: "250 2.0.0 ..." or "550 5.7.26 ..."
     decided_at: datetime
+    refused: list[RecipientState] = []  # outbound: the recipients that nothing is sent to, and why
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -335,8 +335,8 @@ class Credential(Section):
 
 
 class Quota(Section):
-    domain: Domain = Field(description="Sending domain.")
-    per: Literal["hour", "day"] = Field(description="Window of the quota.")
+    domain: Domain = Field(description="Sending domain: that of From.")
+    per: Literal["hour", "day"] = Field(description="Window of the quota: an hour or a day of UTC.")
     limit: int = Field(ge=0, description="Recipients in one window.")
 
 
@@ -344,6 +344,13 @@ class Outbound(Section):
     domains: dict[Domain, OutboundDomain] = Field({}, description="The domains that we send from.")
     credentials: list[Credential] = Field([], description="Who may submit over SMTP.")
     quotas: list[Quota] = Field([], description="Limits of sending.")
+    max_size: Size = Field(
+        10 << 20, ge=10_000, description="Largest message; a larger one (up to `smtp.max_size`) is `failed` in the log."
+    )
+    verdict_timeout: Duration = Field(
+        timedelta(seconds=2),
+        description="How long who hands a mail over waits to hear which recipients get none; then all are answered as `sent`.",
+    )
     token_requests: int = Field(
         6000,
         ge=0,

@@ -56,11 +56,21 @@ STAGES = (
         health_offset=0,
     ),
     Stage(
+        "outbound",
+        ("processors", "outbound"),
+        "Decide who gets the mail that we send (Faust).",
+        groups=(Group("mailscope-outbound", (topics.RAW,)),),
+        follows=(topics.EVENTS, topics.SUPPRESSIONS, topics.PREFERENCES, topics.QUOTAS),
+        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW, topics.QUOTAS),
+        health_offset=71,
+    ),
+    Stage(
         "outcomes",
         ("processors", "outcomes"),
         "Say what became of every attempt (Faust).",
         groups=(Group("mailscope-outcomes", (topics.ATTEMPTS,)),),
-        writes=(*_DECIDES, topics.ATTEMPTS, topics.RAW),
+        follows=(topics.SUPPRESSIONS,),
+        writes=(*_DECIDES, topics.ATTEMPTS, topics.RAW, topics.SUPPRESSIONS),
         health_offset=1,
     ),
     Stage(
@@ -97,8 +107,8 @@ STAGES = (
         "console",
         ("console",),
         "Serve the console, the API and the send hook.",
-        follows=(topics.TOKENS, topics.CLAIMS),
-        writes=(topics.RAW, topics.TOKENS, topics.CLAIMS),
+        follows=(topics.TOKENS, topics.CLAIMS, topics.SUPPRESSIONS, topics.PREFERENCES, topics.VERDICTS),
+        writes=(topics.RAW, topics.TOKENS, topics.CLAIMS, topics.SUPPRESSIONS, topics.PREFERENCES),
     ),
     Stage(
         "smtp",

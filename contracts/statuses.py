@@ -70,11 +70,14 @@ class Reason(StrEnum):
     MESSAGE_TOO_LARGE = "message_too_large"  # over a size limit, ours or the remote one
     QUOTA_EXCEEDED = "quota_exceeded"  # the sending quota is used up
     SUPPRESSED = "suppressed"  # the address is on the suppression list
-    PRIVATE_ADDRESS = "private_address"  # the mail server's name leads to a private or loopback address
+    PRIVATE_ADDRESS = (
+        "private_address"  # the recipient wants no mail from us: a preference, nothing to do with networks
+    )
     PROVIDER_REJECTED = "provider_rejected"  # the remote server refused it
     UNSUBSCRIBED = "unsubscribed"  # the recipient has unsubscribed
     CONFIGURATION_ERROR = "configuration_error"  # something is missing or wrong in mailscope.yaml
     AUTHENTICATION_ERROR = "authentication_error"  # refused for missing or broken SPF, DKIM or DMARC
+    UNROUTABLE = "unroutable"  # the domain's servers are none that we may connect to: private or loopback addresses
     EXPIRED = "expired"  # retried until the time limit
     UNKNOWN_ERROR = "unknown_error"  # none of the above
     # inbound
@@ -101,11 +104,12 @@ ADVICE: dict[Reason, str] = {
     Reason.MESSAGE_TOO_LARGE: "The message is too large: send fewer or smaller attachments, or a link instead.",
     Reason.QUOTA_EXCEEDED: "The sending quota is used up: wait until it renews, or ask for a larger one.",
     Reason.SUPPRESSED: "The address bounced or complained before: remove it from the suppression list if it works again.",
-    Reason.PRIVATE_ADDRESS: "The recipient's domain points to a private network: its owner must correct the MX record.",
+    Reason.PRIVATE_ADDRESS: "The recipient has set the address to private: do not send to it until they change that.",
     Reason.PROVIDER_REJECTED: "The recipient's server refused the mail: read its answer, and ask its administrator.",
     Reason.UNSUBSCRIBED: "The recipient has unsubscribed: do not send this kind of mail to them.",
     Reason.CONFIGURATION_ERROR: "Sending is not set up for this: the platform team must correct mailscope.yaml.",
     Reason.AUTHENTICATION_ERROR: "The recipient's server did not trust our domain: check SPF, DKIM and DMARC of it.",
+    Reason.UNROUTABLE: "The recipient's domain points to a private network: its owner must correct the MX record.",
     Reason.EXPIRED: "The recipient's server did not take the mail in time: check the address, then send it again.",
     Reason.UNKNOWN_ERROR: "The cause is not known: read the server's answer, and ask the platform team.",
     Reason.UNKNOWN_RECIPIENT: "No route takes this address: check its spelling, or add a route to mailscope.yaml.",

@@ -16,6 +16,7 @@ SUPPRESSIONS = "mail.suppressions"
 PREFERENCES = "mail.preferences"
 TOKENS = "mail.tokens"
 CLAIMS = "mail.claims"
+QUOTAS = "mail.quotas"
 CONNECTIVITY = "mail.connectivity"
 DEADLETTER = "mail.deadletter"
 
@@ -64,10 +65,11 @@ def all_topics(retry: list[str], expire: timedelta) -> list[Topic]:
         Topic(EVENTS, "mail_id", "MailEvent", week),
         Topic(STATUS_INBOUND, "mail_id", "StatusChange", week, public=True),
         Topic(STATUS_OUTBOUND, "mail_id", "StatusChange", week, public=True),
-        Topic(SUPPRESSIONS, "address", "not written yet", None, compacted=True),
-        Topic(PREFERENCES, "address", "not written yet", None, compacted=True),
+        Topic(SUPPRESSIONS, "address", "Suppression", None, compacted=True),
+        Topic(PREFERENCES, "address", "Preference", None, compacted=True),
         Topic(TOKENS, "token id", "Token", None, compacted=True),
         Topic(CLAIMS, "claim and claimant, all in partition 0", "Claim", KEPT, compacted=True),
+        Topic(QUOTAS, "domain, all in partition 0", "QuotaTicket", 3 * DAY),
         Topic(CONNECTIVITY, "channel", "Connectivity", week),
         Topic(DEADLETTER, "as the source", "untouched octets, why in the headers", 21 * DAY),
     ]

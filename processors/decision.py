@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from contracts.events import Action, Dispatch, MailEvent, RawPointer
+from contracts.events import Action, Dispatch, MailEvent, RawPointer, RecipientState
 from contracts.raw_message import Envelope
 from contracts.statuses import Reason, Status
 from mail.parse_headers import Message
@@ -39,8 +39,9 @@ class Decision:
 
 @dataclass
 class Consequences:
-    """What follows: events for the log, commands for the sinks, and the reply for a receiver that waits ("": nobody does)."""
+    """What follows: events for the log, commands for the sinks, and the reply for a door that waits ("": none does)."""
 
     events: list[MailEvent] = field(default_factory=list)
     commands: list[Dispatch] = field(default_factory=list)
     reply: str = ""
+    refused: list[RecipientState] = field(default_factory=list)  # outbound: who gets nothing

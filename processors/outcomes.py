@@ -9,10 +9,13 @@ from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
 from processors.fit_event import fit_event
 from processors.notify_sender import SenderNotices
-from processors.publish_events import event_records
+from processors.publish_events import SOURCE, event_records
 from processors.run_app import run_app
 from processors.settle import settle, settle_unusable
+from processors.suppress import suppress
 from runtime.health import Readiness
+from runtime.publish import Publisher
+from runtime.shared_list import follow_suppressions
 
 
 def run_outcomes(settings: Settings, readiness: Readiness) -> None:
@@ -24,12 +27,22 @@ class Outcomes:
     """Says what every attempt means for its mail, and tells senders of forwards that failed."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._notices = SenderNotices(settings)
 
+    def begin(self, publisher: Publisher) -> None:
+        """Follow the suppression list, which bounces add to."""
+        self._publisher = publisher
+        self._suppressions = follow_suppressions(self._settings.kafka_client)
+
     async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
-        """What to publish about one report. InvalidEvent when it cannot be read."""
+        """What to publish about one report, once a bounce that is about its recipient stands in the suppression list. InvalidEvent when it
+        cannot be read, Unavailable when Kafka is."""
         report = decode(source.value, AttemptReport)
         event = fit_event(settle(report))
+        change = suppress(event)
+        if change is not None:
+            await self._suppressions.change(self._publisher, event.recipient, change, SOURCE)
         return [event_records(event), self._notices.of(report, event)]
 
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:

@@ -15,6 +15,7 @@ from contracts.errors import InvalidEvent, Unavailable
 from contracts.events import MailEvent
 from contracts.ids import received_ms
 from contracts.records import ConsumedRecord
+from contracts.statuses import Direction
 from runtime.connect_kafka import Properties, reader
 from runtime.consume import read_records
 
@@ -27,8 +28,9 @@ Known = dict[str, list[MailEvent]]  # by mail_id
 class Decisions:
     """What was decided about the records of `mail.raw` that are read again, and about single mails."""
 
-    def __init__(self, kafka: Properties) -> None:
+    def __init__(self, kafka: Properties, direction: Direction) -> None:
         self._kafka = kafka
+        self._direction = direction  # of the mails whose decisions are one's own
         self._first: dict[int, ConsumedRecord] = {}  # of each partition since it is ours
         self._tails: dict[int, asyncio.Future[Known]] = {}
 
@@ -65,7 +67,7 @@ class Decisions:
         known: Known = {}
         for event in self._events(source.partition, source.timestamp_ms):
             raw = event.raw
-            if event.attempt or raw is None or raw.offset < source.offset:
+            if event.attempt or event.direction is not self._direction or raw is None or raw.offset < source.offset:
                 continue
             if (raw.topic, raw.partition) == (source.topic, source.partition):
                 known.setdefault(event.mail_id, []).append(event)

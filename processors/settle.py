@@ -22,7 +22,7 @@ def settle(report: AttemptReport) -> MailEvent:
         server = worst.host or worst.ip
         return _event(report, status, detail=f"{server} answered {worst.code} {worst.text}".strip())
     if worst.reason in (
-        Reason.PRIVATE_ADDRESS,
+        Reason.UNROUTABLE,
         Reason.CONFIGURATION_ERROR,
         Reason.MESSAGE_TOO_LARGE,
         Reason.INTERNAL_ERROR,

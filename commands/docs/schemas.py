@@ -7,9 +7,11 @@ import msgspec
 
 from contracts import topics
 from contracts.events import AttemptReport, Connectivity, DeadLetter, Dispatch, MailEvent, StatusChange, Verdict
+from contracts.preferences import Preference
 from contracts.raw_message import Envelope
 from contracts.settings import Delivery
-from contracts.shared_state import Claim, Token
+from contracts.shared_state import Claim, QuotaTicket, Token
+from contracts.suppressions import Suppression
 
 EVENTS = {
     "status-change": (
@@ -24,6 +26,17 @@ EVENTS = {
     "connectivity": (Connectivity, "mailscope.connectivity.", "The health of a channel changed: `mail.connectivity`."),
     "token": (Token, "mailscope.token.", "An API token, known by its hash: `mail.tokens`."),
     "claim": (Claim, "mailscope.claim.", "A claim on what only one may do, such as an Idempotency-Key: `mail.claims`."),
+    "quota-ticket": (QuotaTicket, "mailscope.quota.", "A mail that takes from its domain's quota: `mail.quotas`."),
+    "suppression": (
+        Suppression,
+        "mailscope.suppression.",
+        "What holds for an address of the suppression list, with its history: `mail.suppressions`.",
+    ),
+    "preference": (
+        Preference,
+        "mailscope.preference.",
+        "What a recipient wishes, with its history: `mail.preferences`.",
+    ),
 }
 
 

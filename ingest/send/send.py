@@ -8,11 +8,13 @@ import msgspec
 
 from contracts import clock, metrics, topics
 from contracts.errors import Unavailable
+from contracts.events import RecipientState, Verdict
 from contracts.ids import new_mail_id
 from contracts.metadata import metadata_of
 from contracts.raw_message import Envelope, RawType
 from contracts.settings import Settings
 from contracts.statuses import Direction, Status
+from ingest.await_verdict import VerdictWaiter
 from ingest.hold_message import MessageHolder
 from ingest.send.build_message import Built, build_message, recipients_of
 from ingest.send.outgoing import InvalidMail, Outgoing
@@ -23,15 +25,8 @@ from runtime.blobs import BlobStore
 from runtime.expose_metrics import counter
 from runtime.publish import Publisher
 
+DETAILS = 4096  # characters about refused recipients that are remembered with an Idempotency-Key
 BUILT = 2  # messages at a time that are built and signed
-
-
-class RecipientState(msgspec.Struct, frozen=True):
-    """What has become of one recipient at hand-over."""
-
-    recipient: str
-    status: Status
-    reason: str | None = None
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -45,6 +40,8 @@ def to_remember(sent: Sent) -> str:
     """The answer as it is kept for a day: without the recipients that the request names and that are simply `sent`, which may be
     hundreds of kilobytes."""
     kept = [one for one in sent.recipients if one.status is not Status.SENT]
+    if sum(len(one.detail) for one in kept) > DETAILS:
+        kept = [msgspec.structs.replace(one, detail="") for one in kept]
     return msgspec.json.encode(Sent(sent.mail_id, kept)).decode()
 
 
@@ -52,15 +49,21 @@ def recall(answer: str, mail: Outgoing) -> Sent:
     """The answer that was given to this request, from what was kept of it. InvalidMail and msgspec.DecodeError: it is of another one."""
     sent = msgspec.json.decode(answer, type=Sent)
     known = {one.recipient: one for one in sent.recipients}
-    return Sent(sent.mail_id, [known.get(one) or RecipientState(one, Status.SENT) for one in recipients_of(mail)])
+    return Sent(sent.mail_id, [known.get(one) or _sent_to(one) for one in recipients_of(mail)])
+
+
+def _sent_to(recipient: str) -> RecipientState:
+    return RecipientState(recipient=recipient, status=Status.SENT)
 
 
 class Sender:
     """Checks, signs and publishes outbound mail. A mail that `send` returned for is in Kafka."""
 
-    def __init__(self, settings: Settings, publisher: Publisher) -> None:
-        """ConfigurationError when a DKIM key cannot be used."""
+    def __init__(self, settings: Settings, publisher: Publisher, verdicts: VerdictWaiter | None = None) -> None:
+        """ConfigurationError when a DKIM key cannot be used. `verdicts`: where to hear which recipients get nothing; without it, only the
+        log tells."""
         self._settings = settings
+        self._verdicts = verdicts
         self._holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
         self._publisher = publisher
         self._room = asyncio.Semaphore(BUILT)
@@ -102,6 +105,7 @@ class Sender:
         turn = self._turns.setdefault(user, asyncio.Lock())  # one user waits for itself before it takes others' room
         async with turn, self._room:  # off the event loop, which others wait for
             built, octets = await asyncio.to_thread(self._make, mail, allowed)
+        waiter = self._verdicts if self._verdicts is not None and self._verdicts.waiting else None
         envelope = Envelope(
             mail_id=mail_id,
             type=RawType.SUBMITTED,
@@ -113,10 +117,24 @@ class Sender:
             protocol="HTTP",
             user=user,
             receiver=self._settings.authserv_id,
+            verdict_partition=waiter.partition if waiter is not None else None,
             **metadata_of(built.metadata),
         )
-        await self._holder.hold(envelope, octets)
-        return Sent(mail_id, [RecipientState(recipient, Status.SENT) for recipient in built.recipients])
+        verdict = await self._hold(envelope, octets, waiter)
+        refused = {one.recipient: one for one in verdict.refused} if verdict is not None else {}
+        return Sent(mail_id, [refused.get(one) or _sent_to(one) for one in built.recipients])
+
+    async def _hold(self, envelope: Envelope, octets: bytes, waiter: VerdictWaiter | None) -> Verdict | None:
+        if waiter is None:
+            await self._holder.hold(envelope, octets)
+            return None
+        expected = waiter.expect(envelope.mail_id)
+        try:
+            await self._holder.hold(envelope, octets)
+        except BaseException:
+            waiter.forget(envelope.mail_id)
+            raise
+        return await waiter.verdict_on(envelope.mail_id, expected)
 
     def _make(self, mail: Outgoing, allowed: frozenset[str] | None) -> tuple[Built, bytes]:
         """The message, checked and signed."""

@@ -83,7 +83,7 @@ def _class_of(attempt: Attempt) -> tuple[C, str]:
 
 
 def _type_of(bounce_class: C, attempt: Attempt) -> T:
-    if attempt.reason is Reason.PRIVATE_ADDRESS:
+    if attempt.reason is Reason.UNROUTABLE:
         return T.ADMIN
     if bounce_class in _BLOCK:
         return T.BLOCK

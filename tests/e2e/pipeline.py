@@ -21,7 +21,7 @@ from tests.fakes.outside import Outside
 from tests.wait_for import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-OFFSETS = (25, 80, 92, 93, 101, 102, 103, 104, 105, 106, 150, 153, 180, 181, 182, 183, 184, 185, 190)
+OFFSETS = (25, 80, 87, 92, 93, 101, 102, 103, 104, 105, 106, 150, 153, 172, 180, 181, 182, 183, 184, 185, 190)
 
 
 def free_base() -> int:
@@ -110,7 +110,16 @@ class Pipeline:
                 **changes.pop("delivery", {}),
             },
             "outbound": {
-                "domains": {"ours.test": {"dkim": [{"selector": "s1", "key_file": str(key_file)}]}, "second.test": {}}
+                "domains": {
+                    "ours.test": {"dkim": [{"selector": "s1", "key_file": str(key_file)}]},
+                    "second.test": {},
+                    "few.test": {},
+                    # Keys of another domain: nobody could verify with what DNS publishes, or does not.
+                    "good.test": {"dkim": [{"selector": "s1", "key_file": str(key_file)}]},
+                    "dead.test": {"dkim": [{"selector": "s1", "key_file": str(key_file)}]},
+                },
+                "quotas": [{"domain": "few.test", "per": "day", "limit": 5}],
+                **changes.pop("outbound", {}),
             },
             "channels": {"helpdesk": {"address": "desk@ours.test"}},
             **changes,

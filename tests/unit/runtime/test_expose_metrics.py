@@ -16,6 +16,7 @@ ROOMS = {
     "smtp": ["ingest/smtp"],
     "console": ["console", "ingest/send"],
     "inbound": ["processors"],
+    "outbound": ["processors"],
     "outcomes": ["processors"],
     "delivery": ["sinks/delivery", "sinks/dispatch"],
     "handlers": ["sinks/handlers", "sinks/dispatch"],
