@@ -40,19 +40,19 @@ def read_body(raw: bytes) -> Body:
         name = _name(part)
         attached = part.disposition == "attachment" or bool(name)
         if part.type == "text/plain" and not attached and not text:
-            text, whole = _text(part)
+            text, whole = read_text(part)
             complete &= whole
         elif part.type == "text/html" and not attached and not html:
-            html, whole = _text(part)
+            html, whole = read_text(part)
             complete &= whole
         elif part.type == "message/rfc822":
-            attachments.append(Attachment(name or "message.eml", part.type, "", _octets(part)))
+            attachments.append(Attachment(name or "message.eml", part.type, "", decode_content(part)))
         else:
-            attachments.append(Attachment(name, part.type, part.content_id.strip("<> ")[:200], _octets(part)))
+            attachments.append(Attachment(name, part.type, part.content_id.strip("<> ")[:200], decode_content(part)))
     return Body(text, html, tuple(attachments), complete)
 
 
-def _octets(part: Part) -> bytes:
+def decode_content(part: Part) -> bytes:
     """The content without its transfer encoding (RFC 2045 §6); an unknown one is none."""
     match part.encoding:
         case "base64":
@@ -80,10 +80,10 @@ def _decode_uu(content: bytes) -> bytes:
     return b"".join(lines) if begun else content
 
 
-def _text(part: Part) -> tuple[str, bool]:
+def read_text(part: Part) -> tuple[str, bool]:
     """The text with bare LF, and whether it is whole."""
     charset = find_parameter(part.parameters, "charset") or "utf-8"
-    text, whole = decode_charset(_octets(part), charset, MAX_TEXT)
+    text, whole = decode_charset(decode_content(part), charset, MAX_TEXT)
     return text.replace("\r\n", "\n"), whole
 
 
