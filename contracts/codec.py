@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from contracts import clock
 from contracts.errors import InvalidEvent
-from contracts.events import AttemptReport, Connectivity, Dispatch, MailEvent, StatusChange, Verdict
+from contracts.events import AttemptReport, Connectivity, Dispatch, LateNews, MailEvent, StatusChange, Verdict
 from contracts.ids import event_id
 from contracts.preferences import Preference
 from contracts.shared_state import Claim, QuotaTicket, Token, claim_key
@@ -52,6 +52,7 @@ _decoders: dict[type[Struct], msgspec.json.Decoder[Struct]] = {
         Suppression,
         Preference,
         QuotaTicket,
+        LateNews,
     )
 }
 
@@ -134,6 +135,21 @@ def encode_attempt_report(report: AttemptReport, source: str) -> bytes:
         type=f"mailscope.attempt.{report.action}.v1",
         time=report.occurred_at,
         subject=report.recipient,
+    )
+
+
+LATE_NEWS = "mailscope.news."
+
+
+def encode_late_news(news: LateNews, source: str) -> bytes:
+    """What came back about a mail, for `mail.attempts`."""
+    return encode(
+        news,
+        id=event_id(news.mail_id, news.recipient_digest, f"news.{news.status}.{news.report_id}", 0),
+        source=source,
+        type=f"{LATE_NEWS}{news.status}.v1",
+        time=news.occurred_at,
+        subject=news.mail_id,
     )
 
 

@@ -203,6 +203,19 @@ class AttemptReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     next_attempt_at: datetime | None = None  # null: nothing is left to try
 
 
+class LateNews(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What came back about a mail that we sent: a bounce, a delay, a complaint, an unsubscription (topic `mail.attempts`)."""
+
+    mail_id: str  # of the mail that it is about
+    recipient_digest: str  # which of its recipients (mail/bounce_address.py)
+    status: Status  # delivery_failed, deferred, complained or unsubscribed
+    occurred_at: datetime
+    report_id: str = ""  # mail_id of the report; "" where it came otherwise
+    bounce: Bounce | None = None
+    reason: Reason | None = None
+    detail: str  # one sentence for people
+
+
 class RecipientState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What has become of one recipient of a mail that was handed over to be sent."""
 

@@ -244,6 +244,10 @@ class ArcSeal(Section):
 class Inbound(Section):
     domains: dict[Domain, InboundDomain] = Field({}, description="The domains that we receive mail for.")
     routes: list[Route] = Field([], description="First match wins; an address that no `to` matches is refused at RCPT.")
+    reports: list[Address] = Field(
+        [],
+        description="Addresses where reports about our mail are read, besides bounce addresses: DSN, complaints (ARF).",
+    )
     arc_seal: ArcSeal | None = Field(
         None, description="Seal what is forwarded with an ARC set (RFC 8617); off without a key."
     )

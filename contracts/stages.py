@@ -52,7 +52,7 @@ STAGES = (
         "Authenticate and route every mail (Faust).",
         groups=(Group("mailscope-inbound", (topics.RAW,)),),
         follows=(topics.EVENTS,),
-        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW),
+        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW, topics.ATTEMPTS),
         health_offset=0,
     ),
     Stage(
@@ -69,8 +69,8 @@ STAGES = (
         ("processors", "outcomes"),
         "Say what became of every attempt (Faust).",
         groups=(Group("mailscope-outcomes", (topics.ATTEMPTS,)),),
-        follows=(topics.SUPPRESSIONS,),
-        writes=(*_DECIDES, topics.ATTEMPTS, topics.RAW, topics.SUPPRESSIONS),
+        follows=(topics.SUPPRESSIONS, topics.PREFERENCES, topics.EVENTS),
+        writes=(*_DECIDES, topics.ATTEMPTS, topics.RAW, topics.SUPPRESSIONS, topics.PREFERENCES),
         health_offset=1,
     ),
     Stage(

@@ -24,6 +24,8 @@ class Status(StrEnum):
     DELIVERED = "delivered"  # outbound: the remote server took responsibility
     DELIVERY_FAILED = "delivery_failed"  # the remote server refused for good, or time ran out
     FAILED = "failed"  # our side: configuration, handler error, or it never left
+    COMPLAINED = "complained"  # outbound, an event only: the recipient called it spam (ARF)
+    UNSUBSCRIBED = "unsubscribed"  # outbound, an event only: the recipient wants no more of its stream
 
 
 INBOUND_STATUSES = frozenset(
@@ -42,6 +44,7 @@ INBOUND_STATUSES = frozenset(
 OUTBOUND_STATUSES = frozenset(
     {Status.SENT, Status.DEFERRED, Status.DELIVERED, Status.DELIVERY_FAILED, Status.REJECTED, Status.FAILED}
 )
+EVENTS_ONLY = frozenset({Status.COMPLAINED, Status.UNSUBSCRIBED})  # said of a mail that keeps the status it has
 OPEN_STATUSES = frozenset({Status.RECEIVED, Status.SENT, Status.DEFERRED})
 
 
@@ -51,7 +54,9 @@ def is_terminal(status: Status) -> bool:
 
 
 def rank(status: Status, late: bool) -> int:
-    """Precedence of a status in the fold, 10 to 40: the higher one is shown, whichever came first."""
+    """Precedence of a status in the fold, 5 to 40: the higher one is shown, whichever came first."""
+    if status in EVENTS_ONLY:
+        return 5
     if status in (Status.RECEIVED, Status.SENT):
         return 10
     if status is Status.DEFERRED:
@@ -93,6 +98,8 @@ class Reason(StrEnum):
     RELAY_DENIED = "relay_denied"  # not a domain of ours, or an address that asks to be passed on
     LOOP = "loop"  # it has been here before, or has too many Received headers
     RULE = "rule"  # a drop rule of ours
+    REPORT = "report"  # it is a report about a mail of ours, and was read
+    UNMATCHED = "unmatched"  # a report that names no mail of ours, or is forged: kept, and without effect
     HANDLER_DECLINED = "handler_declined"  # the handler skipped it
     HANDLER_ERROR = "handler_error"  # the handler could not use it
     DESTINATION_UNAVAILABLE = "destination_unavailable"  # being retried: the other side does not take it now
@@ -124,6 +131,8 @@ ADVICE: dict[Reason, str] = {
     Reason.RELAY_DENIED: "The address is not in a domain that we receive mail for: check its spelling, or inbound.domains.",
     Reason.LOOP: "The mail went round in a circle: look for two forwards that point at each other.",
     Reason.RULE: "A rule in mailscope.yaml drops this mail on purpose.",
+    Reason.REPORT: "A report about a mail of ours: see what it changed on the page of that mail.",
+    Reason.UNMATCHED: "A report that names no mail of ours: nothing follows from it, and the message is kept.",
     Reason.HANDLER_DECLINED: "The application chose not to act on this mail; its reason is shown.",
     Reason.HANDLER_ERROR: "The application could not use this mail; its reason is shown.",
     Reason.DESTINATION_UNAVAILABLE: "The other side does not take it now; it is being tried again.",

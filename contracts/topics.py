@@ -53,16 +53,17 @@ def retry_topic(delay: str) -> str:
     return f"{DISPATCH}.retry.{delay}"
 
 
-def all_topics(retry: list[str], expire: timedelta) -> list[Topic]:
-    """The topics of a pipeline with these `delivery.retry` delays. Raw messages outlive the last delivery attempt."""
+def all_topics(retry: list[str], expire: timedelta, retention: timedelta) -> list[Topic]:
+    """The topics of a pipeline with these `delivery.retry` delays. Raw messages outlive the last delivery attempt; events stay as long as
+    the log (`retention`), which can be built anew from them."""
     week = 7 * DAY
     return [
         Topic(RAW, "mail_id", "message octets, envelope in headers", max(3 * DAY, expire)),
         Topic(VERDICTS, "mail_id", "Verdict", timedelta(hours=1)),
         Topic(DISPATCH, DESTINATION, "Dispatch", week),
         *[Topic(retry_topic(delay), DESTINATION, "Dispatch", week) for delay in dict.fromkeys(retry)],
-        Topic(ATTEMPTS, "mail_id", "AttemptReport", week),
-        Topic(EVENTS, "mail_id", "MailEvent", week),
+        Topic(ATTEMPTS, "mail_id", "AttemptReport, or LateNews", week),
+        Topic(EVENTS, "mail_id", "MailEvent", max(week, retention)),
         Topic(STATUS_INBOUND, "mail_id", "StatusChange", week, public=True),
         Topic(STATUS_OUTBOUND, "mail_id", "StatusChange", week, public=True),
         Topic(SUPPRESSIONS, "address", "Suppression", None, compacted=True),

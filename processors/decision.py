@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from contracts.events import Action, Dispatch, MailEvent, RawPointer, RecipientState
+from contracts.events import Action, Dispatch, LateNews, MailEvent, RawPointer, RecipientState
 from contracts.raw_message import Envelope
 from contracts.statuses import Reason, Status
 from mail.parse_headers import Message
+from mail.reports.report import Report
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class ReadMail:
     envelope: Envelope
     message: Message
     raw: RawPointer
+    report: Report | None = None  # what it reports, where a recipient is one that takes reports
 
     @property
     def needs_smtputf8(self) -> bool:
@@ -35,6 +37,7 @@ class Decision:
     action: Action | None = None
     targets: tuple[str, ...] = ()  # addresses, or the one handler's name
     envelope_from: str = ""  # of the command; "" is the null sender
+    news: tuple[LateNews, ...] = ()  # about other mails
 
 
 @dataclass
@@ -45,3 +48,4 @@ class Consequences:
     commands: list[Dispatch] = field(default_factory=list)
     reply: str = ""
     refused: list[RecipientState] = field(default_factory=list)  # outbound: who gets nothing
+    news: list[LateNews] = field(default_factory=list)  # about other mails

@@ -18,8 +18,11 @@ from contracts.settings import Settings
 from contracts.statuses import Direction, Reason, Status
 from mail.bounce_address import BounceAddresses
 from mail.parse_headers import split_message
+from mail.reports.read_report import read_report
+from mail.reports.report import Report
 from processors.authenticate_received import Authenticator
 from processors.decide_inbound import decide_answered, decide_inbound, decide_refused, decide_unusable
+from processors.decide_report import takes_reports
 from processors.decision import Consequences, ReadMail
 from processors.head_forward import ForwardHead
 from processors.publish_events import consequence_records
@@ -102,9 +105,8 @@ class Inbound:
         async with self._memory.hold(need):
             octets = await self._blobs.message(envelope, source.value)
             message = split_message(octets)
-            mail = ReadMail(
-                envelope, message, RawPointer(topic=source.topic, partition=source.partition, offset=source.offset)
-            )
+            raw = RawPointer(topic=source.topic, partition=source.partition, offset=source.offset)
+            mail = ReadMail(envelope, message, raw, await self._read_report(envelope, octets))
             before = await self._decisions.of(source, envelope.mail_id)
             auth = next((event.auth for event in before if event.auth is not None), None)
             if auth is None:
@@ -119,6 +121,12 @@ class Inbound:
         if not before:
             self._open_checks.wait(envelope, found.events)
         return found
+
+    async def _read_report(self, envelope: Envelope, octets: bytes) -> Report | None:
+        """What it reports, where it is for an address that takes reports: off the event loop."""
+        if not any(takes_reports(one, envelope, self._settings, self._bounces) for one in envelope.recipients):
+            return None
+        return await asyncio.to_thread(read_report, octets)
 
     async def _answered(self, source: ConsumedRecord, envelope: Envelope) -> Consequences:
         """The receiver answered without the verdict: what was refused for the dialogue came too late for it."""

@@ -4,7 +4,14 @@ import uuid
 from collections.abc import Mapping
 
 from contracts import clock, metrics, topics
-from contracts.codec import HEADERS, encode_dispatch, encode_mail_event, encode_status_change, encode_verdict
+from contracts.codec import (
+    HEADERS,
+    encode_dispatch,
+    encode_late_news,
+    encode_mail_event,
+    encode_status_change,
+    encode_verdict,
+)
 from contracts.events import Action, Dispatch, MailEvent, StatusChange, Verdict, decisive_answer
 from contracts.metadata import metadata_of
 from contracts.raw_message import Envelope
@@ -35,6 +42,7 @@ def consequence_records(envelope: Envelope, found: Consequences, split: Mapping[
     can be found again."""
     events = [record for event in found.events for record in event_records(event)]
     commands = [dispatch_record(command, split) for command in found.commands]
+    commands += [Record(topics.ATTEMPTS, one.mail_id, encode_late_news(one, SOURCE), HEADERS) for one in found.news]
     if not found.reply:
         return [events, commands]
     verdict = Verdict(mail_id=envelope.mail_id, reply=found.reply, decided_at=clock.now(), refused=found.refused)

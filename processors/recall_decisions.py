@@ -16,6 +16,7 @@ from contracts.events import MailEvent
 from contracts.ids import received_ms
 from contracts.records import ConsumedRecord
 from contracts.statuses import Direction
+from mail.bounce_address import recipient_digest
 from runtime.connect_kafka import Properties, reader
 from runtime.consume import read_records
 
@@ -62,6 +63,23 @@ class Decisions:
     async def look_up(self, mail_id: str, partition: int) -> list[MailEvent]:
         """The first events of one mail, from the time that its id holds on. Unavailable when Kafka does not answer."""
         return await asyncio.to_thread(self._look_up, mail_id, partition)
+
+    async def of_recipient(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
+        """What is known of one recipient of a mail, from its first event to the one that settled it, or to ten minutes after the mail came;
+        [] when nothing is. Unavailable when Kafka does not answer."""
+        return await asyncio.to_thread(self._of_recipient, mail_id, digest, partition)
+
+    def _of_recipient(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
+        found: list[MailEvent] = []
+        until = received_ms(mail_id) + 10 * MARGIN_MS
+        for event in self._events(
+            partition, received_ms(mail_id), lambda one: bool(found) and one.timestamp_ms > until
+        ):
+            if event.mail_id == mail_id and recipient_digest(event.recipient) == digest:
+                found.append(event)
+                if event.terminal:
+                    break
+        return found
 
     def _read_tail(self, source: ConsumedRecord) -> Known:
         known: Known = {}

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from contracts.events import Action, Attempt, AttemptReport, Bounce, MailEvent, Outcome, Summary
-from contracts.statuses import Reason, Status, is_terminal
+from contracts.events import Action, Attempt, AttemptReport, Bounce, LateNews, MailEvent, Outcome, Summary
+from contracts.statuses import EVENTS_ONLY, Reason, Status, is_terminal
 from mail.bounces.classify import classify, reason_of
 
 _RANK = {Outcome.ACCEPTED: 0, Outcome.SKIPPED: 1, Outcome.PERMANENT: 2}
@@ -30,6 +30,29 @@ def settle(report: AttemptReport) -> MailEvent:
         return _event(report, Status.FAILED, reason=worst.reason, detail=f"{worst.target}: {worst.text}")
     bounce = classify(worst)
     return _event(report, Status.DELIVERY_FAILED, reason=reason_of(bounce), detail=_answer(worst), bounce=bounce)
+
+
+def settle_late(news: LateNews, known: list[MailEvent]) -> MailEvent | None:
+    """The event of what came back about a mail, from what is `known` of the recipient, oldest first. It carries all that they do, so that
+    it blanks nothing. None when nothing is known."""
+    if not known:
+        return None
+    first = known[0]
+    return MailEvent(
+        mail_id=first.mail_id,
+        recipient=first.recipient,
+        direction=first.direction,
+        status=news.status,
+        terminal=is_terminal(news.status),
+        late=news.status not in EVENTS_ONLY,
+        occurred_at=news.occurred_at,
+        attempt=max(1, *(event.attempt for event in known)),
+        reason=news.reason,
+        detail=news.detail,
+        mail=first.mail,
+        bounce=news.bounce,
+        raw=first.raw,
+    )
 
 
 def settle_unusable(report: AttemptReport, why: str) -> MailEvent:

@@ -76,6 +76,7 @@ class Pipeline:
                     "quarantine.test": {"reject_on": ["dmarc-quarantine"]},
                     "watch.test": {"reject_on": ["spf-fail", "dmarc-reject"], "monitor": True},
                 },
+                "reports": ["fbl@ours.test"],
                 "routes": [
                     {"match": {"to": "desk@ours.test"}, "handle": "desk"},
                     {"match": {"to": "lists@ours.test", "header": {"List-Id": "*"}}, "drop": "lists are not read here"},
