@@ -44,6 +44,7 @@ CODE = {
     "handlers": "sinks.handlers.run_handlers:run_handlers",
     "clickhouse": "sinks.clickhouse.run_clickhouse:run_clickhouse_alone",
     "smtp": "ingest.smtp.serve_smtp:serve_smtp",
+    "submission": "ingest.smtp.serve_submission:serve_submission",
 }
 OWN_LOOP = "processors"  # Faust brings its event loop and its way to stop
 ROOMS = {

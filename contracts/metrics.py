@@ -10,7 +10,8 @@ from contracts import stages
 
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 EVERY = tuple(stage.name for stage in stages.STAGES)
-DOORS = ("smtp", "console")
+DOORS = ("smtp", "submission", "console")
+SERVERS = ("smtp", "submission")
 PROCESSORS = ("inbound", "outbound", "outcomes")
 COMMAND_SINKS = ("delivery", "handlers")
 
@@ -43,11 +44,11 @@ class Histogram(Metric):
 
 
 # ingest: the SMTP receiver and the send hook
-SMTP_CONNECTIONS = Gauge("mailscope_ingest_connections", "Open SMTP connections.", ("smtp",))
+SMTP_CONNECTIONS = Gauge("mailscope_ingest_connections", "Open SMTP connections.", SERVERS)
 SMTP_MESSAGES = Counter(
     "mailscope_ingest_messages_total",
     "Messages at the end of DATA, by reply: accepted (250), refused (5xx), deferred (4xx, trouble of ours).",
-    ("smtp",),
+    SERVERS,
     ("reply",),
 )
 SMTP_REFUSED_RECIPIENTS = Counter(
@@ -55,8 +56,8 @@ SMTP_REFUSED_RECIPIENTS = Counter(
 )
 SMTP_LIMITED = Counter(
     "mailscope_ingest_limited_total",
-    "What one peer was refused for doing it too often, by limit: connections, recipients, reports.",
-    ("smtp",),
+    "What one peer was refused for doing it too often, by limit: connections, recipients, reports, logins.",
+    SERVERS,
     ("limit",),
 )
 SMTP_OCTETS = Counter(
@@ -76,8 +77,8 @@ VERDICT_WAITING = Gauge(
 )
 SENDS = Counter(
     "mailscope_ingest_sends_total",
-    "Messages given to the send hook, by result: accepted, invalid, unavailable, no_room, too_many.",
-    ("console",),
+    "Messages given to the send hook or submitted, by result: accepted, invalid, unavailable, no_room, too_many.",
+    ("console", "submission"),
     ("result",),
 )
 

@@ -162,6 +162,11 @@ class Smtp(Section):
     drain_timeout: Duration = Field(timedelta(seconds=2), description="On SIGTERM: time for open transactions to end.")
 
 
+class Submission(Section):
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(2587, ge=1, le=65535, description="Port to listen on; its limits are those of `smtp`.")
+
+
 class Console(Section):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8025, ge=1, le=65535, description="Port of the console and the API.")
@@ -397,6 +402,7 @@ class Settings(Section):
     store: Store = Store()
     blobs: Blobs = Blobs()
     smtp: Smtp = Smtp()
+    submission: Submission = Submission()
     console: Console = Console()
     metrics: Metrics = Metrics()
     inbound: Inbound = Inbound()

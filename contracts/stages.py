@@ -119,6 +119,14 @@ STAGES = (
         health_offset=4,
         instances_setting="smtp.processes",
     ),
+    Stage(
+        "submission",
+        ("ingest", "submission"),
+        "Take mail that our applications submit over SMTP.",
+        follows=(topics.VERDICTS,),
+        writes=(topics.RAW,),
+        health_offset=72,
+    ),
 )
 
 

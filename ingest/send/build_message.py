@@ -55,17 +55,25 @@ class Built:
 def build_message(mail: Outgoing) -> Built:
     """The message as it will be signed and sent. InvalidMail names the field that is wrong."""
     check_bounds(mail)
-    sender = _one("from", mail.from_address)
+    report = mail.from_address == "" and mail.raw is not None  # the null sender
+    sender = None if report else _one("from", mail.from_address)
     recipients = recipients_of(mail)
-    if mail.raw is None:
+    if mail.raw is None and sender is not None:
         octets = compose_message(_named(mail), sender.domain)
         message = split_message(octets)
         _check_authors(message, "headers")
     else:
-        octets, message = _from_raw(mail.raw, sender.domain)
+        octets, message = _from_raw(mail.raw or b"")
     octets, message, found = _take_out_ours(octets, message)
     given = {name: value for name, value in metadata_of(mail.metadata).items() if value}
-    return Built(octets, message, sender.spec, recipients, _authors(message), Metadata(**{**found, **given}))
+    return Built(
+        octets,
+        message,
+        sender.spec if sender is not None else "",
+        recipients,
+        _authors(message),
+        Metadata(**{**found, **given}),
+    )
 
 
 # The envelope
@@ -135,7 +143,7 @@ def _looks_like_more(text: str) -> bool:
 # From a whole message
 
 
-def _from_raw(raw: bytes, domain: str) -> tuple[bytes, Message]:
+def _from_raw(raw: bytes) -> tuple[bytes, Message]:
     """Its octets and its parts, with what a message must have."""
     # A file with LF line ends is what people have at hand.
     octets = raw if b"\r" in raw else raw.replace(b"\n", b"\r\n")
@@ -156,7 +164,8 @@ def _from_raw(raw: bytes, domain: str) -> tuple[bytes, Message]:
     if not message.all(b"date"):
         missing.append(_field(b"Date", format_datetime(clock.now())))
     if not message.all(b"message-id"):
-        missing.append(_field(b"Message-ID", make_msgid(domain=domain)))
+        author = parse_addresses(message.all(b"from")[0].text())[0]
+        missing.append(_field(b"Message-ID", make_msgid(domain=author.domain)))
     octets = b"".join(entry.raw + b"\r\n" for entry in missing) + octets
     return octets, message._replace(fields=[*missing, *message.fields])
 

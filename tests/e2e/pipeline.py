@@ -21,7 +21,7 @@ from tests.fakes.outside import Outside
 from tests.wait_for import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-OFFSETS = (25, 80, 87, 92, 93, 101, 102, 103, 104, 105, 106, 150, 153, 172, 180, 181, 182, 183, 184, 185, 190)
+OFFSETS = (25, 80, 87, 92, 93, 101, 102, 103, 104, 105, 106, 150, 153, 172, 173, 180, 181, 182, 183, 184, 185, 190)
 
 
 def free_base() -> int:
@@ -62,6 +62,8 @@ class Pipeline:
     def _write_settings(self, changes: dict[str, Any]) -> None:
         key_file = self.folder / "s1.pem"
         key_file.write_bytes(self.outside.keys["ours.test"])
+        password = self.folder / "password"
+        password.write_text("correct horse\n")
         base, changes = self.base, dict(changes)
         settings: dict[str, Any] = {
             "authserv_id": "mx.ours.test",
@@ -119,6 +121,10 @@ class Pipeline:
                     "good.test": {"dkim": [{"selector": "s1", "key_file": str(key_file)}]},
                     "dead.test": {"dkim": [{"selector": "s1", "key_file": str(key_file)}]},
                 },
+                "credentials": [
+                    {"user": "app", "password_file": str(password), "domains": ["ours.test", "few.test"]},
+                    {"user": "other", "password_file": str(password), "domains": ["second.test"]},
+                ],
                 "quotas": [{"domain": "few.test", "per": "day", "limit": 5}],
                 **changes.pop("outbound", {}),
             },
