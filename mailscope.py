@@ -11,6 +11,7 @@ import click
 
 from commands.authenticate import authenticate_command, check_domain_command
 from commands.check_config import check_config
+from commands.classify import classify
 from commands.doctor import doctor
 from commands.explain import explain
 from commands.replay import replay
@@ -161,7 +162,19 @@ def config() -> None:
 
 
 config.add_command(check_config)
-for command in (doctor, search, show, tail, send, replay, explain, authenticate_command, check_domain_command, token):
+for command in (
+    doctor,
+    search,
+    show,
+    tail,
+    send,
+    replay,
+    explain,
+    classify,
+    authenticate_command,
+    check_domain_command,
+    token,
+):
     cli.add_command(command)
 
 
