@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 CORPORA ?= corpora
 
-.PHONY: install demo up unit test coverage check bench fuzz bench-auth score-auth docs lock clean
+.PHONY: install demo up unit test coverage check bench fuzz bench-auth score-auth score-bounces docs lock clean
 
 install: $(INSTALLED)
 
@@ -66,6 +66,10 @@ fuzz: $(INSTALLED)
 # Authentication against other people's suites: make score-auth CORPORA=folder
 score-auth: $(INSTALLED)
 	@$(BIN)/python -m tests.score.score_auth $(CORPORA)
+
+# Reports and bounces against other people's labels: make score-bounces CORPORA=folder
+score-bounces: $(INSTALLED)
+	@$(BIN)/python -m tests.score.score_bounces $(CORPORA)
 
 bench-auth: $(INSTALLED)
 	@$(BIN)/python -m tests.benchmarks.bench_auth

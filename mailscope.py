@@ -11,6 +11,7 @@ import click
 
 from commands.authenticate import authenticate_command, check_domain_command
 from commands.check_config import check_config
+from commands.classify import classify
 from commands.doctor import doctor
 from commands.explain import explain
 from commands.replay import replay
@@ -172,6 +173,7 @@ for command in (
     send,
     replay,
     explain,
+    classify,
     authenticate_command,
     check_domain_command,
     suppressions,

@@ -167,7 +167,7 @@ class BounceClass(StrEnum):
     POLICY_REJECTED = "policy_rejected"  # refused by a local policy
     RELAY_DENIED = "relay_denied"  # that server does not serve this domain
     EXPIRED = "expired"  # retried until the time limit
-    PROTOCOL_ERROR = "protocol_error"  # the dialogue went wrong
+    PROTOCOL_ERROR = "protocol_error"  # the dialogue went wrong, or the server failed in itself
     ROUTING_ERROR = "routing_error"  # a loop or a wrong route
     SENDER_REJECTED = "sender_rejected"  # the envelope sender was refused
     SUPPRESSED = "suppressed"  # on the suppression list

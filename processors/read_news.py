@@ -1,12 +1,13 @@
 """What a report says of mails that we sent: pure. It is believed as far as it names them by a bounce address, which only we can make."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from contracts.clock import rfc3339
-from contracts.events import Attempt, LateNews, Outcome
+from contracts.events import LateNews
 from contracts.statuses import Status
 from mail.bounce_address import BounceAddresses, BounceOf, recipient_digest
-from mail.bounces.classify import classify, reason_of
+from mail.bounces.classify import classify_reply, reason_of
 from mail.reports.report import Action, Finding, Report, ReportKind
 
 _FAILS = frozenset({ReportKind.DSN, ReportKind.FREEFORM})
@@ -59,19 +60,8 @@ def _finding(report: Report, about: BounceOf) -> Finding | None:
 
 def _bounced(report: Report, finding: Finding, about: BounceOf, now: datetime, report_id: str) -> LateNews:
     delayed = finding.action is Action.DELAYED or (finding.action is Action.NONE and finding.reply.temporary)
-    reply = finding.reply
-    said = Attempt(
-        number=1,
-        target=finding.recipient,
-        outcome=Outcome.TEMPORARY if delayed else Outcome.PERMANENT,
-        started_at=now,
-        host=reply.host,
-        command=reply.command or "end-of-data",
-        code=reply.code or (450 if delayed else 550),
-        enhanced_code=reply.enhanced_code or finding.status,
-        text=reply.text,
-    )
-    bounce = classify(said)
+    reply = replace(finding.reply, enhanced_code=finding.reply.enhanced_code or finding.status)
+    bounce = classify_reply(reply)
     until = f", which is tried until {rfc3339(finding.retry_until)}" if delayed and finding.retry_until else ""
     who = report.reporter or reply.host or "a mail server"
     return LateNews(

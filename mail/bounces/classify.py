@@ -4,16 +4,20 @@ The rules are data (`rules.yaml`), tried in order; the first one that holds deci
 the answer. A rule that cannot be used stops the process when this module is imported.
 """
 
-import re
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from contracts.events import Attempt, Bounce, Outcome
 from contracts.statuses import BounceClass as C
 from contracts.statuses import BounceType as T
 from contracts.statuses import Reason
-from mail.bounces.load_rules import Reply, load_rules
+from mail.bounces.load_rules import load_rules
+from mail.bounces.normalise import normalise
+from mail.bounces.reply import Reply
 
 RULES = load_rules(Path(__file__).with_name("rules.yaml").read_text("utf-8"))
+MAX_TEXT = 2000  # characters of the answer that stand in a bounce
 _HARD = {C.INVALID_RECIPIENT, C.INVALID_DOMAIN, C.INACTIVE_MAILBOX}
 _BLOCK = {
     C.REPUTATION_BLOCKED,
@@ -26,8 +30,8 @@ _BLOCK = {
     C.RELAY_DENIED,
     C.SENDER_REJECTED,
 }
-_ADDRESS = re.compile(r"[^\s<>()]{1,320}@[^\s<>()]{1,320}")
-_ENHANCED = re.compile(r"\b[245]\.(\d{1,3}\.\d{1,3})\b")
+_UNDETERMINED = {C.UNKNOWN, C.AUTO_REPLY, C.CHALLENGE}
+_ADMIN = {C.SUPPRESSED, C.ADMIN_CANCELLED}
 _REASONS = {
     C.INVALID_RECIPIENT: Reason.INVALID_ADDRESS,
     C.INVALID_DOMAIN: Reason.INVALID_ADDRESS,
@@ -38,19 +42,40 @@ _REASONS = {
 }
 
 
+def classify_reply(reply: Reply) -> Bounce:
+    """Type and class of one refusal. Always answers; what no rule knows is undetermined/unknown."""
+    clues = normalise(reply)
+    rule = next((rule for rule in RULES.rules if rule.holds(clues)), None)
+    return to_bounce(reply, rule.bounce_class if rule else C.UNKNOWN, rule.id if rule else "none")
+
+
 def classify(attempt: Attempt) -> Bounce:
-    """Type and class of one refused attempt. Always answers; what no rule knows is undetermined/unknown."""
-    bounce_class, rule = _class_of(attempt)
+    """Type and class of one refused attempt, whoever refused: the server, or we."""
+    reply = Reply(
+        attempt.text,
+        attempt.code,
+        attempt.enhanced_code,
+        attempt.command,
+        attempt.host,
+        attempt.outcome is Outcome.TEMPORARY,
+    )
+    ours = _ours(attempt)
+    bounce = to_bounce(reply, *ours) if ours else classify_reply(reply)
+    return replace(bounce, bounce_type=T.ADMIN) if attempt.reason is Reason.UNROUTABLE else bounce
+
+
+def to_bounce(reply: Reply, bounce_class: C, rule: str) -> Bounce:
+    """The answer with its evidence."""
     return Bounce(
-        bounce_type=_type_of(bounce_class, attempt),
+        bounce_type=_type_of(bounce_class, reply.temporary),
         bounce_class=bounce_class,
         rule=rule,
         rules_version=RULES.version,
-        code=attempt.code,
-        enhanced_code=attempt.enhanced_code,
-        text=attempt.text[:2000],
-        command=attempt.command,
-        host=attempt.host,
+        code=reply.code,
+        enhanced_code=reply.enhanced_code,
+        text=reply.text[:MAX_TEXT],
+        command=reply.command,
+        host=reply.host,
     )
 
 
@@ -59,40 +84,29 @@ def reason_of(bounce: Bounce) -> Reason:
     return _REASONS.get(bounce.bounce_class, Reason.PROVIDER_REJECTED)
 
 
-def _class_of(attempt: Attempt) -> tuple[C, str]:
+def _ours(attempt: Attempt) -> tuple[C, str] | None:
+    """What we decided ourselves, without an answer of a server."""
     if attempt.reason is Reason.EXPIRED:
         return C.EXPIRED, "ours.expired"
     if attempt.reason is Reason.INVALID_ADDRESS:
         return C.INVALID_DOMAIN, "ours.no-such-domain"
-    if not attempt.code and attempt.outcome is Outcome.PERMANENT and attempt.command == "EHLO":
+    if attempt.code:
+        return None
+    if attempt.outcome is Outcome.PERMANENT and attempt.command == "EHLO":
         return C.PROTOCOL_ERROR, "ours.no-smtputf8"
-    if not attempt.code:
-        unanswered = {"lookup": C.DNS_FAILURE, "STARTTLS": C.TLS_FAILURE}
-        return unanswered.get(attempt.command, C.CONNECTION_FAILED), f"ours.{attempt.command.lower() or 'connect'}"
-    found = _ENHANCED.search(attempt.enhanced_code)
-    subject = found[1] if found else ""
-    if subject in ("", "0.0"):
-        inside = _ENHANCED.search(attempt.text)
-        subject = inside[1] if inside else subject
-    words = _ADDRESS.sub(" ", attempt.text[:4000])  # spam@example.org says nothing about spam
-    reply = Reply(words, subject, str(attempt.code), attempt.command, attempt.host)
-    for rule in RULES.rules:
-        if rule.holds(reply):
-            return rule.bounce_class, rule.id
-    return C.UNKNOWN, "none"
+    unanswered = {"lookup": C.DNS_FAILURE, "STARTTLS": C.TLS_FAILURE}
+    return unanswered.get(attempt.command, C.CONNECTION_FAILED), f"ours.{attempt.command.lower() or 'connect'}"
 
 
-def _type_of(bounce_class: C, attempt: Attempt) -> T:
-    if attempt.reason is Reason.UNROUTABLE:
-        return T.ADMIN
-    if bounce_class in _BLOCK:
-        return T.BLOCK
-    if bounce_class is C.UNKNOWN:
+def _type_of(bounce_class: C, temporary: bool) -> T:
+    """Hard is the recipient's fault, block is ours, both for good. All the rest may work later: what is wrong with a connection, a route, a
+    server or a full mailbox says nothing against the address."""
+    if bounce_class in _UNDETERMINED:
         return T.UNDETERMINED
-    if attempt.outcome is Outcome.TEMPORARY:
+    if bounce_class in _ADMIN:
+        return T.ADMIN
+    if temporary:
         return T.SOFT
     if bounce_class in _HARD:
         return T.HARD
-    if bounce_class in (C.MAILBOX_FULL, C.MESSAGE_TOO_LARGE, C.EXPIRED, C.RATE_LIMITED, C.GREYLISTED):
-        return T.SOFT
-    return T.HARD if attempt.code >= 500 else T.SOFT
+    return T.BLOCK if bounce_class in _BLOCK else T.SOFT

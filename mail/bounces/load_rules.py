@@ -7,10 +7,15 @@ from typing import Any
 import yaml
 
 from contracts.statuses import BounceClass
+from mail.bounces.normalise import Clues
 
 COMMANDS = frozenset({"connect", "EHLO", "STARTTLS", "MAIL", "RCPT", "DATA", "end-of-data"})
-_PATTERNS = {"text": re.IGNORECASE | re.DOTALL, "host": re.IGNORECASE, "enhanced": re.NOFLAG, "code": re.NOFLAG}
-_KEYS = {"id", "class", "command", *_PATTERNS}
+WHEN = frozenset({"temporary", "permanent"})
+_WORDS = re.IGNORECASE | re.DOTALL
+_PATTERNS = {"text": _WORDS, "unless": _WORDS, "host": re.IGNORECASE, "enhanced": re.NOFLAG, "code": re.NOFLAG}
+_CONDITIONS = {*_PATTERNS, "command", "when"} - {"unless"}
+_EXAMPLES = ("example", "counterexample")
+_KEYS = {"id", "class", "unless", *_CONDITIONS, *_EXAMPLES}
 _ID = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 
 
@@ -19,36 +24,40 @@ class InvalidRules(ValueError):
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What a rule looks at."""
+class Example:
+    """What a server said, as a rule's example."""
 
-    text: str  # addresses taken out
-    enhanced: str  # subject and detail of the enhanced code, such as "1.1"; "" is none
-    code: str
-    command: str
-    host: str
+    said: str
+    command: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: conditions that are None hold always."""
+    """One rule: conditions that are not given hold always."""
 
     id: str
     bounce_class: BounceClass
     text: re.Pattern[str] | None = None
+    unless: re.Pattern[str] | None = None
     host: re.Pattern[str] | None = None
     enhanced: re.Pattern[str] | None = None
     code: re.Pattern[str] | None = None
-    command: str | None = None
+    command: frozenset[str] = frozenset()
+    when: str = ""
+    examples: tuple[Example, ...] = ()
+    counterexamples: tuple[Example, ...] = ()
 
-    def holds(self, reply: Reply) -> bool:
+    def holds(self, clues: Clues) -> bool:
         """Whether all conditions do."""
         return (
-            (self.text is None or self.text.search(reply.text) is not None)
-            and (self.enhanced is None or self.enhanced.fullmatch(reply.enhanced) is not None)
-            and (self.code is None or self.code.fullmatch(reply.code) is not None)
-            and (self.command is None or self.command == reply.command)
-            and (self.host is None or self.host.search(reply.host) is not None)
+            (not self.when or self.when == clues.when)
+            and (not self.command or clues.command in self.command)
+            and (self.code is None or self.code.fullmatch(clues.code) is not None)
+            and (self.enhanced is None or self.enhanced.fullmatch(clues.enhanced) is not None)
+            and (self.host is None or self.host.search(clues.host) is not None)
+            and (self.text is None or self.text.search(clues.text) is not None)
+            and (self.unless is None or self.unless.search(clues.text) is None)
         )
 
 
@@ -101,19 +110,54 @@ def _read_rule(number: int, written: object) -> Rule:
         raise InvalidRules(f"{name}: {unknown[0]} is no key (keys: {', '.join(sorted(_KEYS))})")
     if written.get("class") not in list(BounceClass):
         raise InvalidRules(f"{name}: class: '{written.get('class')}' is no bounce class")
-    if set(written) <= {"id", "class"}:
+    if not set(written) & _CONDITIONS:
         raise InvalidRules(f"{name}: without a condition it would decide everything")
-    command = written.get("command")
-    if "command" in written and command not in list(COMMANDS):
-        raise InvalidRules(f"{name}: command: '{command}' is none of {', '.join(sorted(COMMANDS))}")
+    if written.get("when", "temporary") not in WHEN:
+        raise InvalidRules(f"{name}: when: '{written['when']}' is neither permanent nor temporary")
+    if not written.get("example"):
+        raise InvalidRules(f"{name}: give an example of what it decides")
     patterns = {
         key: _read_pattern(f"{name}: {key}", written[key], _PATTERNS[key]) for key in written if key in _PATTERNS
     }
-    return Rule(written["id"], BounceClass(written["class"]), command=command, **patterns)
+    examples, counterexamples = (
+        tuple(_read_example(f"{name}: {key}", one) for one in _listed(written.get(key, []))) for key in _EXAMPLES
+    )
+    return Rule(
+        written["id"],
+        BounceClass(written["class"]),
+        command=_read_commands(name, written),
+        when=written.get("when", ""),
+        examples=examples,
+        counterexamples=counterexamples,
+        **patterns,
+    )
+
+
+def _listed(written: object) -> list[object]:
+    return written if isinstance(written, list) else [written]
+
+
+def _read_commands(name: str, written: dict[str, object]) -> frozenset[str]:
+    commands = _listed(written["command"]) if "command" in written else []
+    if "command" in written and not commands:
+        raise InvalidRules(f"{name}: command: give at least one")
+    for one in commands:
+        if one not in [*COMMANDS, ""]:  # "": which command it was is not known
+            raise InvalidRules(f"{name}: command: '{one}' is none of {', '.join(sorted(COMMANDS))}")
+    return frozenset(map(str, commands))
+
+
+def _read_example(place: str, written: object) -> Example:
+    fields = {"said": written} if isinstance(written, str) else written
+    if not isinstance(fields, dict) or not fields.get("said") or set(fields) - {"said", "command", "host"}:
+        raise InvalidRules(f"{place}: {written!r} is none: write what was said in quotes, or said, command and host")
+    if not all(isinstance(one, str) for one in fields.values()) or fields.get("command", "RCPT") not in COMMANDS:
+        raise InvalidRules(f"{place}: {written!r} is none: its values are texts, and command one of the commands")
+    return Example(**fields)
 
 
 def _read_pattern(place: str, written: object, flags: re.RegexFlag) -> re.Pattern[str]:
-    alternatives = written if isinstance(written, list) else [written]
+    alternatives = _listed(written)
     if not alternatives:
         raise InvalidRules(f"{place}: give at least one pattern")
     given: list[str] = []
@@ -127,4 +171,4 @@ def _read_pattern(place: str, written: object, flags: re.RegexFlag) -> re.Patter
             raise InvalidRules(f"{place}: '{one}' is no regular expression: {error}") from error
         if compiled.fullmatch(""):
             raise InvalidRules(f"{place}: '{one}' matches where nothing was said")
-    return re.compile("|".join(given), flags)
+    return re.compile("|".join(f"(?:{one})" for one in given), flags)

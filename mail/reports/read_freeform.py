@@ -38,7 +38,10 @@ def read_freeform(message: Message, words: str, returned: ReturnedMail) -> Repor
     recipients = find_recipients(words, named, not_these)
     about = split_by_recipient(words, recipients)
     delayed = _is_delay(words)
-    findings = [_finding(one, about[one], words, delayed) for one in recipients] or [_finding("", "", words, delayed)]
+    alone = len(recipients) == 1
+    findings = [_finding(one, about[one], words, delayed, alone) for one in recipients] or [
+        _finding("", "", words, delayed, True)
+    ]
     return Report(
         ReportKind.FREEFORM,
         tuple(findings[:MAX_RECIPIENTS]),
@@ -47,12 +50,16 @@ def read_freeform(message: Message, words: str, returned: ReturnedMail) -> Repor
     )
 
 
-def _finding(recipient: str, near: str, words: str, delayed: bool) -> Finding:
-    without = near.replace(recipient, " ")
-    weak = len(_WORD.findall(without)) < 2 and not find_code(near) and not find_enhanced_code(near)
-    said = words.strip()[:MAX_SAID] if weak else near
-    reply = read_reply(said, around=words, temporary=True if delayed else None)
-    return Finding(recipient, action=Action.DELAYED if delayed else Action.FAILED, status="", reply=reply)
+def _finding(recipient: str, near: str, words: str, delayed: bool, alone: bool) -> Finding:
+    said = near
+    if not _has_code(near) and (len(_WORD.findall(near.replace(recipient, " "))) < 2 or (alone and _has_code(words))):
+        said = words.strip()[:MAX_SAID]
+    reply = read_reply(said, around=words if alone else "", temporary=True if delayed else None)
+    return Finding(recipient, action=Action.DELAYED if delayed else Action.FAILED, reply=reply)
+
+
+def _has_code(text: str) -> bool:
+    return bool(find_code(text) or find_enhanced_code(text))
 
 
 def _is_delay(words: str) -> bool:

@@ -8,7 +8,8 @@ from mail.reports.report import MAX_SAID
 _ENHANCED = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d]|\.\d)")
 _CODES = (  # the first one that is found; a code beside an enhanced code or in the place of a reply says more than a number
     re.compile(r"(?<![\d.])([45][0-5]\d)[ :,-]{1,3}(?:ERROR_CODE :)?[#(]{0,2}[245]\.\d{1,3}\.\d{1,3}(?!\d|\.\d)"),
-    re.compile(r"(?:^|said:|<<<|\]:|returned was:|responded:|error:|response:|code ?:?|[;>])\s{0,20}([45][0-7]\d)(?=[ \-:,;)\n]|$)"),
+    re.compile(r"(?:^|said:|<<<|\]:|returned was:|responded:|error:|response:|code ?:?|"
+    r"[;>])\s{0,20}([45][0-7]\d)(?=[ \-:,;)\n]|$)", re.IGNORECASE),
     re.compile(r"(?:\s|\(|^)([45][0-5]\d)[ -](?=[^\d\s])"),
 )  # fmt: skip
 _COMMANDS = (  # (pattern, which group names the command), in the words of Postfix, Exim, sendmail and qmail
@@ -49,24 +50,25 @@ def read_reply(
     *,
     status: str = "",
     host: str = "",
+    command: str = "",
     around: str = "",
     temporary: bool | None = None,
 ) -> Reply:
     """The reply that `text` quotes. `status` counts where the text has no code of its own; command and host may stand `around` it.
-    Temporary unless told: by the enhanced code, then by the code."""
+    Whether it is temporary follows, where that is not told, from the enhanced code, then the code of the text, then `status`."""
     text, around = text[:MAX_SAID].strip(), around[:MAX_SAID]
     code = find_code(text)
     enhanced = find_enhanced_code(text)
     status = status if _ENHANCED.fullmatch(status) else ""
+    if temporary is None:
+        temporary = (enhanced or str(code or status)).startswith("4")
     if not enhanced or enhanced.endswith(".0.0"):
         enhanced = status if status and (not enhanced or not status.endswith(".0.0")) else enhanced
-    if temporary is None:
-        temporary = (enhanced or str(code)).startswith("4")
     return Reply(
         text=text,
         code=code,
         enhanced_code=enhanced,
-        command=find_command(text) or find_command(around),
+        command=command or find_command(text) or find_command(around),
         host=(host or find_host(text) or find_host(around)).rstrip(".").lower(),
         temporary=temporary,
     )

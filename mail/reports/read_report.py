@@ -12,6 +12,7 @@ from mail.reports.read_freeform import read_freeform
 from mail.reports.read_mdn import read_mdn
 from mail.reports.read_reply import read_reply
 from mail.reports.read_returned import find_bounce_addresses, read_returned, split_returned
+from mail.reports.read_ses import read_ses
 from mail.reports.recognise import author_of, recognise
 from mail.reports.report import MAX_REPORT, MAX_SAID, Finding, Report, ReportKind
 from mail.reports.show_text import cut_returned, returned_octets, show_text
@@ -57,7 +58,7 @@ def _read(message: Message, parts: list[Part], words: str, octets: bytes) -> Rep
     report = read_dsn(parts, words)
     if report is not None:
         return replace(report, returned=returned)
-    report = read_mdn(parts)
+    report = read_mdn(parts) or read_ses(words)
     if report is not None:
         return report
     kind = recognise(message, words)

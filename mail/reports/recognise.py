@@ -20,7 +20,8 @@ _BOUNCE_SUBJECT = re.compile(
     r"(?:mail|message|e-?mail)\b.{0,60}(?:fail|error|not (?:be )?(?:delivered|sent)|could not|cannot|rejected|bounced|"
     r"returned|problem|delayed)|"
     r"(?:could|can) ?not (?:be )?(?:send|sent|deliver)|unable to deliver|delivery (?:notification|error|warning)|warning: |rejected|"
-    r"退信|无法|失败|配信|送信(?:エラー|できま)|エラー|unzustellbar|nicht zugestellt|zustell|non remis|échec|no se (?:ha )?(?:pudo|puede)|"
+    r"loop alert|退信|无法|失败|配信|送信(?:エラー|できま)|エラー|"
+    r"unzustellbar|nicht zugestellt|zustell|non remis|échec|no se (?:ha )?(?:pudo|puede)|"
     r"mancat|недостав|не ?достав|niedostarcz|onbestelbaar|olevererbart|não entreg",
     re.IGNORECASE,
 )  # fmt: skip
@@ -49,9 +50,19 @@ _AWAY_HEADERS = frozenset(
 )
 _REFUSED = re.compile(
     r"(?<![\d.])[45]\.\d{1,3}\.\d{1,3}(?![\d.])|(?:^|\s)[45][0-5]\d[ -]|undeliver|not (?:be )?deliver|unable to deliver|fail|error|"
-    r"unknown|refused|rejected|does not exist|returned|no such|quota|not found|expired",
+    r"duplicated|unknown|refused|rejected|does not exist|returned|no such|quota|not found|expired",
     re.IGNORECASE,
 )  # fmt: skip
+
+
+_STRONG = re.compile(
+    r"(?:could|can|was|were|has|have|did) ?not (?:be |been )?(?:deliver|reach|sen[dt]|accept)|undeliver|deliver\w* (?:has |"
+    r"have )?(?:permanently )?fail|"
+    r"fail\w* (?:to be |to )?deliver|unable to (?:be )?deliver|returned to (?:the )?sender|couldn't be delivered|"
+    r"invalid (?:user|recipient)",
+    re.IGNORECASE,
+)
+_REPLY = re.compile(r"(?:^|\s|[<(:>])[45][0-5]\d[ -](?:#?[245]\.\d{1,3}\.\d{1,3}|[^\d\s])")
 
 
 def recognise(message: Message, words: str) -> ReportKind:
@@ -68,8 +79,11 @@ def recognise(message: Message, words: str) -> ReportKind:
     automatic = submitted not in ("", "no") or _first(message, b"return-path").strip() == "<>"
     if names & _CHALLENGE_HEADERS or (automatic and not daemon and _CHALLENGE.search(f"{subject}\n{head}")):
         return ReportKind.CHALLENGE
-    bounce = b"x-failed-recipients" in names or (
-        (daemon or _BOUNCE_SUBJECT.search(subject)) and _REFUSED.search(f"{subject if daemon else ''}\n{head}")
+    strong = _STRONG.search(head) is not None and (automatic or _REPLY.search(head) is not None)
+    bounce = (
+        strong
+        or b"x-failed-recipients" in names
+        or ((daemon or _BOUNCE_SUBJECT.search(subject)) and _REFUSED.search(f"{subject if daemon else ''}\n{head}"))
     )
     if bounce:
         return ReportKind.FREEFORM

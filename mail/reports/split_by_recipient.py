@@ -17,7 +17,8 @@ _ANY = re.compile(rf"(?<![^\s<>()\[\]:;,\"'|=@]){_ADDRESS}")  # looked for at th
 _LISTED = (  # lines that say: this one is a recipient
     re.compile(rf"^[\s>*•-]{{0,12}}[<(]?({_ADDRESS})[>)]?[:.,]?\s{{0,20}}$"),
     re.compile(rf"^\s{{0,8}}[<(\"]({_ADDRESS})[>)\"]\s{{0,4}}(?::|\.\.\.|,|-|\s)"),
-    re.compile(rf"^\s{{0,8}}({_ADDRESS})\s{{0,4}}(?::|\.\.\.| - |\s\(|,? on (?:mon|tue|wed|thu|fri|sat|sun),)", re.IGNORECASE),
+    re.compile(rf"^\s{{0,8}}({_ADDRESS})\s{{0,4}}(?::|\.\.\.| - |\s\(|,? on (?:mon|tue|wed|thu|fri|sat|sun),|\s(?:invalid|"
+    rf"error|user|unknown|mailbox|recipient)\b)", re.IGNORECASE),
     re.compile(rf"\brcpt to:\s{{0,4}}<?({_ADDRESS})", re.IGNORECASE),
     re.compile(rf"^[45]\d\d[ -](?:[45]\.\d{{1,3}}\.\d{{1,3}} )?<({_ADDRESS})>"),
 )  # fmt: skip

@@ -20,12 +20,14 @@ from mail.authentication.parse_key import parse_key
 from mail.authentication.strip_auth_results import strip_auth_results
 from mail.bounce_address import BounceAddresses
 from mail.bounces.classify import classify
+from mail.bounces.classify_finding import classify_finding
 from mail.decode_text import decode_charset, decode_words
 from mail.parse_addresses import count_mailboxes, parse_addresses, to_ascii_domain
 from mail.parse_headers import split_message
 from mail.read_body import read_body
 from mail.read_parameters import read_parameters
 from mail.reports.is_report import is_report
+from mail.reports.read_report import read_report
 from processors.summarise import first_text
 from tests.fakes.zone import Zone
 
@@ -96,6 +98,15 @@ def queries(octets: bytes) -> None:
         conditions_where(parse_filters([("q", words)], NOW).conditions, frozenset())
 
 
+def reports(octets: bytes) -> None:
+    """What comes back about a mail, and what it means."""
+    report = read_report(octets)
+    (report.text + report.returned.subject).encode()
+    for finding in report.findings:
+        finding.recipient.encode()
+        classify_finding(report.kind, finding)
+
+
 def replies(octets: bytes) -> None:
     """What a remote server says."""
     words = octets.decode("utf-8", "replace")
@@ -112,5 +123,5 @@ def authentication(octets: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    one.__name__: one for one in (headers, body, text, addresses, records, queries, replies, authentication)
+    one.__name__: one for one in (headers, body, text, addresses, records, queries, reports, replies, authentication)
 }

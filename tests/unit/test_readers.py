@@ -42,6 +42,21 @@ WORDS += [
     b"xn--",
     b"550 5.1.1 ",
 ]
+WORDS += [
+    b"From: mailer-daemon@x.test",
+    b"Subject: failure notice",
+    b"Content-Type: message/delivery-status",
+    b"Content-Type: message/feedback-report",
+    b"Content-Type: message/rfc822",
+    b"Content-Type: text/html",
+    b"Final-Recipient: utf-8; \\x{D800}@x.test",
+    b"Action: delayed",
+    b"Will-Retry-Until: Mon, 31 Feb 99999 25:61:61 +9999",
+    b"<a@x.test>: ",
+    b"<style",
+    b'{"notificationType": [',
+    b"------ original message",
+]
 OCTETS = st.lists(st.one_of(st.sampled_from(WORDS), st.binary(max_size=12)), max_size=40).map(b"".join)
 
 

@@ -36,26 +36,48 @@ SAID = [
     ("552 5.3.4 Message size exceeds fixed limit", "soft", "message_too_large"),
     ("554 5.7.1 <a@x.test>: Relay access denied", "block", "relay_denied"),
     ("552 5.7.0 This message was blocked because its content presents a virus", "block", "virus"),
-    ("554 5.4.14 Hop count exceeded - possible mail loop ATTR34", "hard", "routing_error"),
+    ("554 5.4.14 Hop count exceeded - possible mail loop ATTR34", "soft", "routing_error"),
     ("550 5.7.1 Sender address rejected: not allowed", "block", "sender_rejected"),
     ("550 5.7.0 Local policy violation", "block", "policy_rejected"),
-    ("500 5.5.1 Command unrecognized", "hard", "protocol_error"),
+    ("500 5.5.1 Command unrecognized", "soft", "protocol_error"),
     ("550 5.6.1 Body type not supported", "block", "content_rejected"),
-    ("421 4.3.2 Service shutting down", "soft", "rate_limited"),
+    ("421 4.3.2 Service shutting down", "soft", "protocol_error"),
     # Whose domain, host or name it is that was not found decides: only the recipient's is the recipient's fault.
-    ("450 4.1.8 <b@ours.test>: Sender address rejected: Domain not found", "block", "sender_rejected"),
+    ("450 4.1.8 <b@ours.test>: Sender address rejected: Domain not found", "soft", "sender_rejected"),
     ("553 5.1.8 <b@ours.test>... Domain of sender address b@ours.test does not exist", "block", "sender_rejected"),
     ("550 5.7.1 <b@ours.test>: Sender address rejected: undeliverable address: User unknown", "block", "sender_rejected"),
-    ("450 4.7.1 <mx.ours.test>: Helo command rejected: Host not found", "block", "policy_rejected"),
-    ("450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.1]", "block", "auth_failed"),
+    ("450 4.7.1 <mx.ours.test>: Helo command rejected: Host not found", "soft", "policy_rejected"),
+    ("450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.1]", "soft", "auth_failed"),
     ("550 5.7.1 Client host rejected: IP address 192.0.2.1 not found in reverse DNS", "block", "auth_failed"),
     ("550-5.7.25 The IP address sending this message does not have a PTR record setup", "block", "auth_failed"),
     ("450 4.1.2 <a@x.test>: Recipient address rejected: Domain not found", "soft", "invalid_domain"),
     ("550 No such domain at this location", "hard", "invalid_domain"),
+    # A 4xx is not for good, whatever it is about; and what is not about the recipient is never hard.
+    ("421 4.7.0 [192.0.2.1] poor reputation of your network", "soft", "reputation_blocked"),
+    ("451 4.7.26 SPF of ours.test could not be checked", "soft", "auth_failed"),
+    ("550 5.7.30 REQUIRETLS support required", "soft", "tls_failure"),
+    ("550 5.4.4 unable to route", "hard", "invalid_domain"),
+    ("550 5.4.3 directory server failure", "soft", "protocol_error"),
+    ("521 5.3.2 no", "hard", "invalid_domain"),
+    # Codes with a meaning of their own (IANA registry).
+    ("550 5.7.17 no", "hard", "invalid_recipient"),
+    ("550 5.7.18 no", "hard", "invalid_recipient"),
+    ("550 5.7.19 no", "block", "policy_rejected"),
+    ("525 5.7.13 no", "hard", "inactive_mailbox"),
+    ("550 5.7.20 no", "block", "auth_failed"),
+    ("550 5.7.22 no", "block", "auth_failed"),
+    ("550 5.7.24 no", "block", "auth_failed"),
+    ("550 5.7.27 no", "block", "sender_rejected"),
+    ("550 5.7.28 no", "soft", "rate_limited"),
+    ("550 5.7.29 no", "block", "auth_failed"),
+    # A general code decides only after words that say more.
+    ("550 5.7.1 Unknown recipient", "hard", "invalid_recipient"),
+    ("550 5.0.0 the mailbox is full", "soft", "mailbox_full"),
+    ("554 5.7.1 that account has been suspended", "hard", "inactive_mailbox"),
     # No answer is about a connection, not about the mailbox behind it.
     ("450 4.4.1 connect to mx.x.test[192.0.2.9]:25: Connection timed out", "soft", "connection_failed"),
     ("550 5.4.316 Message expired, connection refused(Socket error code 10061)", "soft", "expired"),
-    ("450 4.4.3 Name service error for name=x.test type=MX: Host not found, try again", "soft", "invalid_domain"),
+    ("450 4.4.3 Name service error for name=x.test type=MX: Host not found, try again", "soft", "dns_failure"),
     # 550 alone is no reason to give an address up.
     ("550 Rejected", "block", "policy_rejected"),
     ("550 Denied by policy", "block", "policy_rejected"),
@@ -76,7 +98,7 @@ SAID = [
     ("550-5.7.1 This message is not RFC 5322 compliant. To reduce the amount of spam sent to us", "block", "content_rejected"),
     ("550 5.7.1 Message content rejected, UBE, id=22220-02", "block", "spam_content"),
     ("552 5.7.0 Our system detected an illegal attachment on your message", "block", "attachment_rejected"),
-    ("451 4.3.0 Could not complete sender verify callout", "block", "sender_rejected"),
+    ("451 4.3.0 Could not complete sender verify callout", "soft", "sender_rejected"),
     ("451 4.7.1 Please try again later", "soft", "greylisted"),
     ("452 4.3.1 Insufficient system storage, try again later", "soft", "mailbox_full"),
     ("454 4.7.0 TLS not available due to local problem", "soft", "tls_failure"),
@@ -118,7 +140,7 @@ def test_a_bare_550_condemns_the_mailbox_only_where_the_mailbox_was_the_question
 )
 def test_what_is_said_of_us_never_condemns_the_address(said: str, command: str) -> None:
     bounce = classify(attempt(said, command=command))
-    assert bounce.bounce_type == "block", bounce.rule
+    assert bounce.bounce_type == ("soft" if said.startswith("4") else "block"), bounce.rule
     assert reason_of(bounce) is not Reason.INVALID_ADDRESS
 
 

@@ -6,34 +6,47 @@ import pytest
 
 from contracts.statuses import BounceClass
 from mail.bounces.classify import RULES
-from mail.bounces.load_rules import InvalidRules, Reply, load_rules
+from mail.bounces.load_rules import InvalidRules, load_rules
+from mail.bounces.normalise import Clues
 
 FILE = Path(__file__).parents[4] / "mail" / "bounces" / "rules.yaml"
 
 
 def rules(*lines: str) -> str:
-    return "version: '1'\nrules:\n" + "".join(f"  - {line}\n" for line in lines)
+    """A set of these rules, with an example for each that has none."""
+    whole = (line if "example" in line or not line.endswith("}") else f"{line[:-1]}, example: x}}" for line in lines)
+    return "version: '1'\nrules:\n" + "".join(f"  - {line}\n" for line in whole)
 
 
 def test_the_first_rule_whose_conditions_all_hold_decides() -> None:
     found = load_rules(
         rules(
-            "{id: both, class: virus, text: [bad, worse], code: '55\\d', command: DATA, enhanced: '7\\.1', host: 'mx\\d'}",
+            "{id: both, class: virus, text: [bad, worse], code: '55\\d', command: [DATA, MAIL], enhanced: '7\\.1', host: "
+            "'mx\\d', unless: good, when: permanent}",
             "{id: text, class: spam_content, text: 'bad'}",
         )
     )
     both, text = found.rules
     assert (found.version, both.bounce_class, text.id) == ("1", BounceClass.VIRUS, "text")
-    reply = {"text": "it is WORSE", "enhanced": "7.1", "code": "550", "command": "DATA", "host": "MX1.x.test"}
-    assert both.holds(Reply(**reply)) and not text.holds(Reply(**reply))
+    reply = {
+        "text": "it is WORSE",
+        "enhanced": "7.1",
+        "code": "550",
+        "command": "DATA",
+        "host": "MX1.x.test",
+        "when": "permanent",
+    }
+    assert both.holds(Clues(**reply)) and not text.holds(Clues(**reply))
     for name, other in (
         ("text", "fine"),
+        ("text", "bad and good"),
+        ("when", "temporary"),
         ("enhanced", "7.10"),
         ("code", "5500"),
         ("command", "RCPT"),
         ("host", "x.test"),
     ):
-        assert not both.holds(Reply(**{**reply, name: other})), name
+        assert not both.holds(Clues(**{**reply, name: other})), name
 
 
 @pytest.mark.parametrize(
@@ -42,7 +55,14 @@ def test_the_first_rule_whose_conditions_all_hold_decides() -> None:
         (rules("{id: a.b, class: virus, txt: x}"), "rule a.b: txt is no key"),
         (rules("{id: a.b, class: nothing, text: x}"), "rule a.b: class: 'nothing' is no bounce class"),
         (rules("{id: a.b, class: [virus], text: x}"), "is no bounce class"),
-        (rules("{id: a.b, class: virus, command: [DATA]}"), "is none of"),
+        (rules("{id: a.b, class: virus, command: [DATA, HELO]}"), "command: 'HELO' is none of"),
+        (rules("{id: a.b, class: virus, command: []}"), "command: give at least one"),
+        (rules("{id: a.b, class: virus, text: x, when: later}"), "when: 'later' is neither"),
+        (rules("{id: a.b, class: virus, unless: x}"), "rule a.b: without a condition"),
+        (rules("{id: a.b, class: virus, text: x, example: []}"), "rule a.b: give an example"),
+        (rules("{id: a.b, class: virus, text: x, example: [550]}"), "rule a.b: example: 550 is none"),
+        (rules("{id: a.b, class: virus, text: x, example: {said: x, host: 1}}"), "its values are texts"),
+        (rules("{id: a.b, class: virus, text: x, example: x, counterexample: {say: x}}"), "counterexample: .* is none"),
         (rules("{id: a.b, class: virus, [txt]: x}"), "this is not YAML"),
         (rules("{id: a.b, text: x}"), "rule a.b: class: 'None' is no bounce class"),
         (rules("{id: a.b, class: virus, text: '(x'}"), r"rule a.b: text: '\(x' is no regular expression"),
