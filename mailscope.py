@@ -218,6 +218,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from console.serve_http import serve_console
     from console.serve_preferences import preferences_router
     from console.serve_suppressions import IMPORT, LARGEST_IMPORT, suppressions_router
+    from console.serve_unsubscribe import unsubscribe_router
     from console.sessions import Sessions
     from console.tokens import Tokens, open_tokens
     from ingest.await_verdict import VerdictReader, VerdictWaiter
@@ -226,7 +227,9 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from ingest.send.limit_tokens import TokenRates
     from ingest.send.send import Sender
     from ingest.send.send_http import send_router
+    from mail.unsubscribe_link import UnsubscribeLinks
     from runtime.claim import Claims
+    from runtime.load_secret import load_secret
     from runtime.publish import Publisher
     from runtime.shared_list import follow_preferences, follow_suppressions
     from runtime.watch_disk import DiskRoom
@@ -246,6 +249,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         send_router(sender, IdempotencyKeys(claims), authorised("send"), has_room, rates),
         suppressions_router(suppressions, publisher),
         preferences_router(preferences, publisher),
+        unsubscribe_router(UnsubscribeLinks(load_secret(settings)), preferences, publisher),
     ]
     # Base64 and JSON make a third more of a message.
     largest = settings.smtp.max_size * 3 // 2

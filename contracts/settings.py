@@ -349,10 +349,18 @@ class Quota(Section):
     limit: int = Field(ge=0, description="Recipients in one window.")
 
 
+class Stream(Section):
+    unsubscribe: bool = Field(
+        False,
+        description="Put List-Unsubscribe and List-Unsubscribe-Post (RFC 8058) on its mail, signed; the link is `console.public_url`/u/….",
+    )
+
+
 class Outbound(Section):
     domains: dict[Domain, OutboundDomain] = Field({}, description="The domains that we send from.")
     credentials: list[Credential] = Field([], description="Who may submit over SMTP.")
     quotas: list[Quota] = Field([], description="Limits of sending.")
+    streams: dict[str, Stream] = Field({}, description="Streams of mail, by the name that applications give.")
     max_size: Size = Field(
         10 << 20, ge=10_000, description="Largest message; a larger one (up to `smtp.max_size`) is `failed` in the log."
     )

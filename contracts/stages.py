@@ -108,7 +108,7 @@ STAGES = (
         ("console",),
         "Serve the console, the API and the send hook.",
         follows=(topics.TOKENS, topics.CLAIMS, topics.SUPPRESSIONS, topics.PREFERENCES, topics.VERDICTS),
-        writes=(topics.RAW, topics.TOKENS, topics.CLAIMS, topics.SUPPRESSIONS, topics.PREFERENCES),
+        writes=(topics.RAW, topics.ATTEMPTS, topics.TOKENS, topics.CLAIMS, topics.SUPPRESSIONS, topics.PREFERENCES),
     ),
     Stage(
         "smtp",

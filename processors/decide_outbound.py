@@ -12,6 +12,7 @@ from mail.addresses import split_address
 from mail.bounce_address import BounceAddresses
 from processors.count_quotas import Grant
 from processors.decision import Consequences, Decision, ReadMail
+from processors.offer_unsubscribe import WriteOffer
 from processors.summarise import readable_headers
 
 # RFC 3463: what a program that submits hears where nobody gets the mail.
@@ -31,6 +32,7 @@ def decide_outbound(
     settings: Settings,
     bounces: BounceAddresses,
     now: datetime,
+    offer: WriteOffer = lambda recipient: "",
 ) -> Consequences:
     """Each recipient gets an event: its refusal's, the one of before (a decision is made once), or `sent`, and then a command whose
     envelope sender finds the mail again (VERP)."""
@@ -46,7 +48,7 @@ def decide_outbound(
             event = _event(mail, recipient, summary, decision, moment, headers)
         out.events.append(event)
         if event.status is Status.SENT:
-            out.commands.append(_command(mail, recipient, summary, settings, bounces))
+            out.commands.append(_command(mail, recipient, summary, settings, bounces, offer))
         else:
             state = RecipientState(recipient=recipient, status=event.status, reason=event.reason, detail=event.detail)
             out.refused.append(state)
@@ -81,7 +83,7 @@ def _reply(mail_id: str, out: Consequences) -> str:
 
 
 def _command(
-    mail: ReadMail, recipient: str, summary: Summary, settings: Settings, bounces: BounceAddresses
+    mail: ReadMail, recipient: str, summary: Summary, settings: Settings, bounces: BounceAddresses, offer: WriteOffer
 ) -> Dispatch:
     envelope = mail.envelope
     domain = split_address(envelope.envelope_from)[1] or split_address(summary.from_)[1]
@@ -97,6 +99,7 @@ def _command(
         envelope_from=bounces.verp(envelope.mail_id, recipient, domain) if envelope.envelope_from else "",
         targets=[Target(address=recipient)],
         smtputf8=mail.needs_smtputf8,
+        prepend=offer(recipient),
     )
 
 

@@ -1,7 +1,7 @@
 """What becomes of mail to a bounce address of ours: pure."""
 
 from contracts.auth_results import AuthResults
-from contracts.events import Action
+from contracts.events import Action, LateNews
 from contracts.raw_message import Envelope
 from contracts.settings import InboundDomain, Settings
 from contracts.statuses import Reason, Status
@@ -32,6 +32,8 @@ def decide_report(
     mail; those about a forward (SRS) are passed on to its first sender, from our host and so in our name: nothing else is (RFC 5321
     section 4.5.5), and no report that claims to be ours."""
     received_at = mail.envelope.received_at
+    if (leaving := bounces.read_unsubscribe(recipient, received_at)) is not None:
+        return _unsubscribe(mail, leaving)
     bounce = bounces.read_verp(recipient, received_at)
     origin = bounces.read_srs(recipient, received_at)
     if bounce is None and origin is None:
@@ -50,6 +52,23 @@ def decide_report(
 
 def _is_report_address(recipient: str, settings: Settings) -> bool:
     return recipient.lower() in {one.lower() for one in settings.inbound.reports}
+
+
+def _unsubscribe(mail: ReadMail, leaving: BounceOf) -> Decision:
+    """Who has the address has the mail; an automatic answer to it is nobody's wish."""
+    if not mail.envelope.envelope_from or is_report(mail.message):
+        detail = f"an automatic answer to the unsubscribe address of mail {leaving.mail_id}: nothing follows from it"
+        return Decision(Status.DROPPED, detail, detail, Reason.REPORT)
+    news = LateNews(
+        mail_id=leaving.mail_id,
+        recipient_digest=leaving.recipient_digest,
+        status=Status.UNSUBSCRIBED,
+        occurred_at=mail.envelope.received_at,
+        report_id=mail.envelope.mail_id,
+        detail="the recipient unsubscribed by a mail",
+    )
+    detail = f"unsubscribes from the stream of outbound mail {leaving.mail_id}"
+    return Decision(Status.DROPPED, detail, detail, Reason.REPORT, news=(news,))
 
 
 def _read(mail: ReadMail, named: BounceOf | None, bounces: BounceAddresses) -> Decision:

@@ -1,5 +1,6 @@
 """The app `outbound`: who gets each mail that we send, and why the others do not."""
 
+import asyncio
 from collections.abc import Iterable
 
 from contracts import clock, topics
@@ -17,6 +18,7 @@ from processors.decide_inbound import decide_unusable
 from processors.decide_outbound import beyond_quota, decide_outbound
 from processors.decision import Consequences, Decision, ReadMail
 from processors.judge_recipient import Known, judge_mail, judge_recipient
+from processors.offer_unsubscribe import UnsubscribeOffers
 from processors.publish_events import consequence_records
 from processors.recall_decisions import Decisions
 from processors.run_app import run_app
@@ -31,6 +33,7 @@ from runtime.publish import Publisher
 from runtime.shared_list import follow_preferences, follow_suppressions
 
 MEMORY = 192 << 20  # octets for the copies of messages that travel by claim check
+FEW = 20  # recipients that are decided about on the event loop
 COPIES = 2  # of a message's octets, that deciding about it needs at most
 
 
@@ -44,7 +47,9 @@ class Outbound:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._bounces = BounceAddresses(load_secret(settings))
+        secret = load_secret(settings)
+        self._bounces = BounceAddresses(secret)
+        self._offers = UnsubscribeOffers(settings, secret)
         self._blobs = BlobStore(settings.blobs_url)
         self._memory = OctetBudget(MEMORY)
         self._decisions = Decisions(settings.kafka_client, Direction.OUTBOUND)
@@ -97,7 +102,13 @@ class Outbound:
         refusals = (
             dict.fromkeys(undecided, for_all) if for_all is not None else await self._judge(undecided, envelope, domain)
         )
-        return decide_outbound(mail, summary, refusals, before, self._settings, self._bounces, clock.now())
+
+        def decide() -> Consequences:
+            offer = self._offers.of(envelope, message, domain)
+            return decide_outbound(mail, summary, refusals, before, self._settings, self._bounces, clock.now(), offer)
+
+        # Many signatures would hold up everybody else.
+        return decide() if len(envelope.recipients) <= FEW else await asyncio.to_thread(decide)
 
     async def _judge(self, recipients: list[str], envelope: Envelope, domain: str) -> dict[str, Decision]:
         await self._suppressions.ready()

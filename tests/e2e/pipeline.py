@@ -125,6 +125,7 @@ class Pipeline:
                     {"user": "app", "password_file": str(password), "domains": ["ours.test", "few.test"]},
                     {"user": "other", "password_file": str(password), "domains": ["second.test"]},
                 ],
+                "streams": {"letter": {"unsubscribe": True}},
                 "quotas": [{"domain": "few.test", "per": "day", "limit": 5}],
                 **changes.pop("outbound", {}),
             },
