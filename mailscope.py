@@ -214,6 +214,8 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from console.admit_requests import LargeBody
     from console.authorise import authorised
     from console.ensure_admin_token import ensure_admin_token
+    from console.find_sources import SourceMails
+    from console.query_store import StoreQueries
     from console.serve_console import create_app
     from console.serve_http import serve_console
     from console.serve_preferences import preferences_router
@@ -221,6 +223,8 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from console.serve_unsubscribe import unsubscribe_router
     from console.sessions import Sessions
     from console.tokens import Tokens, open_tokens
+    from ingest.attempts.attempts_http import ATTEMPTS, LARGEST_REPORT, attempts_router
+    from ingest.attempts.record_attempts import AttemptRecorder
     from ingest.await_verdict import VerdictReader, VerdictWaiter
     from ingest.send.claim_keys import IdempotencyKeys
     from ingest.send.limit_requests import PATH, LimitRequests
@@ -245,8 +249,11 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
     rates = TokenRates(settings.outbound.token_requests, settings.outbound.token_recipients)
     sender = Sender(settings, publisher, verdicts)
+    queries = StoreQueries(store, settings.store.query_memory)
+    recorder = AttemptRecorder(claims, publisher, SourceMails(queries).find)
     routers = [
         send_router(sender, IdempotencyKeys(claims), authorised("send"), has_room, rates),
+        attempts_router(recorder, authorised("send"), settings.store.retention, rates),
         suppressions_router(suppressions, publisher),
         preferences_router(preferences, publisher),
         unsubscribe_router(UnsubscribeLinks(load_secret(settings)), preferences, publisher),
@@ -258,7 +265,11 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         store,
         tokens,
         Sessions(table, publisher),
-        large_bodies={PATH: LargeBody(largest, "send"), IMPORT: LargeBody(LARGEST_IMPORT, "manage")},
+        large_bodies={
+            PATH: LargeBody(largest, "send"),
+            ATTEMPTS: LargeBody(LARGEST_REPORT, "send"),
+            IMPORT: LargeBody(LARGEST_IMPORT, "manage"),
+        },
         middleware=[Middleware(LimitRequests, largest=largest, memory=settings.smtp.memory)],
         why_not_ready=lambda: (
             tokens.why_not_ready
@@ -279,6 +290,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         ensure.cancel()
         hear.cancel()
         verdict_reader.close()
+        queries.close()
         followed = (table, claims, suppressions, preferences)
         closing = [*(one.close() for one in followed), publisher.close(2)]
         await asyncio.gather(ensure, hear, *closing, return_exceptions=True)

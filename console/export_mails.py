@@ -9,7 +9,7 @@ from typing import Any
 COLUMNS = (
     "mail_id", "recipient", "direction", "status", "terminal", "late", "reason", "detail", "from", "subject", "message_id",
     "reference", "channel", "stream", "template", "received_at", "updated_at", "size", "spf", "dkim", "dmarc", "bounce_type",
-    "bounce_class", "smtp_code", "enhanced_code", "attempts", "raw_available", "expires_at",
+    "bounce_class", "smtp_code", "enhanced_code", "attempts", "source", "raw_available", "expires_at",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

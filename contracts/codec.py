@@ -97,7 +97,11 @@ def encode_status_change(change: StatusChange, source: str) -> bytes:
     """A public change of status. Its id is the id of the event that caused it."""
     return encode(
         change,
-        id=event_id(change.mail_id, change.recipient, _identity(change.status, change.late), change.attempt),
+        id=event_id(
+            change.mail_id,
+            change.recipient,
+            *_identity(change.status, change.late, change.source, change.occurred_at, change.attempt),
+        ),
         source=source,
         type=f"mailscope.mail.{change.status}.v1",
         time=change.occurred_at,
@@ -107,11 +111,14 @@ def encode_status_change(change: StatusChange, source: str) -> bytes:
 
 def mail_event_id(event: MailEvent) -> str:
     """The id that follows from what the event says (design section 3)."""
-    return event_id(event.mail_id, event.recipient, _identity(event.status, event.late), event.attempt)
+    identity = _identity(event.status, event.late, event.mail.source, event.occurred_at, event.attempt)
+    return event_id(event.mail_id, event.recipient, *identity)
 
 
-def _identity(status: str, late: bool) -> str:
-    return f"{status}.late" if late else str(status)
+def _identity(status: str, late: bool, source: str, at: datetime, attempt: int) -> tuple[str, int]:
+    """(type, attempt). Of what another server reports, the time says which attempt it was, and not the number that we gave it."""
+    word = f"{status}.late" if late else str(status)
+    return (f"{word}.{clock.to_ms(at)}", 0) if source else (word, attempt)
 
 
 def encode_dispatch(command: Dispatch, source: str) -> bytes:

@@ -35,6 +35,8 @@ class Summary(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dmarc: str = "none"
     arc: str = "none"
     iprev: str = "none"
+    source: str = ""  # who delivers it, where that is not us: the name that another mail server reports under
+    source_id: str = ""  # its name there, such as a queue id
 
 
 class Outcome(StrEnum):
@@ -131,6 +133,7 @@ class StatusChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     stream: str
     template: str
     tag: str
+    source: str  # who delivers it, where that is not us
     size: Count
     spf: str
     dkim: str
@@ -196,7 +199,7 @@ class AttemptReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     attempt: Count  # 0: not tried yet, and why
     occurred_at: datetime
     mail: Summary
-    raw: RawPointer
+    raw: RawPointer | None  # null: we do not have the message, another mail server delivers it
     attempts: list[Attempt]  # this attempt, one for each target tried
     targets: list[Target]  # all targets, with what settled them
     notify: bool = False  # a final failure is told to its sender

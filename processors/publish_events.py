@@ -89,6 +89,7 @@ def status_change(event: MailEvent) -> StatusChange:
         message_id=event.mail.message_id,
         channel=event.mail.channel,
         **metadata_of(event.mail),
+        source=event.mail.source,
         size=event.mail.size,
         spf=event.mail.spf,
         dkim=event.mail.dkim,

@@ -11,7 +11,7 @@ _RANK = {Outcome.ACCEPTED: 0, Outcome.SKIPPED: 1, Outcome.PERMANENT: 2}
 
 def settle(report: AttemptReport) -> MailEvent:
     """The event of one attempt. With several targets the mail is settled when the last one is, and the worst wins."""
-    if report.next_attempt_at is not None:
+    if report.next_attempt_at is not None or _is_tried_on(report):
         return _deferred(report)
     settled = [target.settled for target in report.targets if target.settled is not None]
     worst = max(settled or report.attempts, key=lambda attempt: _RANK.get(attempt.outcome, 2))
@@ -60,6 +60,11 @@ def settle_unusable(report: AttemptReport, why: str) -> MailEvent:
     detail = f"the report of an attempt is kept in mail.deadletter ({why}); replay it after the cause is mended"
     status = Status.DEFERRED if report.next_attempt_at is not None else Status.FAILED
     return _event(report, status, reason=Reason.INTERNAL_ERROR, detail=detail)
+
+
+def _is_tried_on(report: AttemptReport) -> bool:
+    """Whether another server, which does not say when, will try again."""
+    return bool(report.mail.source) and any(target.settled is None for target in report.targets)
 
 
 def _deferred(report: AttemptReport) -> MailEvent:

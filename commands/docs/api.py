@@ -14,6 +14,8 @@ from console.serve_suppressions import suppressions_router
 from console.sessions import Sessions
 from console.tokens import Tokens
 from contracts.settings import Settings
+from ingest.attempts.attempts_http import attempts_router
+from ingest.attempts.record_attempts import AttemptRecorder
 from ingest.send.claim_keys import IdempotencyKeys
 from ingest.send.send import Sender
 from ingest.send.send_http import send_router
@@ -30,6 +32,7 @@ def documented_app() -> FastAPI:
     settings = Settings.model_validate({"data_dir": "/nowhere", "blobs": {"url": "memory:///"}})
     routers = [
         send_router(cast(Sender, None), cast(IdempotencyKeys, None), authorised("send")),
+        attempts_router(cast(AttemptRecorder, None), authorised("send"), settings.store.retention),
         suppressions_router(cast(Suppressions, None), cast(Publisher, None)),
         preferences_router(cast(Preferences, None), cast(Publisher, None)),
     ]
