@@ -14,6 +14,7 @@ from commands.check_config import check_config
 from commands.classify import classify
 from commands.doctor import doctor
 from commands.explain import explain
+from commands.postfix_log import postfix_log
 from commands.replay import replay
 from commands.search import search
 from commands.send import send
@@ -102,7 +103,8 @@ def _stage_command(stage: Stage) -> click.Command:
 
 
 for room, summary in ROOMS.items():
-    commands = [_stage_command(stage) for stage in stages.STAGES if stage.command[0] == room]
+    commands: list[click.Command] = [_stage_command(stage) for stage in stages.STAGES if stage.command[0] == room]
+    commands += [postfix_log] if room == "ingest" else []
     cli.add_command(click.Group(room, commands=commands, help=summary))
 
 

@@ -45,6 +45,12 @@ def ask_api_text(method: str, path: str, **options: Any) -> str:
     return response.text
 
 
+def api_client(settings: Settings) -> tuple[httpx.Client, str]:
+    """A client that carries the token, for who asks often, and the address to put before `/api/v1`."""
+    headers = {"Authorization": f"Bearer {_token(settings)}"}
+    return httpx.Client(headers=headers, timeout=60, trust_env=False), settings.console.base_url
+
+
 def leave(message: str, code: int) -> NoReturn:
     """End the command."""
     click.echo(f"mailscope: {message}", err=True)
