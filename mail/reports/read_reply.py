@@ -23,6 +23,11 @@ _COMMANDS = (  # (pattern, which group names the command), in the words of Postf
 )  # fmt: skip
 _SENT = re.compile(r"^>>> ?(mail|rcpt|data|ehlo|helo|starttls|\.)", re.IGNORECASE | re.MULTILINE)
 _REFUSED = re.compile(r"^<<< ?[45]\d\d", re.MULTILINE)
+_QUOTED = re.compile(  # words that announce what the other server said
+    r"(?:the other server returned was|response (?:from the remote server )?was|respond\w* (?:was|with|as follows)|the following error message|"
+    r"error message below|remote (?:host|server) said|server message|the server said)\s{0,4}:?\s{0,4}\[?",
+    re.IGNORECASE,
+)
 _NAMES = {
     "end of data": "end-of-data",
     ".": "end-of-data",
@@ -72,6 +77,13 @@ def read_reply(
         host=(host or find_host(text) or find_host(around)).rstrip(".").lower(),
         temporary=temporary,
     )
+
+
+def find_quote(text: str) -> str:
+    """What the other server said, without the words that its reporter puts before it; "" where nothing is quoted with a code."""
+    announced = _QUOTED.search(text)
+    quoted = text[announced.end() :].strip() if announced else ""
+    return quoted if find_code(quoted) or find_enhanced_code(quoted) else ""
 
 
 def find_code(text: str) -> int:

@@ -50,7 +50,7 @@ _AWAY_HEADERS = frozenset(
 )
 _REFUSED = re.compile(
     r"(?<![\d.])[45]\.\d{1,3}\.\d{1,3}(?![\d.])|(?:^|\s)[45][0-5]\d[ -]|undeliver|not (?:be )?deliver|unable to deliver|fail|error|"
-    r"duplicated|unknown|refused|rejected|does not exist|returned|no such|quota|not found|expired",
+    r"duplicated|delayed|postponed|unknown|refused|rejected|does not exist|returned|no such|quota|not found|expired",
     re.IGNORECASE,
 )  # fmt: skip
 
