@@ -24,7 +24,8 @@ _COMMANDS = (  # (pattern, which group names the command), in the words of Postf
 _SENT = re.compile(r"^>>> ?(mail|rcpt|data|ehlo|helo|starttls|\.)", re.IGNORECASE | re.MULTILINE)
 _REFUSED = re.compile(r"^<<< ?[45]\d\d", re.MULTILINE)
 _QUOTED = re.compile(  # words that announce what the other server said
-    r"(?:the other server returned was|response (?:from the remote server )?was|respond\w* (?:was|with|as follows)|the following error message|"
+    r"(?:the other server returned was|response (?:from the remote server )?was|respond\w* (?:was|with|as follows)|"
+    r"the following error message|"
     r"error message below|remote (?:host|server) said|server message|the server said)\s{0,4}:?\s{0,4}\[?",
     re.IGNORECASE,
 )
