@@ -18,6 +18,7 @@ from commands.replay import replay
 from commands.search import search
 from commands.send import send
 from commands.show import show
+from commands.suppressions import suppressions
 from commands.tail import tail
 from commands.token import token
 from contracts import stages
@@ -38,11 +39,13 @@ if TYPE_CHECKING:
 # Stage -> where its code is; loaded when it is run.
 CODE = {
     "inbound": "processors.inbound:run_inbound",
+    "outbound": "processors.outbound:run_outbound",
     "outcomes": "processors.outcomes:run_outcomes",
     "delivery": "sinks.delivery.run_delivery:run_delivery",
     "handlers": "sinks.handlers.run_handlers:run_handlers",
     "clickhouse": "sinks.clickhouse.run_clickhouse:run_clickhouse_alone",
     "smtp": "ingest.smtp.serve_smtp:serve_smtp",
+    "submission": "ingest.smtp.serve_submission:serve_submission",
 }
 OWN_LOOP = "processors"  # Faust brings its event loop and its way to stop
 ROOMS = {
@@ -173,6 +176,7 @@ for command in (
     classify,
     authenticate_command,
     check_domain_command,
+    suppressions,
     token,
 ):
     cli.add_command(command)
@@ -210,26 +214,50 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from console.admit_requests import LargeBody
     from console.authorise import authorised
     from console.ensure_admin_token import ensure_admin_token
+    from console.find_sources import SourceMails
+    from console.query_store import StoreQueries
     from console.serve_console import create_app
     from console.serve_http import serve_console
+    from console.serve_preferences import preferences_router
+    from console.serve_suppressions import IMPORT, LARGEST_IMPORT, suppressions_router
+    from console.serve_unsubscribe import unsubscribe_router
     from console.sessions import Sessions
     from console.tokens import Tokens, open_tokens
+    from ingest.attempts.attempts_http import ATTEMPTS, LARGEST_REPORT, attempts_router
+    from ingest.attempts.record_attempts import AttemptRecorder
+    from ingest.await_verdict import VerdictReader, VerdictWaiter
     from ingest.send.claim_keys import IdempotencyKeys
     from ingest.send.limit_requests import PATH, LimitRequests
     from ingest.send.limit_tokens import TokenRates
     from ingest.send.send import Sender
     from ingest.send.send_http import send_router
+    from mail.unsubscribe_link import UnsubscribeLinks
     from runtime.claim import Claims
+    from runtime.load_secret import load_secret
     from runtime.publish import Publisher
+    from runtime.shared_list import follow_preferences, follow_suppressions
     from runtime.watch_disk import DiskRoom
 
     publisher = Publisher(settings.kafka_client, timeout=20.0)
+    verdicts = VerdictWaiter(None, settings.outbound.verdict_timeout.total_seconds(), settings.smtp.verdict_misses)
+    verdict_reader = VerdictReader(settings.kafka_client, verdicts, os.environ.get("MAILSCOPE_INSTANCE"))
+    suppressions, preferences = follow_suppressions(settings.kafka_client), follow_preferences(settings.kafka_client)
     table = open_tokens(settings.kafka_client)
     claims = Claims(settings.kafka_client, publisher, instance_name("console"))
     tokens, admin = Tokens(table), Readiness("the admin token has not been looked for yet")
+    hears = Readiness("verdicts are not read yet")
     has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
     rates = TokenRates(settings.outbound.token_requests, settings.outbound.token_recipients)
-    routers = [send_router(Sender(settings, publisher), IdempotencyKeys(claims), authorised("send"), has_room, rates)]
+    sender = Sender(settings, publisher, verdicts)
+    queries = StoreQueries(store, settings.store.query_memory)
+    recorder = AttemptRecorder(claims, publisher, SourceMails(queries).find)
+    routers = [
+        send_router(sender, IdempotencyKeys(claims), authorised("send"), has_room, rates),
+        attempts_router(recorder, authorised("send"), settings.store.retention, rates),
+        suppressions_router(suppressions, publisher),
+        preferences_router(preferences, publisher),
+        unsubscribe_router(UnsubscribeLinks(load_secret(settings)), preferences, publisher),
+    ]
     # Base64 and JSON make a third more of a message.
     largest = settings.smtp.max_size * 3 // 2
     app = create_app(
@@ -237,17 +265,35 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         store,
         tokens,
         Sessions(table, publisher),
-        large_bodies={PATH: LargeBody(largest, "send")},
+        large_bodies={
+            PATH: LargeBody(largest, "send"),
+            ATTEMPTS: LargeBody(LARGEST_REPORT, "send"),
+            IMPORT: LargeBody(LARGEST_IMPORT, "manage"),
+        },
         middleware=[Middleware(LimitRequests, largest=largest, memory=settings.smtp.memory)],
-        why_not_ready=lambda: tokens.why_not_ready or claims.why_not_ready or admin() or why_not_ready(),
+        why_not_ready=lambda: (
+            tokens.why_not_ready
+            or claims.why_not_ready
+            or suppressions.why_not_ready
+            or preferences.why_not_ready
+            or admin()
+            or hears()
+            or why_not_ready()
+        ),
         routers=routers,
     )
     ensure = asyncio.create_task(until_available(lambda: ensure_admin_token(settings, table, claims, publisher), admin))
+    hear = asyncio.create_task(until_available(verdict_reader.start, hears))
     try:
         await serve_console(app, settings, stop, app.state.why_not_ready)
     finally:
         ensure.cancel()
-        await asyncio.gather(ensure, table.close(), claims.close(), publisher.close(2), return_exceptions=True)
+        hear.cancel()
+        verdict_reader.close()
+        queries.close()
+        followed = (table, claims, suppressions, preferences)
+        closing = [*(one.close() for one in followed), publisher.close(2)]
+        await asyncio.gather(ensure, hear, *closing, return_exceptions=True)
 
 
 def _supervise(settings: Settings, processes: "list[Process]", ports: "list[Listening]", *, demo: bool) -> None:

@@ -1,5 +1,6 @@
 """Asking the API from the command line: where it is, the token, and errors as one sentence."""
 
+import json
 import os
 from typing import Any, NoReturn
 
@@ -20,7 +21,13 @@ def settings_or_leave() -> Settings:
 
 
 def ask_api(method: str, path: str, **options: Any) -> Any:
-    """The JSON answer of the API. The token comes from MAILSCOPE_TOKEN, else from `admin-token` in the data folder."""
+    """The JSON answer of the API, as `ask_api_text`."""
+    return json.loads(ask_api_text(method, path, **options))
+
+
+def ask_api_text(method: str, path: str, **options: Any) -> str:
+    """The answer of the API; ends the command with one sentence when it is an error. The token comes from MAILSCOPE_TOKEN, else from
+    `admin-token` in the data folder."""
     settings = settings_or_leave()
     base = settings.console.base_url
     headers = {"Authorization": f"Bearer {_token(settings)}", **options.pop("headers", {})}
@@ -35,7 +42,7 @@ def ask_api(method: str, path: str, **options: Any) -> Any:
             leave(str(response.json()["error"]["message"]), 1)
         except (ValueError, KeyError, TypeError):
             leave(f"{base} answered {response.status_code}", 1)
-    return response.json()
+    return response.text
 
 
 def leave(message: str, code: int) -> NoReturn:

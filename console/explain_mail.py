@@ -17,6 +17,8 @@ TONES = {
     Status.DELIVERED: "good",
     Status.DELIVERY_FAILED: "bad",
     Status.FAILED: "bad",
+    Status.COMPLAINED: "stop",
+    Status.UNSUBSCRIBED: "calm",
 }
 # Reasons whose advice asks nobody to do something.
 _EXPLAINED = frozenset(
@@ -27,6 +29,8 @@ _EXPLAINED = frozenset(
         Reason.AUTH_TEMPERROR,
         Reason.POLICY,
         Reason.RULE,
+        Reason.REPORT,
+        Reason.UNMATCHED,
         Reason.HANDLER_DECLINED,
         Reason.HANDLER_ERROR,
         Reason.DESTINATION_UNAVAILABLE,
@@ -46,6 +50,8 @@ _BECAUSE: dict[str | None, str] = {
     Reason.NO_ROUTE: "no route of ours takes it",
     Reason.RELAY_DENIED: "we receive no mail for that address",
     Reason.LOOP: "it went round in a circle",
+    Reason.REPORT: "it is a report about a mail of ours, and was read",
+    Reason.UNMATCHED: "it is a report that names no mail of ours",
 }
 AUTH_TONES = {
     "pass": "good",

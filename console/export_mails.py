@@ -9,7 +9,7 @@ from typing import Any
 COLUMNS = (
     "mail_id", "recipient", "direction", "status", "terminal", "late", "reason", "detail", "from", "subject", "message_id",
     "reference", "channel", "stream", "template", "received_at", "updated_at", "size", "spf", "dkim", "dmarc", "bounce_type",
-    "bounce_class", "smtp_code", "enhanced_code", "attempts", "raw_available", "expires_at",
+    "bounce_class", "smtp_code", "enhanced_code", "attempts", "source", "raw_available", "expires_at",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -22,12 +22,12 @@ async def as_ndjson(pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator
 
 async def as_csv(pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[bytes]:
     """RFC 4180, with a heading. Text that a spreadsheet would take for a formula gets an apostrophe in front."""
-    yield _lines([list(COLUMNS)])
+    yield as_lines([list(COLUMNS)])
     async for items in pages:
-        yield _lines([[_cell(item[name]) for name in COLUMNS] for item in items])
+        yield as_lines([[as_cell(item[name]) for name in COLUMNS] for item in items])
 
 
-def _cell(value: Any) -> str:
+def as_cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -36,7 +36,7 @@ def _cell(value: Any) -> str:
     return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
 
 
-def _lines(rows: list[list[str]]) -> bytes:
+def as_lines(rows: list[list[str]]) -> bytes:
     out = io.StringIO()
     csv.writer(out).writerows(rows)
     return out.getvalue().encode()

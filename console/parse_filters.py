@@ -30,6 +30,7 @@ COLUMNS = {
     "bounce_type": "bounce_type",
     "bounce_class": "bounce_class",
     "reason": "reason",
+    "source": "source",
 }
 WORDS: dict[str, frozenset[str]] = {
     "direction": frozenset(Direction),
@@ -156,7 +157,7 @@ def _clean(name: str, value: str) -> str:
     value = value.strip()
     if name == "message_id":
         return value.strip("<>")
-    return value if name in ("subject", "reference", "channel", "stream", "template") else value.lower()
+    return value if name in ("subject", "reference", "channel", "stream", "template", "source") else value.lower()
 
 
 def _time(value: str, now: datetime, field: str) -> datetime:

@@ -19,7 +19,7 @@ RawReader = Annotated[Principal, Depends(authorised("raw"))]
 MailId = Annotated[str, Path(description="The id that every row and event of the mail carries.")]
 FILTER_HELP = (
     "Filters, all combinable: direction status from to subject message_id reference channel stream template domain spf dkim "
-    "dmarc bounce_type bounce_class reason since until q. Several values with commas are OR; a leading `!` excludes; `*` is a "
+    "dmarc bounce_type bounce_class reason source since until q. Several values with commas are OR; a leading `!` excludes; `*` is a "
     "wildcard in addresses and subject; `q` takes the same as one line."
 )
 

@@ -17,7 +17,7 @@ from console.serve_message import attachment_name
 from console.tokens import Principal
 from contracts import clock
 from contracts.settings import Settings
-from contracts.statuses import INBOUND_STATUSES, OUTBOUND_STATUSES, Direction, Status
+from contracts.statuses import EVENTS_ONLY, INBOUND_STATUSES, OUTBOUND_STATUSES, Direction, Status
 from mail.read_body import Body
 
 PAGE = 50
@@ -101,7 +101,7 @@ def _choices(parameters: dict[str, str]) -> dict[str, Any]:
     statuses = {
         Direction.INBOUND.value: [one for one in Status if one in INBOUND_STATUSES],
         Direction.OUTBOUND.value: [one for one in Status if one in OUTBOUND_STATUSES],
-    }.get(parameters.get("direction", ""), list(Status))
+    }.get(parameters.get("direction", ""), [one for one in Status if one not in EVENTS_ONLY])
     chips = []
     for status in statuses:
         toggled = [one for one in chosen if one != status] if status in chosen else [*chosen, status.value]

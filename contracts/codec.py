@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from contracts import clock
 from contracts.errors import InvalidEvent
-from contracts.events import AttemptReport, Connectivity, Dispatch, MailEvent, StatusChange, Verdict
+from contracts.events import AttemptReport, Connectivity, Dispatch, LateNews, MailEvent, StatusChange, Verdict
 from contracts.ids import event_id
-from contracts.shared_state import Claim, Token, claim_key
+from contracts.preferences import Preference
+from contracts.shared_state import Claim, QuotaTicket, Token, claim_key
+from contracts.suppressions import Suppression
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 HEADERS: list[tuple[str, bytes]] = [("content-type", CONTENT_TYPE.encode())]
@@ -38,7 +40,20 @@ _encoder = msgspec.json.Encoder()
 _envelope = msgspec.json.Decoder(CloudEvent)
 _decoders: dict[type[Struct], msgspec.json.Decoder[Struct]] = {
     kind: msgspec.json.Decoder(kind)
-    for kind in (MailEvent, StatusChange, Dispatch, AttemptReport, Verdict, Connectivity, Token, Claim)
+    for kind in (
+        MailEvent,
+        StatusChange,
+        Dispatch,
+        AttemptReport,
+        Verdict,
+        Connectivity,
+        Token,
+        Claim,
+        Suppression,
+        Preference,
+        QuotaTicket,
+        LateNews,
+    )
 }
 
 
@@ -82,7 +97,11 @@ def encode_status_change(change: StatusChange, source: str) -> bytes:
     """A public change of status. Its id is the id of the event that caused it."""
     return encode(
         change,
-        id=event_id(change.mail_id, change.recipient, _identity(change.status, change.late), change.attempt),
+        id=event_id(
+            change.mail_id,
+            change.recipient,
+            *_identity(change.status, change.late, change.source, change.occurred_at, change.attempt),
+        ),
         source=source,
         type=f"mailscope.mail.{change.status}.v1",
         time=change.occurred_at,
@@ -92,11 +111,14 @@ def encode_status_change(change: StatusChange, source: str) -> bytes:
 
 def mail_event_id(event: MailEvent) -> str:
     """The id that follows from what the event says (design section 3)."""
-    return event_id(event.mail_id, event.recipient, _identity(event.status, event.late), event.attempt)
+    identity = _identity(event.status, event.late, event.mail.source, event.occurred_at, event.attempt)
+    return event_id(event.mail_id, event.recipient, *identity)
 
 
-def _identity(status: str, late: bool) -> str:
-    return f"{status}.late" if late else str(status)
+def _identity(status: str, late: bool, source: str, at: datetime, attempt: int) -> tuple[str, int]:
+    """(type, attempt). Of what another server reports, the time says which attempt it was, and not the number that we gave it."""
+    word = f"{status}.late" if late else str(status)
+    return (f"{word}.{clock.to_ms(at)}", 0) if source else (word, attempt)
 
 
 def encode_dispatch(command: Dispatch, source: str) -> bytes:
@@ -120,6 +142,21 @@ def encode_attempt_report(report: AttemptReport, source: str) -> bytes:
         type=f"mailscope.attempt.{report.action}.v1",
         time=report.occurred_at,
         subject=report.recipient,
+    )
+
+
+LATE_NEWS = "mailscope.news."
+
+
+def encode_late_news(news: LateNews, source: str) -> bytes:
+    """What came back about a mail, for `mail.attempts`."""
+    return encode(
+        news,
+        id=event_id(news.mail_id, news.recipient_digest, f"news.{news.status}.{news.report_id}", 0),
+        source=source,
+        type=f"{LATE_NEWS}{news.status}.v1",
+        time=news.occurred_at,
+        subject=news.mail_id,
     )
 
 
@@ -158,4 +195,37 @@ def encode_claim(claim: Claim, source: str) -> bytes:
         type=f"mailscope.claim.{done}.v1",
         time=clock.now(),
         subject=claim.claim,
+    )
+
+
+def encode_quota_ticket(ticket: QuotaTicket, source: str) -> bytes:
+    """A mail that takes from its domain's quota, for `mail.quotas`."""
+    return encode(
+        ticket,
+        id=event_id(ticket.mail_id, ticket.domain, "quota", 0),
+        source=source,
+        type="mailscope.quota.asked.v1",
+        time=ticket.at,
+        subject=ticket.domain,
+    )
+
+
+def encode_suppression(entry: Suppression, source: str) -> bytes:
+    """What holds for an address of the suppression list, for `mail.suppressions`."""
+    return _encode_state(entry, source, "suppression", entry.address, entry.changes[-1].at)
+
+
+def encode_preference(entry: Preference, source: str) -> bytes:
+    """What a recipient wishes, for `mail.preferences`."""
+    return _encode_state(entry, source, "preference", entry.address, entry.updated_at)
+
+
+def _encode_state(entry: Struct, source: str, kind: str, address: str, at: datetime) -> bytes:
+    return encode(
+        entry,
+        id=event_id(address, kind, f"{kind}.{clock.rfc3339(at)}", 0),
+        source=source,
+        type=f"mailscope.{kind}.changed.v1",
+        time=at,
+        subject=address,
     )

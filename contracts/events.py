@@ -35,6 +35,8 @@ class Summary(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dmarc: str = "none"
     arc: str = "none"
     iprev: str = "none"
+    source: str = ""  # who delivers it, where that is not us: the name that another mail server reports under
+    source_id: str = ""  # its name there, such as a queue id
 
 
 class Outcome(StrEnum):
@@ -62,7 +64,7 @@ class Attempt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     code: Count = 0  # SMTP reply code or HTTP status; 0 when nobody answered
     enhanced_code: str = ""  # RFC 3463
     text: str = ""  # the answer as it was given, lines joined by LF
-    reason: Reason | None = None  # set where our side decided (private_address, expired, configuration_error ...)
+    reason: Reason | None = None  # set where our side decided (unroutable, expired, configuration_error ...)
     reference: str = ""  # the key that a handler gave
     next_attempt_at: datetime | None = None
 
@@ -131,6 +133,7 @@ class StatusChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     stream: str
     template: str
     tag: str
+    source: str  # who delivers it, where that is not us
     size: Count
     spf: str
     dkim: str
@@ -196,19 +199,42 @@ class AttemptReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     attempt: Count  # 0: not tried yet, and why
     occurred_at: datetime
     mail: Summary
-    raw: RawPointer
+    raw: RawPointer | None  # null: we do not have the message, another mail server delivers it
     attempts: list[Attempt]  # this attempt, one for each target tried
     targets: list[Target]  # all targets, with what settled them
     notify: bool = False  # a final failure is told to its sender
     next_attempt_at: datetime | None = None  # null: nothing is left to try
 
 
+class LateNews(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What came back about a mail that we sent: a bounce, a delay, a complaint, an unsubscription (topic `mail.attempts`)."""
+
+    mail_id: str  # of the mail that it is about
+    recipient_digest: str  # which of its recipients (mail/bounce_address.py)
+    status: Status  # delivery_failed, deferred, complained or unsubscribed
+    occurred_at: datetime
+    report_id: str = ""  # mail_id of the report; "" where it came otherwise
+    bounce: Bounce | None = None
+    reason: Reason | None = None
+    detail: str  # one sentence for people
+
+
+class RecipientState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What has become of one recipient of a mail that was handed over to be sent."""
+
+    recipient: str
+    status: Status
+    reason: Reason | None = None
+    detail: str = ""  # one sentence for people
+
+
 class Verdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the receiver shall answer at the end of DATA (topic `mail.verdicts`)."""
+    """What the door that holds a mail shall answer (topic `mail.verdicts`)."""
 
     mail_id: str
-    reply: str  # "250 2.0.0 ..." or "550 5.7.26 ..."
+    reply: str  # to SMTP: "250 2.0.0 ..." or "550 5.7.26 ..."
     decided_at: datetime
+    refused: list[RecipientState] = []  # outbound: the recipients that nothing is sent to, and why
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,7 +10,9 @@ from contracts import stages
 
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 EVERY = tuple(stage.name for stage in stages.STAGES)
-PROCESSORS = ("inbound", "outcomes")
+DOORS = ("smtp", "submission", "console")
+SERVERS = ("smtp", "submission")
+PROCESSORS = ("inbound", "outbound", "outcomes")
 COMMAND_SINKS = ("delivery", "handlers")
 
 
@@ -42,11 +44,11 @@ class Histogram(Metric):
 
 
 # ingest: the SMTP receiver and the send hook
-SMTP_CONNECTIONS = Gauge("mailscope_ingest_connections", "Open SMTP connections.", ("smtp",))
+SMTP_CONNECTIONS = Gauge("mailscope_ingest_connections", "Open SMTP connections.", SERVERS)
 SMTP_MESSAGES = Counter(
     "mailscope_ingest_messages_total",
     "Messages at the end of DATA, by reply: accepted (250), refused (5xx), deferred (4xx, trouble of ours).",
-    ("smtp",),
+    SERVERS,
     ("reply",),
 )
 SMTP_REFUSED_RECIPIENTS = Counter(
@@ -54,8 +56,8 @@ SMTP_REFUSED_RECIPIENTS = Counter(
 )
 SMTP_LIMITED = Counter(
     "mailscope_ingest_limited_total",
-    "What one peer was refused for doing it too often, by limit: connections, recipients, reports.",
-    ("smtp",),
+    "What one peer was refused for doing it too often, by limit: connections, recipients, reports, logins.",
+    SERVERS,
     ("limit",),
 )
 SMTP_OCTETS = Counter(
@@ -64,26 +66,26 @@ SMTP_OCTETS = Counter(
 SMTP_ACK_SECONDS = Histogram(
     "mailscope_ingest_ack_seconds", "From the last octet of a message to Kafka's acknowledgement.", ("smtp",)
 )
-SMTP_VERDICT_SECONDS = Histogram(
-    "mailscope_ingest_verdict_seconds", "From Kafka's acknowledgement to the verdict of the processors.", ("smtp",)
+VERDICT_SECONDS = Histogram(
+    "mailscope_ingest_verdict_seconds", "From Kafka's acknowledgement to the verdict of the processors.", DOORS
 )
-SMTP_VERDICT_TIMEOUTS = Counter(
-    "mailscope_ingest_verdict_timeouts_total", "Messages answered 250 without a verdict in time.", ("smtp",)
+VERDICT_TIMEOUTS = Counter(
+    "mailscope_ingest_verdict_timeouts_total", "Messages answered (250, or `sent`) without a verdict in time.", DOORS
 )
-SMTP_VERDICT_WAITING = Gauge(
-    "mailscope_ingest_verdict_waiting", "1 while senders wait for verdicts, 0 after time-outs in a row.", ("smtp",)
+VERDICT_WAITING = Gauge(
+    "mailscope_ingest_verdict_waiting", "1 while senders wait for verdicts, 0 after time-outs in a row.", DOORS
 )
 SENDS = Counter(
     "mailscope_ingest_sends_total",
-    "Messages given to the send hook, by result: accepted, invalid, unavailable, no_room, too_many.",
-    ("console",),
+    "Messages given to the send hook or submitted, by result: accepted, invalid, unavailable, no_room, too_many.",
+    ("console", "submission"),
     ("result",),
 )
 
 # processors
 PROCESSED = Counter(
     "mailscope_processors_records_total",
-    "Records processed, by app (inbound, outcomes) and result (done, dead_letter, parked).",
+    "Records processed, by app (inbound, outbound, outcomes) and result (done, dead_letter, parked).",
     PROCESSORS,
     ("app", "result"),
 )

@@ -162,6 +162,11 @@ class Smtp(Section):
     drain_timeout: Duration = Field(timedelta(seconds=2), description="On SIGTERM: time for open transactions to end.")
 
 
+class Submission(Section):
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(2587, ge=1, le=65535, description="Port to listen on; its limits are those of `smtp`.")
+
+
 class Console(Section):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8025, ge=1, le=65535, description="Port of the console and the API.")
@@ -244,6 +249,10 @@ class ArcSeal(Section):
 class Inbound(Section):
     domains: dict[Domain, InboundDomain] = Field({}, description="The domains that we receive mail for.")
     routes: list[Route] = Field([], description="First match wins; an address that no `to` matches is refused at RCPT.")
+    reports: list[Address] = Field(
+        [],
+        description="Addresses where reports about our mail are read, besides bounce addresses: DSN, complaints (ARF).",
+    )
     arc_seal: ArcSeal | None = Field(
         None, description="Seal what is forwarded with an ARC set (RFC 8617); off without a key."
     )
@@ -335,15 +344,30 @@ class Credential(Section):
 
 
 class Quota(Section):
-    domain: Domain = Field(description="Sending domain.")
-    per: Literal["hour", "day"] = Field(description="Window of the quota.")
+    domain: Domain = Field(description="Sending domain: that of From.")
+    per: Literal["hour", "day"] = Field(description="Window of the quota: an hour or a day of UTC.")
     limit: int = Field(ge=0, description="Recipients in one window.")
+
+
+class Stream(Section):
+    unsubscribe: bool = Field(
+        False,
+        description="Put List-Unsubscribe and List-Unsubscribe-Post (RFC 8058) on its mail, signed; the link is `console.public_url`/u/….",
+    )
 
 
 class Outbound(Section):
     domains: dict[Domain, OutboundDomain] = Field({}, description="The domains that we send from.")
     credentials: list[Credential] = Field([], description="Who may submit over SMTP.")
     quotas: list[Quota] = Field([], description="Limits of sending.")
+    streams: dict[str, Stream] = Field({}, description="Streams of mail, by the name that applications give.")
+    max_size: Size = Field(
+        10 << 20, ge=10_000, description="Largest message; a larger one (up to `smtp.max_size`) is `failed` in the log."
+    )
+    verdict_timeout: Duration = Field(
+        timedelta(seconds=2),
+        description="How long who hands a mail over waits to hear which recipients get none; then all are answered as `sent`.",
+    )
     token_requests: int = Field(
         6000,
         ge=0,
@@ -386,6 +410,7 @@ class Settings(Section):
     store: Store = Store()
     blobs: Blobs = Blobs()
     smtp: Smtp = Smtp()
+    submission: Submission = Submission()
     console: Console = Console()
     metrics: Metrics = Metrics()
     inbound: Inbound = Inbound()

@@ -4,6 +4,7 @@ The last record of a key is what holds. No table of one process, no file of one 
 """
 
 from datetime import datetime, timedelta
+from typing import Literal
 
 from msgspec import Struct
 
@@ -42,6 +43,24 @@ class Claim(Struct, frozen=True, kw_only=True):
     claimed_at: datetime
     offset: int | None = None  # where the claimant stood first; null: here
     answer: str | None = None  # what came of it; null: not done yet
+
+
+class QuotaLimit(Struct, frozen=True, kw_only=True):
+    """Recipients that a domain may reach in one hour or day of UTC."""
+
+    per: Literal["hour", "day"]
+    limit: int
+
+
+class QuotaTicket(Struct, frozen=True, kw_only=True):
+    """A mail of a domain with a quota, for `mail.quotas`: in the order of the topic, each takes what is left for its recipients. The first
+    ticket of a mail counts, and the limits that it names, so that all who read it come to the same."""
+
+    domain: str
+    mail_id: str
+    at: datetime  # when the mail was handed over: the windows that it counts in
+    recipients: int
+    limits: list[QuotaLimit]
 
 
 def claim_key(claim: Claim) -> str:

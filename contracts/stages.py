@@ -52,15 +52,25 @@ STAGES = (
         "Authenticate and route every mail (Faust).",
         groups=(Group("mailscope-inbound", (topics.RAW,)),),
         follows=(topics.EVENTS,),
-        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW),
+        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW, topics.ATTEMPTS),
         health_offset=0,
+    ),
+    Stage(
+        "outbound",
+        ("processors", "outbound"),
+        "Decide who gets the mail that we send (Faust).",
+        groups=(Group("mailscope-outbound", (topics.RAW,)),),
+        follows=(topics.EVENTS, topics.SUPPRESSIONS, topics.PREFERENCES, topics.QUOTAS),
+        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW, topics.QUOTAS),
+        health_offset=71,
     ),
     Stage(
         "outcomes",
         ("processors", "outcomes"),
         "Say what became of every attempt (Faust).",
         groups=(Group("mailscope-outcomes", (topics.ATTEMPTS,)),),
-        writes=(*_DECIDES, topics.ATTEMPTS, topics.RAW),
+        follows=(topics.SUPPRESSIONS, topics.PREFERENCES, topics.EVENTS),
+        writes=(*_DECIDES, topics.ATTEMPTS, topics.RAW, topics.SUPPRESSIONS, topics.PREFERENCES),
         health_offset=1,
     ),
     Stage(
@@ -97,8 +107,8 @@ STAGES = (
         "console",
         ("console",),
         "Serve the console, the API and the send hook.",
-        follows=(topics.TOKENS, topics.CLAIMS),
-        writes=(topics.RAW, topics.TOKENS, topics.CLAIMS),
+        follows=(topics.TOKENS, topics.CLAIMS, topics.SUPPRESSIONS, topics.PREFERENCES, topics.VERDICTS),
+        writes=(topics.RAW, topics.ATTEMPTS, topics.TOKENS, topics.CLAIMS, topics.SUPPRESSIONS, topics.PREFERENCES),
     ),
     Stage(
         "smtp",
@@ -108,6 +118,14 @@ STAGES = (
         writes=(topics.RAW,),
         health_offset=4,
         instances_setting="smtp.processes",
+    ),
+    Stage(
+        "submission",
+        ("ingest", "submission"),
+        "Take mail that our applications submit over SMTP.",
+        follows=(topics.VERDICTS,),
+        writes=(topics.RAW,),
+        health_offset=72,
     ),
 )
 

@@ -24,6 +24,8 @@ class Status(StrEnum):
     DELIVERED = "delivered"  # outbound: the remote server took responsibility
     DELIVERY_FAILED = "delivery_failed"  # the remote server refused for good, or time ran out
     FAILED = "failed"  # our side: configuration, handler error, or it never left
+    COMPLAINED = "complained"  # outbound, an event only: the recipient called it spam (ARF)
+    UNSUBSCRIBED = "unsubscribed"  # outbound, an event only: the recipient wants no more of its stream
 
 
 INBOUND_STATUSES = frozenset(
@@ -42,6 +44,7 @@ INBOUND_STATUSES = frozenset(
 OUTBOUND_STATUSES = frozenset(
     {Status.SENT, Status.DEFERRED, Status.DELIVERED, Status.DELIVERY_FAILED, Status.REJECTED, Status.FAILED}
 )
+EVENTS_ONLY = frozenset({Status.COMPLAINED, Status.UNSUBSCRIBED})  # said of a mail that keeps the status it has
 OPEN_STATUSES = frozenset({Status.RECEIVED, Status.SENT, Status.DEFERRED})
 
 
@@ -51,7 +54,9 @@ def is_terminal(status: Status) -> bool:
 
 
 def rank(status: Status, late: bool) -> int:
-    """Precedence of a status in the fold, 10 to 40: the higher one is shown, whichever came first."""
+    """Precedence of a status in the fold, 5 to 40: the higher one is shown, whichever came first."""
+    if status in EVENTS_ONLY:
+        return 5
     if status in (Status.RECEIVED, Status.SENT):
         return 10
     if status is Status.DEFERRED:
@@ -70,11 +75,14 @@ class Reason(StrEnum):
     MESSAGE_TOO_LARGE = "message_too_large"  # over a size limit, ours or the remote one
     QUOTA_EXCEEDED = "quota_exceeded"  # the sending quota is used up
     SUPPRESSED = "suppressed"  # the address is on the suppression list
-    PRIVATE_ADDRESS = "private_address"  # the mail server's name leads to a private or loopback address
+    PRIVATE_ADDRESS = (
+        "private_address"  # the recipient wants no mail from us: a preference, nothing to do with networks
+    )
     PROVIDER_REJECTED = "provider_rejected"  # the remote server refused it
     UNSUBSCRIBED = "unsubscribed"  # the recipient has unsubscribed
     CONFIGURATION_ERROR = "configuration_error"  # something is missing or wrong in mailscope.yaml
     AUTHENTICATION_ERROR = "authentication_error"  # refused for missing or broken SPF, DKIM or DMARC
+    UNROUTABLE = "unroutable"  # the domain's servers are none that we may connect to: private or loopback addresses
     EXPIRED = "expired"  # retried until the time limit
     UNKNOWN_ERROR = "unknown_error"  # none of the above
     # inbound
@@ -90,6 +98,8 @@ class Reason(StrEnum):
     RELAY_DENIED = "relay_denied"  # not a domain of ours, or an address that asks to be passed on
     LOOP = "loop"  # it has been here before, or has too many Received headers
     RULE = "rule"  # a drop rule of ours
+    REPORT = "report"  # it is a report about a mail of ours, and was read
+    UNMATCHED = "unmatched"  # a report that names no mail of ours, or is forged: kept, and without effect
     HANDLER_DECLINED = "handler_declined"  # the handler skipped it
     HANDLER_ERROR = "handler_error"  # the handler could not use it
     DESTINATION_UNAVAILABLE = "destination_unavailable"  # being retried: the other side does not take it now
@@ -101,11 +111,12 @@ ADVICE: dict[Reason, str] = {
     Reason.MESSAGE_TOO_LARGE: "The message is too large: send fewer or smaller attachments, or a link instead.",
     Reason.QUOTA_EXCEEDED: "The sending quota is used up: wait until it renews, or ask for a larger one.",
     Reason.SUPPRESSED: "The address bounced or complained before: remove it from the suppression list if it works again.",
-    Reason.PRIVATE_ADDRESS: "The recipient's domain points to a private network: its owner must correct the MX record.",
+    Reason.PRIVATE_ADDRESS: "The recipient has set the address to private: do not send to it until they change that.",
     Reason.PROVIDER_REJECTED: "The recipient's server refused the mail: read its answer, and ask its administrator.",
     Reason.UNSUBSCRIBED: "The recipient has unsubscribed: do not send this kind of mail to them.",
     Reason.CONFIGURATION_ERROR: "Sending is not set up for this: the platform team must correct mailscope.yaml.",
     Reason.AUTHENTICATION_ERROR: "The recipient's server did not trust our domain: check SPF, DKIM and DMARC of it.",
+    Reason.UNROUTABLE: "The recipient's domain points to a private network: its owner must correct the MX record.",
     Reason.EXPIRED: "The recipient's server did not take the mail in time: check the address, then send it again.",
     Reason.UNKNOWN_ERROR: "The cause is not known: read the server's answer, and ask the platform team.",
     Reason.UNKNOWN_RECIPIENT: "No route takes this address: check its spelling, or add a route to mailscope.yaml.",
@@ -120,6 +131,8 @@ ADVICE: dict[Reason, str] = {
     Reason.RELAY_DENIED: "The address is not in a domain that we receive mail for: check its spelling, or inbound.domains.",
     Reason.LOOP: "The mail went round in a circle: look for two forwards that point at each other.",
     Reason.RULE: "A rule in mailscope.yaml drops this mail on purpose.",
+    Reason.REPORT: "A report about a mail of ours: see what it changed on the page of that mail.",
+    Reason.UNMATCHED: "A report that names no mail of ours: nothing follows from it, and the message is kept.",
     Reason.HANDLER_DECLINED: "The application chose not to act on this mail; its reason is shown.",
     Reason.HANDLER_ERROR: "The application could not use this mail; its reason is shown.",
     Reason.DESTINATION_UNAVAILABLE: "The other side does not take it now; it is being tried again.",

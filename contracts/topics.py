@@ -16,6 +16,7 @@ SUPPRESSIONS = "mail.suppressions"
 PREFERENCES = "mail.preferences"
 TOKENS = "mail.tokens"
 CLAIMS = "mail.claims"
+QUOTAS = "mail.quotas"
 CONNECTIVITY = "mail.connectivity"
 DEADLETTER = "mail.deadletter"
 
@@ -52,22 +53,24 @@ def retry_topic(delay: str) -> str:
     return f"{DISPATCH}.retry.{delay}"
 
 
-def all_topics(retry: list[str], expire: timedelta) -> list[Topic]:
-    """The topics of a pipeline with these `delivery.retry` delays. Raw messages outlive the last delivery attempt."""
+def all_topics(retry: list[str], expire: timedelta, retention: timedelta) -> list[Topic]:
+    """The topics of a pipeline with these `delivery.retry` delays. Raw messages outlive the last delivery attempt; events stay as long as
+    the log (`retention`), which can be built anew from them."""
     week = 7 * DAY
     return [
         Topic(RAW, "mail_id", "message octets, envelope in headers", max(3 * DAY, expire)),
         Topic(VERDICTS, "mail_id", "Verdict", timedelta(hours=1)),
         Topic(DISPATCH, DESTINATION, "Dispatch", week),
         *[Topic(retry_topic(delay), DESTINATION, "Dispatch", week) for delay in dict.fromkeys(retry)],
-        Topic(ATTEMPTS, "mail_id", "AttemptReport", week),
-        Topic(EVENTS, "mail_id", "MailEvent", week),
+        Topic(ATTEMPTS, "mail_id", "AttemptReport, or LateNews", week),
+        Topic(EVENTS, "mail_id", "MailEvent", max(week, retention)),
         Topic(STATUS_INBOUND, "mail_id", "StatusChange", week, public=True),
         Topic(STATUS_OUTBOUND, "mail_id", "StatusChange", week, public=True),
-        Topic(SUPPRESSIONS, "address", "not written yet", None, compacted=True),
-        Topic(PREFERENCES, "address", "not written yet", None, compacted=True),
+        Topic(SUPPRESSIONS, "address", "Suppression", None, compacted=True),
+        Topic(PREFERENCES, "address", "Preference", None, compacted=True),
         Topic(TOKENS, "token id", "Token", None, compacted=True),
         Topic(CLAIMS, "claim and claimant, all in partition 0", "Claim", KEPT, compacted=True),
+        Topic(QUOTAS, "domain, all in partition 0", "QuotaTicket", 3 * DAY),
         Topic(CONNECTIVITY, "channel", "Connectivity", week),
         Topic(DEADLETTER, "as the source", "untouched octets, why in the headers", 21 * DAY),
     ]

@@ -71,6 +71,7 @@ def pipeline_ports(settings: Settings) -> list[Listening]:
     metrics = settings.metrics
     ports = [
         Listening("SMTP", settings.smtp.host, settings.smtp.port),
+        Listening("submission", settings.submission.host, settings.submission.port),
         Listening("console and API", settings.console.host, settings.console.port),
     ]
     if settings.embedded_kafka:
@@ -157,6 +158,7 @@ def welcome(settings: Settings, seconds: float, *, demo: bool) -> str:
 
     Console   {settings.console.base_url}   log in with the token in {data / "admin-token"}
     SMTP      {settings.smtp.host}:{settings.smtp.port}
+    Submission {settings.submission.host}:{settings.submission.port}   STARTTLS, and a user of outbound.credentials
     Kafka     {settings.kafka.bootstrap}
 
   Try, in another terminal:

@@ -3,7 +3,11 @@
 import re
 from functools import lru_cache
 
+from mail.parse_addresses import to_ascii_domain
+
+MAX_ADDRESS = 320  # characters; RFC 5321 section 4.5.3.1 allows 256 octets, and bounce addresses may be longer
 _UNQUOTED = re.compile(r"[^\s\x00-\x1f\x7f()<>\[\]:;@\\,\"]+")  # dots in any place, as some providers gave them out
+_QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])*"')
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -22,6 +26,17 @@ def normalise(address: str) -> str:
 @lru_cache(maxsize=4096)
 def _pieces(pattern: str) -> list[str]:
     return pattern.lower().split("*")
+
+
+def is_address(text: str) -> bool:
+    """Whether mail can be sent to this: a local part (quoted where its characters ask for it) and a domain that DNS could know (RFC 5321
+    section 4.1.2)."""
+    local, _, domain = text.rpartition("@")
+    return (
+        len(text) <= MAX_ADDRESS
+        and (_UNQUOTED.fullmatch(local) is not None or _QUOTED.fullmatch(local) is not None)
+        and to_ascii_domain(domain) != ""
+    )
 
 
 def quote_local(text: str) -> str:

@@ -20,7 +20,7 @@ from mail.addresses import quote_local, split_address, unquote_local
 VALID_DAYS = 30
 MS_OF_A_DAY = 86_400_000
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_VERP = re.compile(r"b\+([a-z2-7]{26})\.([a-z2-7]{6})\.([a-z2-7]{10})")
+_VERP = re.compile(r"([bu])\+([a-z2-7]{26})\.([a-z2-7]{6})\.([a-z2-7]{10})")
 _SRS = re.compile(r"SRS0=([a-z2-7]{8})=([a-z2-7]{2})=([^=]*)=(.+)", re.IGNORECASE | re.DOTALL)
 
 
@@ -40,17 +40,31 @@ class BounceAddresses:
 
     def verp(self, mail_id: str, recipient: str, domain: str) -> str:
         """The envelope sender of one outbound mail to one recipient."""
-        packed = base64.b32encode(uuid.UUID(mail_id).bytes).decode().rstrip("=").lower()
-        digest = recipient_digest(recipient)
-        return f"b+{packed}.{digest}.{self._mac(f'verp {packed} {digest}', 10)}@{domain}"
+        return self._address("b", "verp", mail_id, recipient, domain)
 
     def read_verp(self, address: str, now: datetime) -> BounceOf | None:
         """The mail that a bounce is about; None when the address is not ours, forged, or expired."""
+        return self._read("b", "verp", address, now)
+
+    def unsubscribe(self, mail_id: str, recipient: str, domain: str) -> str:
+        """Where this recipient of this mail can write to in order to unsubscribe."""
+        return self._address("u", "unsubscribe", mail_id, recipient, domain)
+
+    def read_unsubscribe(self, address: str, now: datetime) -> BounceOf | None:
+        """The mail and recipient of such an address; None when it is not ours, forged, or expired."""
+        return self._read("u", "unsubscribe", address, now)
+
+    def _address(self, prefix: str, purpose: str, mail_id: str, recipient: str, domain: str) -> str:
+        packed = base64.b32encode(uuid.UUID(mail_id).bytes).decode().rstrip("=").lower()
+        digest = recipient_digest(recipient)
+        return f"{prefix}+{packed}.{digest}.{self._mac(f'{purpose} {packed} {digest}', 10)}@{domain}"
+
+    def _read(self, prefix: str, purpose: str, address: str, now: datetime) -> BounceOf | None:
         match = _VERP.fullmatch(split_address(address)[0].lower())
-        if match is None:
+        if match is None or match[1] != prefix:
             return None
-        packed, digest, mac = match.groups()
-        if not hmac.compare_digest(mac, self._mac(f"verp {packed} {digest}", 10)):
+        _, packed, digest, mac = match.groups()
+        if not hmac.compare_digest(mac, self._mac(f"{purpose} {packed} {digest}", 10)):
             return None
         mail_id = str(uuid.UUID(bytes=base64.b32decode(packed.upper() + "======")))
         if _day(now) - received_ms(mail_id) // MS_OF_A_DAY > VALID_DAYS:

@@ -56,6 +56,7 @@ def decide_inbound(
             continue
         received = Decision(Status.RECEIVED, decision.arrival)
         out.events.append(_event(mail, recipient, summary, received, envelope.received_at, auth, headers))
+        out.news += decision.news
         if decision.action is not None:
             out.commands.append(_command(mail, auth, recipient, summary, decision, settings, prepend))
         else:

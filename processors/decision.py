@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from contracts.events import Action, Dispatch, MailEvent, RawPointer
+from contracts.events import Action, Dispatch, LateNews, MailEvent, RawPointer, RecipientState
 from contracts.raw_message import Envelope
 from contracts.statuses import Reason, Status
 from mail.parse_headers import Message
+from mail.reports.report import Report
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class ReadMail:
     envelope: Envelope
     message: Message
     raw: RawPointer
+    report: Report | None = None  # what it reports, where a recipient is one that takes reports
 
     @property
     def needs_smtputf8(self) -> bool:
@@ -35,12 +37,15 @@ class Decision:
     action: Action | None = None
     targets: tuple[str, ...] = ()  # addresses, or the one handler's name
     envelope_from: str = ""  # of the command; "" is the null sender
+    news: tuple[LateNews, ...] = ()  # about other mails
 
 
 @dataclass
 class Consequences:
-    """What follows: events for the log, commands for the sinks, and the reply for a receiver that waits ("": nobody does)."""
+    """What follows: events for the log, commands for the sinks, and the reply for a door that waits ("": none does)."""
 
     events: list[MailEvent] = field(default_factory=list)
     commands: list[Dispatch] = field(default_factory=list)
     reply: str = ""
+    refused: list[RecipientState] = field(default_factory=list)  # outbound: who gets nothing
+    news: list[LateNews] = field(default_factory=list)  # about other mails

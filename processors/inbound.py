@@ -1,4 +1,4 @@
-"""The app `inbound`: every record of `mail.raw` is authenticated, judged and routed."""
+"""The app `inbound`: every mail of `mail.raw` that comes in is authenticated, judged and routed."""
 
 import asyncio
 import time
@@ -10,33 +10,34 @@ from datetime import timedelta
 import msgspec
 
 from contracts import clock, topics
-from contracts.codec import HEADERS, encode_verdict
-from contracts.errors import InvalidEvent, Unavailable
-from contracts.events import MailEvent, RawPointer, Verdict
+from contracts.errors import Unavailable
+from contracts.events import MailEvent, RawPointer
 from contracts.raw_message import Envelope, RawType, accepted_reply, decode_headers
 from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
-from contracts.statuses import Reason, Status
+from contracts.statuses import Direction, Reason, Status
 from mail.bounce_address import BounceAddresses
 from mail.parse_headers import split_message
+from mail.reports.read_report import read_report
+from mail.reports.report import Report
 from processors.authenticate_received import Authenticator
 from processors.decide_inbound import decide_answered, decide_inbound, decide_refused, decide_unusable
-from processors.decide_outbound import decide_outbound
+from processors.decide_report import takes_reports
 from processors.decision import Consequences, ReadMail
 from processors.head_forward import ForwardHead
-from processors.publish_events import SOURCE, dispatch_record, event_records
+from processors.publish_events import consequence_records
 from processors.recall_decisions import Decisions
 from processors.run_app import run_app
-from processors.summarise import most_header
+from processors.weigh_mail import weigh_mail
 from runtime.blobs import BlobStore
 from runtime.budget_octets import OctetBudget
 from runtime.health import Readiness
 from runtime.load_secret import load_secret
+from runtime.publish import Publisher
 from runtime.resolve_dns import FAILURE_SECONDS
 
 MEMORY = 192 << 20  # octets for the copies of messages that travel by claim check
 COPIES = 4  # of a message's octets, that deciding about it needs at most
-RECORDS = 8 << 10  # octets of what is published about one recipient, beside the mail's header
 PATIENT = FAILURE_SECONDS + 5  # seconds that DNS has for a mail whose sender cannot be told to try again
 UNDECIDED = timedelta(hours=1)  # for which the receiver's word waits for the decision that it is about
 
@@ -56,15 +57,21 @@ class Inbound:
         self._head = ForwardHead(settings)
         self._authenticator = Authenticator(settings)
         self._memory = OctetBudget(MEMORY)
-        self._decisions = Decisions(settings.kafka_client)
+        self._decisions = Decisions(settings.kafka_client, Direction.INBOUND)
         self._deciding: dict[str, asyncio.Future[None]] = {}
         self._refusals = RememberedRefusals()
         self._open_checks = OpenChecks()
 
+    def begin(self, publisher: Publisher) -> None:
+        """Nothing is needed of the loop."""
+
     async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
-        """What to publish about one record. InvalidEvent when it has no envelope, Unavailable when its blob cannot be had now."""
+        """What to publish about one record; outbound mail is another app's. InvalidEvent when it has no envelope, Unavailable when its
+        blob cannot be had now."""
         self._decisions.begin(source)
         envelope = decode_headers(source.headers)
+        if envelope.type is RawType.SUBMITTED:
+            return []
         if envelope.type is RawType.ANSWERED:
             return self._records(envelope, await self._answered(source, envelope))
         decided = self._deciding[envelope.mail_id] = asyncio.get_running_loop().create_future()
@@ -79,18 +86,13 @@ class Inbound:
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
         """The events of a mail whose record was put aside."""
         envelope = decode_headers(source.headers)
-        if envelope.type is RawType.ANSWERED:
+        if envelope.type in (RawType.ANSWERED, RawType.SUBMITTED):
             return []
         return [record for group in self._records(envelope, decide_unusable(envelope, why)) for record in group]
 
     def weigh(self, source: ConsumedRecord) -> int:
-        """The record and, for each recipient, its events and its command."""
-        try:
-            envelope = decode_headers(source.headers)
-        except InvalidEvent:
-            return source.size
-        recipients = max(1, len(envelope.recipients))
-        return source.size + recipients * (RECORDS + min(envelope.size, most_header(recipients)))
+        """The record and what follows from it."""
+        return weigh_mail(source)
 
     def forget_partitions(self, partitions: Iterable[int]) -> None:
         """Their records are not read by us any more, or anew."""
@@ -103,11 +105,8 @@ class Inbound:
         async with self._memory.hold(need):
             octets = await self._blobs.message(envelope, source.value)
             message = split_message(octets)
-            mail = ReadMail(
-                envelope, message, RawPointer(topic=source.topic, partition=source.partition, offset=source.offset)
-            )
-            if envelope.type is RawType.SUBMITTED:
-                return decide_outbound(mail, self._settings, self._bounces)
+            raw = RawPointer(topic=source.topic, partition=source.partition, offset=source.offset)
+            mail = ReadMail(envelope, message, raw, await self._read_report(envelope, octets))
             before = await self._decisions.of(source, envelope.mail_id)
             auth = next((event.auth for event in before if event.auth is not None), None)
             if auth is None:
@@ -123,6 +122,12 @@ class Inbound:
             self._open_checks.wait(envelope, found.events)
         return found
 
+    async def _read_report(self, envelope: Envelope, octets: bytes) -> Report | None:
+        """What it reports, where it is for an address that takes reports: off the event loop."""
+        if not any(takes_reports(one, envelope, self._settings, self._bounces) for one in envelope.recipients):
+            return None
+        return await asyncio.to_thread(read_report, octets)
+
     async def _answered(self, source: ConsumedRecord, envelope: Envelope) -> Consequences:
         """The receiver answered without the verdict: what was refused for the dialogue came too late for it."""
         deciding = self._deciding.get(envelope.mail_id)
@@ -136,20 +141,7 @@ class Inbound:
         return decide_answered(refusals, envelope.answered)
 
     def _records(self, envelope: Envelope, found: Consequences) -> list[list[Record]]:
-        """Events first, so that a command that was sent out is always one whose decision can be found again."""
-        events = [record for event in found.events for record in event_records(event)]
-        commands = [dispatch_record(command, self._settings.delivery.split) for command in found.commands]
-        if not found.reply:
-            return [events, commands]
-        verdict = Record(
-            topics.VERDICTS,
-            envelope.mail_id,
-            encode_verdict(Verdict(mail_id=envelope.mail_id, reply=found.reply, decided_at=clock.now()), SOURCE),
-            HEADERS,
-            envelope.verdict_partition,
-        )
-        # An acceptance may be told at once, since the message is held. A refusal is told when the log has it.
-        return [[*events, verdict], commands] if found.reply[0] == "2" else [events, [verdict]]
+        return consequence_records(envelope, found, self._settings.delivery.split)
 
 
 class OpenChecks:

@@ -3,14 +3,23 @@
 import uuid
 from collections.abc import Mapping
 
-from contracts import metrics, topics
-from contracts.codec import HEADERS, encode_dispatch, encode_mail_event, encode_status_change
-from contracts.events import Action, Dispatch, MailEvent, StatusChange, decisive_answer
+from contracts import clock, metrics, topics
+from contracts.codec import (
+    HEADERS,
+    encode_dispatch,
+    encode_late_news,
+    encode_mail_event,
+    encode_status_change,
+    encode_verdict,
+)
+from contracts.events import Action, Dispatch, MailEvent, StatusChange, Verdict, decisive_answer
 from contracts.metadata import metadata_of
+from contracts.raw_message import Envelope
 from contracts.records import Record
 from contracts.statuses import Direction
 from mail.addresses import split_address
 from mail.parse_addresses import to_ascii_domain
+from processors.decision import Consequences
 from runtime.expose_metrics import counter
 
 SOURCE = "mailscope/processors"
@@ -26,6 +35,22 @@ def event_records(event: MailEvent) -> list[Record]:
         Record(topics.EVENTS, event.mail_id, encode_mail_event(event, SOURCE), HEADERS),
         Record(public, event.mail_id, encode_status_change(status_change(event), SOURCE), HEADERS),
     ]
+
+
+def consequence_records(envelope: Envelope, found: Consequences, split: Mapping[str, int]) -> list[list[Record]]:
+    """What to publish about one mail, group after group. Events first, so that a command that was sent out is always one whose decision
+    can be found again."""
+    events = [record for event in found.events for record in event_records(event)]
+    commands = [dispatch_record(command, split) for command in found.commands]
+    commands += [Record(topics.ATTEMPTS, one.mail_id, encode_late_news(one, SOURCE), HEADERS) for one in found.news]
+    if not found.reply:
+        return [events, commands]
+    verdict = Verdict(mail_id=envelope.mail_id, reply=found.reply, decided_at=clock.now(), refused=found.refused)
+    told = Record(
+        topics.VERDICTS, envelope.mail_id, encode_verdict(verdict, SOURCE), HEADERS, envelope.verdict_partition
+    )
+    # An acceptance may be told at once, since the message is held. A refusal is told when the log has it.
+    return [[*events, told], commands] if found.reply[0] == "2" else [events, [told]]
 
 
 def dispatch_record(command: Dispatch, split: Mapping[str, int]) -> Record:
@@ -64,6 +89,7 @@ def status_change(event: MailEvent) -> StatusChange:
         message_id=event.mail.message_id,
         channel=event.mail.channel,
         **metadata_of(event.mail),
+        source=event.mail.source,
         size=event.mail.size,
         spf=event.mail.spf,
         dkim=event.mail.dkim,

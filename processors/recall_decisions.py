@@ -15,6 +15,8 @@ from contracts.errors import InvalidEvent, Unavailable
 from contracts.events import MailEvent
 from contracts.ids import received_ms
 from contracts.records import ConsumedRecord
+from contracts.statuses import Direction
+from mail.bounce_address import recipient_digest
 from runtime.connect_kafka import Properties, reader
 from runtime.consume import read_records
 
@@ -27,8 +29,9 @@ Known = dict[str, list[MailEvent]]  # by mail_id
 class Decisions:
     """What was decided about the records of `mail.raw` that are read again, and about single mails."""
 
-    def __init__(self, kafka: Properties) -> None:
+    def __init__(self, kafka: Properties, direction: Direction) -> None:
         self._kafka = kafka
+        self._direction = direction  # of the mails whose decisions are one's own
         self._first: dict[int, ConsumedRecord] = {}  # of each partition since it is ours
         self._tails: dict[int, asyncio.Future[Known]] = {}
 
@@ -61,11 +64,28 @@ class Decisions:
         """The first events of one mail, from the time that its id holds on. Unavailable when Kafka does not answer."""
         return await asyncio.to_thread(self._look_up, mail_id, partition)
 
+    async def of_recipient(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
+        """What is known of one recipient of a mail, from its first event to the one that settled it, or to ten minutes after the mail came;
+        [] when nothing is. Unavailable when Kafka does not answer."""
+        return await asyncio.to_thread(self._of_recipient, mail_id, digest, partition)
+
+    def _of_recipient(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
+        found: list[MailEvent] = []
+        until = received_ms(mail_id) + 10 * MARGIN_MS
+        for event in self._events(
+            partition, received_ms(mail_id), lambda one: bool(found) and one.timestamp_ms > until
+        ):
+            if event.mail_id == mail_id and recipient_digest(event.recipient) == digest:
+                found.append(event)
+                if event.terminal:
+                    break
+        return found
+
     def _read_tail(self, source: ConsumedRecord) -> Known:
         known: Known = {}
         for event in self._events(source.partition, source.timestamp_ms):
             raw = event.raw
-            if event.attempt or raw is None or raw.offset < source.offset:
+            if event.attempt or event.direction is not self._direction or raw is None or raw.offset < source.offset:
                 continue
             if (raw.topic, raw.partition) == (source.topic, source.partition):
                 known.setdefault(event.mail_id, []).append(event)

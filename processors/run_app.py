@@ -43,6 +43,9 @@ REVOKE_GRACE = 5.0  # seconds that a rebalance waits for what is in work
 class App(Protocol):
     """What decides about the records of one topic."""
 
+    def begin(self, publisher: Publisher) -> None:
+        """Called once, in the event loop, before the first record."""
+
     async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
         """What to publish about one record, group after group. Unavailable: try again; anything else: put it aside."""
 
@@ -131,6 +134,7 @@ def run_app(name: str, topic: str, decides: App, settings: Settings, readiness: 
         publisher = Publisher(settings.kafka_client, linger_ms=0.5)
         suspects = SuspectRecords(settings.data_dir / "run" / f"{instance_name(name)}.suspects")
         await publisher.warm_up(topic)
+        decides.begin(publisher)
         records = OrderedAcks(
             RecordWork(name, decides, publisher, suspects), IN_FLIGHT, IN_FLIGHT_OCTETS, decides.weigh
         )

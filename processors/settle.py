@@ -2,8 +2,8 @@
 
 import msgspec
 
-from contracts.events import Action, Attempt, AttemptReport, Bounce, MailEvent, Outcome, Summary
-from contracts.statuses import Reason, Status, is_terminal
+from contracts.events import Action, Attempt, AttemptReport, Bounce, LateNews, MailEvent, Outcome, Summary
+from contracts.statuses import EVENTS_ONLY, Reason, Status, is_terminal
 from mail.bounces.classify import classify, reason_of
 
 _RANK = {Outcome.ACCEPTED: 0, Outcome.SKIPPED: 1, Outcome.PERMANENT: 2}
@@ -11,7 +11,7 @@ _RANK = {Outcome.ACCEPTED: 0, Outcome.SKIPPED: 1, Outcome.PERMANENT: 2}
 
 def settle(report: AttemptReport) -> MailEvent:
     """The event of one attempt. With several targets the mail is settled when the last one is, and the worst wins."""
-    if report.next_attempt_at is not None:
+    if report.next_attempt_at is not None or _is_tried_on(report):
         return _deferred(report)
     settled = [target.settled for target in report.targets if target.settled is not None]
     worst = max(settled or report.attempts, key=lambda attempt: _RANK.get(attempt.outcome, 2))
@@ -22,7 +22,7 @@ def settle(report: AttemptReport) -> MailEvent:
         server = worst.host or worst.ip
         return _event(report, status, detail=f"{server} answered {worst.code} {worst.text}".strip())
     if worst.reason in (
-        Reason.PRIVATE_ADDRESS,
+        Reason.UNROUTABLE,
         Reason.CONFIGURATION_ERROR,
         Reason.MESSAGE_TOO_LARGE,
         Reason.INTERNAL_ERROR,
@@ -32,11 +32,39 @@ def settle(report: AttemptReport) -> MailEvent:
     return _event(report, Status.DELIVERY_FAILED, reason=reason_of(bounce), detail=_answer(worst), bounce=bounce)
 
 
+def settle_late(news: LateNews, known: list[MailEvent]) -> MailEvent | None:
+    """The event of what came back about a mail, from what is `known` of the recipient, oldest first. It carries all that they do, so that
+    it blanks nothing. None when nothing is known."""
+    if not known:
+        return None
+    first = known[0]
+    return MailEvent(
+        mail_id=first.mail_id,
+        recipient=first.recipient,
+        direction=first.direction,
+        status=news.status,
+        terminal=is_terminal(news.status),
+        late=news.status not in EVENTS_ONLY,
+        occurred_at=news.occurred_at,
+        attempt=max(1, *(event.attempt for event in known)),
+        reason=news.reason,
+        detail=news.detail,
+        mail=first.mail,
+        bounce=news.bounce,
+        raw=first.raw,
+    )
+
+
 def settle_unusable(report: AttemptReport, why: str) -> MailEvent:
     """The event of a report that crashed the processors: held as a dead letter, and told."""
     detail = f"the report of an attempt is kept in mail.deadletter ({why}); replay it after the cause is mended"
     status = Status.DEFERRED if report.next_attempt_at is not None else Status.FAILED
     return _event(report, status, reason=Reason.INTERNAL_ERROR, detail=detail)
+
+
+def _is_tried_on(report: AttemptReport) -> bool:
+    """Whether another server, which does not say when, will try again."""
+    return bool(report.mail.source) and any(target.settled is None for target in report.targets)
 
 
 def _deferred(report: AttemptReport) -> MailEvent:

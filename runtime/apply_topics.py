@@ -26,7 +26,7 @@ def topic_config(topic: Topic, settings: Settings) -> dict[str, str]:
 
 def pipeline_topics(settings: Settings) -> list[Topic]:
     """The topics that these settings ask for."""
-    return all_topics(settings.delivery.retry_names, settings.delivery.expire)
+    return all_topics(settings.delivery.retry_names, settings.delivery.expire, settings.store.retention)
 
 
 def apply_topics(settings: Settings, timeout: float = 30.0) -> list[str]:

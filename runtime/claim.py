@@ -115,9 +115,14 @@ class Claims:
             await self.release(ours)  # and look again: meanwhile the first may have been answered, or taken back
         return first
 
+    def known(self, name: str) -> Claim | None:
+        """Whose `name` is, as far as this process knows; None when nobody's. Nothing is claimed."""
+        return self._order.first(name, clock.now())
+
     def take_up(self, first: Claim) -> bool:
-        """Whether the work of this claim is now ours: it was ours all the time, or whoever had it is gone. `put_down` it after."""
-        if first.claim in self._working or self._is_worked_on(first):
+        """Whether the work of this claim is now ours: it was ours all the time, or whoever had it has answered, or is gone. `put_down` it
+        after."""
+        if first.claim in self._working or (first.answer is None and self._is_worked_on(first)):
             return False
         self._working.add(first.claim)
         return True

@@ -49,6 +49,9 @@ class TopicFollower:
         self._complete = False
         self._trouble = ""
         self._waiting: list[tuple[Condition, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._asker: Consumer | None = None
+        self._looking = asyncio.Lock()
+        self._next_look: asyncio.Future[dict[int, int]] | None = None  # that has not begun to ask
         self._stop = threading.Event()
         self._thread = start_thread(f"follow {topic}", self._run)
 
@@ -66,6 +69,35 @@ class TopicFollower:
         written: then nothing is unknown that stood before it, whatever was compacted away. Unavailable after `at_most` seconds."""
         partition, offset = place
         await self.until(lambda: self._ends.get(partition, -1) > offset, at_most, "what was written is not read")
+
+    async def catch_up(self, at_most: float = DEADLINE) -> None:
+        """Wait until all that stood in the topic at this moment has been read: for who has to know the newest word. Who asks meanwhile
+        shares the next look at the ends. Unavailable after `at_most` seconds."""
+        if self._next_look is None:
+            self._next_look = asyncio.ensure_future(self._look_at_ends())
+        ends = await asyncio.shield(self._next_look)
+        await self.until(lambda: self._has_read(ends), at_most, "its end is not reached")
+
+    async def _look_at_ends(self) -> dict[int, int]:
+        async with self._looking:
+            self._next_look = None  # who comes from now on needs a later one
+            return await asyncio.to_thread(self._ask_ends)
+
+    def _ask_ends(self) -> dict[int, int]:
+        """By a client of its own: the reader's would have the question wait behind its fetch."""
+        if self._asker is None:
+            self._asker = reader(self._kafka, "ends")
+        try:
+            return {
+                number: self._asker.get_watermark_offsets(TopicPartition(self._topic, number), DEADLINE)[1]
+                for number in list(self._read)
+            }
+        except KafkaException as error:
+            raise Unavailable("Kafka", f"{self._topic}: {error}") from error
+
+    def _has_read(self, ends: dict[int, int]) -> bool:
+        """Whether all below these ends was read; compaction leaves holes there, and then the brokers say that nothing follows."""
+        return all(max(self._read.get(one, 0), self._ends.get(one, 0)) >= end for one, end in ends.items())
 
     async def until(self, condition: Condition, at_most: float, otherwise: str) -> None:
         """Wait until a condition holds that follows from what was read; it is asked in the reader's thread too. Unavailable (saying
@@ -90,6 +122,8 @@ class TopicFollower:
         """Stop reading. What was read stays."""
         self._stop.set()
         await asyncio.to_thread(self._thread.join, 2.0)
+        if self._asker is not None:
+            await asyncio.to_thread(self._asker.close)
 
     def _run(self) -> None:
         consumer = reader(self._kafka, "table", enable_partition_eof=True, auto_offset_reset="earliest")
@@ -159,9 +193,17 @@ class TopicFollower:
 class FollowedTable(Generic[Value]):
     """The last value of each key of a compacted topic; a key that was deleted is not there. Safe for threads."""
 
-    def __init__(self, kafka: Properties, topic: str, decode: Callable[[bytes], Value]) -> None:
+    def __init__(
+        self,
+        kafka: Properties,
+        topic: str,
+        decode: Callable[[bytes], Value],
+        merge: Callable[[Value, Value], Value] = lambda before, new: new,
+    ) -> None:
+        """`merge` says what holds when a key has a value already."""
         self._topic = topic
         self._decode = decode
+        self._merge = merge
         self._lock = threading.Lock()
         self._values: dict[str, Value] = {}
         self._version = 0
@@ -194,6 +236,10 @@ class FollowedTable(Generic[Value]):
         """Wait until the table holds what was written there. Unavailable after `at_most` seconds."""
         await self._follower.read_up_to(place, at_most)
 
+    async def catch_up(self, at_most: float = DEADLINE) -> None:
+        """Wait until the table holds all that stands in the topic at this moment. Unavailable after `at_most` seconds."""
+        await self._follower.catch_up(at_most)
+
     async def close(self) -> None:
         """Stop following; what is known stays."""
         await self._follower.close()
@@ -211,7 +257,8 @@ class FollowedTable(Generic[Value]):
             if value is None:
                 self._values.pop(key, None)
             else:
-                self._values[key] = value
+                before = self._values.get(key)
+                self._values[key] = value if before is None else self._merge(before, value)
             self._version += 1
 
 

@@ -145,6 +145,7 @@ def _apply_variables(values: dict[str, Any], environ: Mapping[str, str], origin:
     if base is not None:
         ports: dict[tuple[str, str], int | str] = {
             ("smtp", "port"): base + 25,
+            ("submission", "port"): base + 87,
             ("console", "port"): base + 80,
             ("metrics", "port"): base + 101,
         }

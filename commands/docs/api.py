@@ -9,13 +9,19 @@ from fastapi import FastAPI
 
 from console.authorise import authorised
 from console.serve_console import create_app
+from console.serve_preferences import preferences_router
+from console.serve_suppressions import suppressions_router
 from console.sessions import Sessions
 from console.tokens import Tokens
 from contracts.settings import Settings
+from ingest.attempts.attempts_http import attempts_router
+from ingest.attempts.record_attempts import AttemptRecorder
 from ingest.send.claim_keys import IdempotencyKeys
 from ingest.send.send import Sender
 from ingest.send.send_http import send_router
 from runtime.open_store import Store
+from runtime.publish import Publisher
+from runtime.shared_list import Preferences, Suppressions
 
 Schema = dict[str, Any]
 
@@ -24,7 +30,12 @@ def documented_app() -> FastAPI:
     """The console's application with the routers of other stages, as `mailscope console` puts it together; it can be asked what
     it serves, and serves nothing."""
     settings = Settings.model_validate({"data_dir": "/nowhere", "blobs": {"url": "memory:///"}})
-    routers = [send_router(cast(Sender, None), cast(IdempotencyKeys, None), authorised("send"))]
+    routers = [
+        send_router(cast(Sender, None), cast(IdempotencyKeys, None), authorised("send")),
+        attempts_router(cast(AttemptRecorder, None), authorised("send"), settings.store.retention),
+        suppressions_router(cast(Suppressions, None), cast(Publisher, None)),
+        preferences_router(cast(Preferences, None), cast(Publisher, None)),
+    ]
     return create_app(settings, cast(Store, None), cast(Tokens, None), cast(Sessions, None), routers=routers)
 
 

@@ -6,10 +6,21 @@ from typing import Any
 import msgspec
 
 from contracts import topics
-from contracts.events import AttemptReport, Connectivity, DeadLetter, Dispatch, MailEvent, StatusChange, Verdict
+from contracts.events import (
+    AttemptReport,
+    Connectivity,
+    DeadLetter,
+    Dispatch,
+    LateNews,
+    MailEvent,
+    StatusChange,
+    Verdict,
+)
+from contracts.preferences import Preference
 from contracts.raw_message import Envelope
-from contracts.settings import Delivery
-from contracts.shared_state import Claim, Token
+from contracts.settings import Delivery, Store
+from contracts.shared_state import Claim, QuotaTicket, Token
+from contracts.suppressions import Suppression
 
 EVENTS = {
     "status-change": (
@@ -20,10 +31,22 @@ EVENTS = {
     "mail-event": (MailEvent, "mailscope.event.", "A line of a mail's timeline: `mail.events`."),
     "dispatch": (Dispatch, "mailscope.dispatch.", "A command: `mail.dispatch` and its retry topics."),
     "attempt-report": (AttemptReport, "mailscope.attempt.", "What one attempt did: `mail.attempts`."),
+    "late-news": (LateNews, "mailscope.news.", "What came back about a mail that we sent: `mail.attempts`."),
     "verdict": (Verdict, "mailscope.verdict.", "What a waiting receiver shall answer: `mail.verdicts`."),
     "connectivity": (Connectivity, "mailscope.connectivity.", "The health of a channel changed: `mail.connectivity`."),
     "token": (Token, "mailscope.token.", "An API token, known by its hash: `mail.tokens`."),
     "claim": (Claim, "mailscope.claim.", "A claim on what only one may do, such as an Idempotency-Key: `mail.claims`."),
+    "quota-ticket": (QuotaTicket, "mailscope.quota.", "A mail that takes from its domain's quota: `mail.quotas`."),
+    "suppression": (
+        Suppression,
+        "mailscope.suppression.",
+        "What holds for an address of the suppression list, with its history: `mail.suppressions`.",
+    ),
+    "preference": (
+        Preference,
+        "mailscope.preference.",
+        "What a recipient wishes, with its history: `mail.preferences`.",
+    ),
 }
 
 
@@ -88,6 +111,9 @@ def describe_channels(generated: str) -> dict[str, Any]:
         "Connectivity": "connectivity",
         "Token": "token",
         "Claim": "claim",
+        "Suppression": "suppression",
+        "Preference": "preference",
+        "QuotaTicket": "quota-ticket",
     }
     channels = {}
     for topic in default_topics():
@@ -114,7 +140,7 @@ def describe_channels(generated: str) -> dict[str, Any]:
 def default_topics() -> list[topics.Topic]:
     """Every topic, with the retry topics of the default delays."""
     delivery = Delivery()
-    return topics.all_topics(delivery.retry_names, delivery.expire)
+    return topics.all_topics(delivery.retry_names, delivery.expire, Store().retention)
 
 
 def _content(topic: topics.Topic) -> str:

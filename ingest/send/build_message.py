@@ -2,13 +2,15 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import format_datetime, make_msgid
+from functools import lru_cache
 
 from contracts import clock
 from contracts.metadata import HEADERS, Metadata, metadata_of
 from ingest.send.compose_message import compose_message
 from ingest.send.outgoing import InvalidMail, Outgoing, check_bounds
+from mail.addresses import MAX_ADDRESS, is_address
 from mail.parse_addresses import Address, count_mailboxes, parse_addresses
 from mail.parse_headers import Field, Flag, Message, split_message
 
@@ -53,41 +55,64 @@ class Built:
 def build_message(mail: Outgoing) -> Built:
     """The message as it will be signed and sent. InvalidMail names the field that is wrong."""
     check_bounds(mail)
-    sender = _one("from", mail.from_address)
+    report = mail.from_address == "" and mail.raw is not None  # the null sender
+    sender = None if report else _one("from", mail.from_address)
     recipients = recipients_of(mail)
-    if mail.raw is None:
-        octets = compose_message(mail, sender.domain)
+    if mail.raw is None and sender is not None:
+        octets = compose_message(_named(mail), sender.domain)
         message = split_message(octets)
         _check_authors(message, "headers")
     else:
-        octets, message = _from_raw(mail.raw, sender.domain)
+        octets, message = _from_raw(mail.raw or b"")
     octets, message, found = _take_out_ours(octets, message)
     given = {name: value for name, value in metadata_of(mail.metadata).items() if value}
-    return Built(octets, message, sender.spec, recipients, _authors(message), Metadata(**{**found, **given}))
+    return Built(
+        octets,
+        message,
+        sender.spec if sender is not None else "",
+        recipients,
+        _authors(message),
+        Metadata(**{**found, **given}),
+    )
 
 
 # The envelope
 
 
 def recipients_of(mail: Outgoing) -> tuple[str, ...]:
-    """The addresses of its envelope: each once, in their order. InvalidMail when there is none, or one is no address."""
+    """Its envelope: each recipient once, in their order. What is no address stays as it was given: that is told in the log, and the others
+    get their mail. InvalidMail when there is none, or one is not even text of one line."""
     named = (("to", mail.to), ("cc", mail.cc), ("bcc", mail.bcc))
-    found = [_one(name, address).spec for name, addresses in named for address in addresses]
+    found = [_spec(address) or _as_given(name, address) for name, addresses in named for address in addresses]
     if not found:
         raise InvalidMail("to", "give at least one recipient")
     return tuple(dict.fromkeys(found))
 
 
-def _one(field: str, text: str) -> Address:
+def _named(mail: Outgoing) -> Outgoing:
+    """The mail with those recipients only that its header can name."""
+    to, cc = (tuple(one for one in texts if _spec(one)) for texts in (mail.to, mail.cc))
+    return replace(mail, to=to, cc=cc)
+
+
+def _as_given(field: str, text: str) -> str:
+    if not text.strip() or _CONTROL.search(text.encode("utf-8", "replace")) is not None or "\n" in text or "\r" in text:
+        raise InvalidMail(field, f"{text[:200]!r} is not one line of text")
+    return text.strip()[:MAX_ADDRESS]
+
+
+@lru_cache(maxsize=4096)
+def _spec(text: str) -> str:
+    """The one mail address that a text is; "" where it is none."""
     found = parse_addresses(text)
-    if (
-        len(found) != 1
-        or not found[0].domain
-        or not _ADDRESS.fullmatch(found[0].spec)
-        or any(ord(c) < 32 for c in text)
-    ):
+    well = len(found) == 1 and found[0].domain and _ADDRESS.fullmatch(found[0].spec) and is_address(found[0].spec)
+    return found[0].spec if well and not any(ord(c) < 32 for c in text) else ""
+
+
+def _one(field: str, text: str) -> Address:
+    if not _spec(text):
         raise InvalidMail(field, f"'{text[:200]}' is not one mail address")
-    return found[0]
+    return parse_addresses(text)[0]
 
 
 def _authors(message: Message) -> tuple[str, ...]:
@@ -118,7 +143,7 @@ def _looks_like_more(text: str) -> bool:
 # From a whole message
 
 
-def _from_raw(raw: bytes, domain: str) -> tuple[bytes, Message]:
+def _from_raw(raw: bytes) -> tuple[bytes, Message]:
     """Its octets and its parts, with what a message must have."""
     # A file with LF line ends is what people have at hand.
     octets = raw if b"\r" in raw else raw.replace(b"\n", b"\r\n")
@@ -139,7 +164,8 @@ def _from_raw(raw: bytes, domain: str) -> tuple[bytes, Message]:
     if not message.all(b"date"):
         missing.append(_field(b"Date", format_datetime(clock.now())))
     if not message.all(b"message-id"):
-        missing.append(_field(b"Message-ID", make_msgid(domain=domain)))
+        author = parse_addresses(message.all(b"from")[0].text())[0]
+        missing.append(_field(b"Message-ID", make_msgid(domain=author.domain)))
     octets = b"".join(entry.raw + b"\r\n" for entry in missing) + octets
     return octets, message._replace(fields=[*missing, *message.fields])
 

@@ -44,7 +44,8 @@ class Attached:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """What an application asks to be sent: fields, or `raw`, a whole message with `from_address` and `to` as its envelope."""
+    """What an application asks to be sent: fields, or `raw`, a whole message with `from_address` and `to` as its envelope
+    (an empty `from_address` is the null sender then)."""
 
     from_address: str  # with or without a display name
     to: tuple[str, ...]

@@ -82,6 +82,7 @@ class RecipientBody(BaseModel):
     recipient: str = Field(description="The address.")
     status: str = Field(description="`sent`: accepted and queued; else why it is not.")
     reason: str | None = Field(description="Why it failed; null when it did not.")
+    detail: str = Field(description="The same in one sentence, with the time when a quota renews.")
 
 
 class SentBody(BaseModel):

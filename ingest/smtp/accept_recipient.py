@@ -45,6 +45,10 @@ def accept_recipient(
         return Recipient(address, ("bounce", *policy), origin or "")
     if asks_for_relay(address) or _SRS.match(local):
         return Refusal(reply=RELAY, reason=Reason.RELAY_DENIED)
+    if bounces.read_unsubscribe(address, now) is not None:
+        return Recipient(address, ("unsubscribe", *policy))
+    if address.lower() in {one.lower() for one in settings.inbound.reports}:
+        return Recipient(address, ("reports", *policy))
     for route in settings.inbound.routes:
         if route.match.to is None or matches(route.match.to, address):
             certain = route.reject is not None and _needs_only_recipient(route.match)

@@ -50,6 +50,10 @@ class PeerLimits:
         """One more of its recipients does not exist. False when it has guessed enough."""
         return self.is_trusted(ip) or self._refused.take(name_peer(ip))
 
+    def has_guessed(self, ip: str) -> bool:
+        """Whether it has guessed enough, at recipients or passwords."""
+        return not self.is_trusted(ip) and self._refused.is_spent(name_peer(ip))
+
     def bring_message(self, ip: str, taken: bool) -> None:
         """It brought a whole message. One that was not taken pays for its connection only."""
         self._connects.give_back(name_peer(ip))

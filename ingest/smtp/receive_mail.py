@@ -8,13 +8,14 @@ import msgspec
 
 from contracts import clock, metrics
 from contracts.errors import InvalidEvent, Unavailable
+from contracts.events import Verdict
 from contracts.ids import new_mail_id
 from contracts.raw_message import Envelope, RawType, Refusal, accepted_reply
 from contracts.settings import Settings
 from contracts.statuses import Direction
+from ingest.await_verdict import VerdictWaiter
 from ingest.hold_message import MessageHolder
 from ingest.smtp.accept_recipient import accept_recipient
-from ingest.smtp.await_verdict import VerdictWaiter
 from ingest.smtp.limit_rates import AN_HOUR, RateLimit
 from ingest.smtp.log_refusals import RefusalLog
 from ingest.smtp.transaction import TROUBLE, Peer
@@ -103,7 +104,7 @@ class InboundTransaction:
         self._envelope_from = envelope_from
         self._policy: tuple[object, ...] = ()
         self._mail_id = ""
-        self._expected: asyncio.Future[str | None] | None = None
+        self._expected: asyncio.Future[Verdict | None] | None = None
 
     def rcpt(self, address: str) -> str | Refusal:
         """Recipients of one transaction share a policy, since one reply is for all of them."""
@@ -151,11 +152,11 @@ class InboundTransaction:
         accepted = accepted_reply(self._mail_id)
         if self._expected is None:
             return accepted
-        said = await self._receiver.verdicts.reply_for(self._mail_id, self._expected)
+        said = await self._receiver.verdicts.verdict_on(self._mail_id, self._expected)
         if said is None:  # a refusal that comes after this is late, and only we know
             note = self._describe(self._mail_id, clock.now(), RawType.ANSWERED, [])
             await self._receiver.log_answer(msgspec.structs.replace(note, answered=accepted))
-        return said or accepted
+        return said.reply if said is not None else accepted
 
     def _describe(self, mail_id: str, received_at: datetime, type: RawType, recipients: list[str]) -> Envelope:
         return Envelope(

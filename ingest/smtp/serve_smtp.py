@@ -3,13 +3,11 @@
 import asyncio
 import logging
 import os
-import random
-import re
 
 from contracts import topics
 from contracts.settings import Settings
+from ingest.await_verdict import VerdictReader, VerdictWaiter
 from ingest.hold_message import MessageHolder
-from ingest.smtp.await_verdict import VerdictReader, VerdictWaiter
 from ingest.smtp.connections import Connections
 from ingest.smtp.read_content import ContentReader
 from ingest.smtp.receive_mail import MailReceiver
@@ -34,13 +32,8 @@ async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readine
     bounces = BounceAddresses(load_secret(settings))
     publisher = Publisher(settings.kafka_client, timeout=ACK_TIMEOUT, linger_ms=0.5)
     await publisher.warm_up(topics.RAW)
-    partitions = await publisher.warm_up(topics.VERDICTS)
-    verdicts = VerdictWaiter(
-        verdict_partition(os.environ.get("MAILSCOPE_INSTANCE"), partitions),
-        settings.smtp.verdict_timeout.total_seconds(),
-        settings.smtp.verdict_misses,
-    )
-    verdict_reader = VerdictReader(settings.kafka_client, verdicts)
+    verdicts = VerdictWaiter(None, settings.smtp.verdict_timeout.total_seconds(), settings.smtp.verdict_misses)
+    verdict_reader = VerdictReader(settings.kafka_client, verdicts, os.environ.get("MAILSCOPE_INSTANCE"))
     await verdict_reader.start()
     holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
     receiver = MailReceiver(settings, holder, verdicts, bounces)
@@ -65,11 +58,3 @@ async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readine
     await receiver.drain()
     verdict_reader.close()
     await publisher.close(2)
-
-
-def verdict_partition(instance: str | None, partitions: int) -> int:
-    """Receivers that share no name are spread by their trailing numbers, which are those of their replicas; nameless ones by chance."""
-    if not instance:
-        return random.randrange(partitions)
-    number = re.search(r"(\d+)$", instance)
-    return (int(number[1]) if number else sum(instance.encode())) % partitions

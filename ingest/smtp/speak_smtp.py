@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from aiosmtpd.smtp import SMTP, Session, TLSSetupException
+from aiosmtpd.smtp import SMTP, AuthResult, Session, TLSSetupException
 
 from contracts import metrics
 from contracts.raw_message import Refusal
 from contracts.settings import Smtp
 from ingest.smtp.connections import Connections
+from ingest.smtp.know_users import Logins
 from ingest.smtp.read_content import ContentReader, ContentRefused
 from ingest.smtp.time_content import ContentClock
 from ingest.smtp.transaction import TROUBLE, Peer, Purpose, Transaction
@@ -25,6 +26,7 @@ from runtime.budget_octets import Hold, OctetBudget
 from runtime.expose_metrics import counter
 
 _log = logging.getLogger("mailscope.smtp")
+FAILED_LOGIN, MOST_DELAY = 0.5, 8.0  # seconds that the next try waits, doubled each time, and the most
 GUESSES = "Too many recipients that do not exist"
 SHUTTING_DOWN = "421 4.3.2 Shutting down, come back soon"
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -38,6 +40,8 @@ class _Hooks:
         self, server: "SmtpConnection", session: Session, envelope: Any, hostname: str, responses: list[str]
     ) -> list[str]:
         session.host_name = hostname
+        if not server.takes_logins:
+            responses = [line for line in responses if not line.startswith("250-AUTH")]
         return [*responses[:-1], "250-PIPELINING", responses[-1]]  # RFC 2920: commands may come in one packet
 
     async def handle_MAIL(
@@ -77,7 +81,9 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         content: ContentReader,
         hostname: str,
         tls: ssl.SSLContext | None,
+        logins: Logins | None = None,
     ) -> None:
+        """`logins`: who may log in, and then has to, over TLS only (RFC 4954); None: nobody can."""
         super().__init__(
             _HOOKS,
             hostname=hostname,
@@ -85,6 +91,8 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
             data_size_limit=settings.max_size,
             enable_SMTPUTF8=True,
             tls_context=tls,
+            auth_required=logins is not None,
+            authenticator=self._check_login,
             timeout=settings.idle_timeout.total_seconds(),
             loop=asyncio.get_running_loop(),
         )
@@ -92,6 +100,9 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         self.purpose = purpose
         self.connections = connections
         self.transaction: Transaction | None = None
+        self.takes_logins = logins is not None
+        self._logins = logins
+        self._failed_logins = 0
         self.in_data = False
         self._content_reader = content
         self._ip = ""
@@ -175,6 +186,29 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         found: tuple[str | None, str | None] = super()._getaddr(arg)
         return found
 
+    async def smtp_AUTH(self, arg: str | None) -> None:
+        if self._logins is None:
+            await self.push("502 5.5.1 There is nothing to log in to")
+            return
+        if self.connections.peers.has_guessed(self._ip):
+            await self.push("421 4.7.0 Too many log-ins that failed, come back later")
+            self._hanging_up = True
+            return
+        if self._failed_logins:
+            await asyncio.sleep(min(FAILED_LOGIN * 2**self._failed_logins, MOST_DELAY))
+        await super().smtp_AUTH(arg)
+
+    def _check_login(self, _server: SMTP, _session: Session, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
+        user = data.login.decode("utf-8", "replace")
+        if self._logins is not None and self._logins.knows(user, data.password):
+            self._failed_logins = 0
+            return AuthResult(success=True, auth_data=user)
+        self._failed_logins += 1
+        counter(metrics.SMTP_LIMITED).labels("logins").inc()
+        _log.warning("a log-in as %r from %s failed", user[:100], self._ip)
+        self.connections.peers.refuse_recipient(self._ip)
+        return AuthResult(success=False, handled=False)
+
     def begin(self, envelope_from: str) -> str:
         """The reply to MAIL."""
         if self.connections.draining:
@@ -221,13 +255,15 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         tls = self.session.ssl
         cipher = tls.get("cipher") if isinstance(tls, dict) else None
         smtputf8 = bool(self.envelope.smtp_utf8)
+        user = str(self.session.auth_data or "") if self.session.authenticated else ""
         protocol = ("UTF8" if smtputf8 else "E") + "SMTP" if self.session.extended_smtp else "SMTP"
         return Peer(
             ip=self._ip,
             helo=_decodable(self.session.host_name or ""),
-            protocol=protocol + ("S" if tls else ""),
+            protocol=protocol + ("S" if tls else "") + ("A" if user else ""),
             tls=f"{cipher[1]} {cipher[0]}" if cipher else "",
             smtputf8=smtputf8,
+            user=user,
         )
 
     async def smtp_STARTTLS(self, arg: str | None) -> None:

@@ -61,7 +61,7 @@ def classify(attempt: Attempt) -> Bounce:
     )
     ours = _ours(attempt)
     bounce = to_bounce(reply, *ours) if ours else classify_reply(reply)
-    return replace(bounce, bounce_type=T.ADMIN) if attempt.reason is Reason.PRIVATE_ADDRESS else bounce
+    return replace(bounce, bounce_type=T.ADMIN) if attempt.reason is Reason.UNROUTABLE else bounce
 
 
 def to_bounce(reply: Reply, bounce_class: C, rule: str) -> Bounce:

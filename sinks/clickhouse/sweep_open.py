@@ -69,7 +69,6 @@ def _find_open(store: Store, since: datetime, before: datetime, now: datetime) -
 
 
 def _report(event: MailEvent, now: datetime) -> Record:
-    assert event.raw is not None
     text = f"nothing was heard of it since {clock.rfc3339(event.occurred_at)}, when it was {event.status}"
     attempt = Attempt(
         number=event.attempt,

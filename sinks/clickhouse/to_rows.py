@@ -94,6 +94,8 @@ def event_rows(source: ConsumedRecord) -> Rows:
         "enhanced_code": answer.enhanced_code if answer else "",
         "smtp_text": answer.text if answer else "",
         "host": answer.host if answer else "",
+        "source": mail.source,
+        "source_id": mail.source_id,
         "attempts": event.attempt,
         "next_attempt_at": clock.to_ms(event.next_attempt_at) if event.next_attempt_at else None,
         "event_id": event_id,

@@ -88,7 +88,7 @@ class Deliverer:
             servers = await self._servers(domain)
         except NoServer as why:
             outcome = Outcome.PERMANENT if why.permanent else Outcome.TEMPORARY
-            reason = Reason.PRIVATE_ADDRESS if why.private else Reason.INVALID_ADDRESS if why.permanent else None
+            reason = Reason.UNROUTABLE if why.private else Reason.INVALID_ADDRESS if why.permanent else None
             return [refused_here(command.attempt, one, outcome, why.text, reason, "lookup") for one in group]
         transaction = SmtpTransaction(
             command.envelope_from,

@@ -22,7 +22,7 @@ def test_three_workers_of_every_stage(brew: Brew) -> None:
             process.wait(20)
             time.sleep(storm.random.uniform(0.2, 1.5))
             storm.worker(*command, name=name, port=port)
-            storm.kill(storm.random.choice(["inbound", "outcomes", "delivery", "handlers"]))
+            storm.kill(storm.random.choice(["inbound", "outbound", "outcomes", "delivery", "handlers"]))
             time.sleep(storm.random.uniform(0.5, 2.0))
     doubled = traffic.check()
     print(f"{traffic}, 12 killed or stopped: all right, {doubled} delivered twice (on the wire at a kill)")

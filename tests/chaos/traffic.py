@@ -14,6 +14,7 @@ from tests.wait_for import wait_for
 EXPECTED = {"desk@ours.test": "processed", "drop@ours.test": "dropped", "fwd-k@ours.test": "forwarded"}
 STAGES = (
     ("processors", "inbound"),
+    ("processors", "outbound"),
     ("processors", "outcomes"),
     ("sinks", "delivery"),
     ("sinks", "handlers"),

@@ -21,7 +21,7 @@ from tests.fakes.outside import Outside
 from tests.wait_for import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-OFFSETS = (25, 80, 92, 93, 101, 102, 103, 104, 105, 106, 150, 153, 180, 181, 182, 183, 184, 185, 190)
+OFFSETS = (25, 80, 87, 92, 93, 101, 102, 103, 104, 105, 106, 150, 153, 172, 173, 180, 181, 182, 183, 184, 185, 190)
 
 
 def free_base() -> int:
@@ -62,6 +62,8 @@ class Pipeline:
     def _write_settings(self, changes: dict[str, Any]) -> None:
         key_file = self.folder / "s1.pem"
         key_file.write_bytes(self.outside.keys["ours.test"])
+        password = self.folder / "password"
+        password.write_text("correct horse\n")
         base, changes = self.base, dict(changes)
         settings: dict[str, Any] = {
             "authserv_id": "mx.ours.test",
@@ -76,6 +78,7 @@ class Pipeline:
                     "quarantine.test": {"reject_on": ["dmarc-quarantine"]},
                     "watch.test": {"reject_on": ["spf-fail", "dmarc-reject"], "monitor": True},
                 },
+                "reports": ["fbl@ours.test"],
                 "routes": [
                     {"match": {"to": "desk@ours.test"}, "handle": "desk"},
                     {"match": {"to": "lists@ours.test", "header": {"List-Id": "*"}}, "drop": "lists are not read here"},
@@ -110,7 +113,21 @@ class Pipeline:
                 **changes.pop("delivery", {}),
             },
             "outbound": {
-                "domains": {"ours.test": {"dkim": [{"selector": "s1", "key_file": str(key_file)}]}, "second.test": {}}
+                "domains": {
+                    "ours.test": {"dkim": [{"selector": "s1", "key_file": str(key_file)}]},
+                    "second.test": {},
+                    "few.test": {},
+                    # Keys of another domain: nobody could verify with what DNS publishes, or does not.
+                    "good.test": {"dkim": [{"selector": "s1", "key_file": str(key_file)}]},
+                    "dead.test": {"dkim": [{"selector": "s1", "key_file": str(key_file)}]},
+                },
+                "credentials": [
+                    {"user": "app", "password_file": str(password), "domains": ["ours.test", "few.test"]},
+                    {"user": "other", "password_file": str(password), "domains": ["second.test"]},
+                ],
+                "streams": {"letter": {"unsubscribe": True}},
+                "quotas": [{"domain": "few.test", "per": "day", "limit": 5}],
+                **changes.pop("outbound", {}),
             },
             "channels": {"helpdesk": {"address": "desk@ours.test"}},
             **changes,

@@ -91,7 +91,9 @@ class Traffic:
 
 def test_no_accepted_mail_is_lost_or_doubled_whatever_is_killed(victim: Pipeline) -> None:
     stages = victim.stages
-    assert {"kafka", "inbound", "outcomes", "delivery", "handlers", "console", "smtp-1", "smtp-2"} <= set(stages)
+    assert {"kafka", "inbound", "outbound", "outcomes", "delivery", "handlers", "console", "smtp-1", "smtp-2"} <= set(
+        stages
+    )
     with Traffic(victim) as traffic:
         time.sleep(3)
         for stage in stages:

@@ -35,7 +35,7 @@ from contracts.errors import InvalidEvent, Unavailable
 from contracts.events import Verdict
 from contracts.raw_message import Envelope, RawType
 from contracts.settings import Settings
-from ingest.smtp.await_verdict import VerdictWaiter
+from ingest.await_verdict import VerdictWaiter
 from ingest.smtp.connections import Connections
 from ingest.smtp.read_content import ContentReader
 from ingest.smtp.receive_mail import MailReceiver

@@ -15,11 +15,11 @@ from console.authorise import authorised
 from console.serve_console import create_app
 from console.sessions import Sessions
 from console.tokens import Tokens
+from ingest.await_verdict import VerdictWaiter
 from ingest.hold_message import MessageHolder
 from ingest.send.claim_keys import IdempotencyKeys
 from ingest.send.send import Sender
 from ingest.send.send_http import send_router
-from ingest.smtp.await_verdict import VerdictWaiter
 from ingest.smtp.receive_mail import InboundTransaction, MailReceiver
 from ingest.smtp.transaction import Peer
 from local.run_files import RunFiles

@@ -13,8 +13,8 @@ import uvloop
 
 from contracts.raw_message import Envelope
 from contracts.settings import Settings
+from ingest.await_verdict import VerdictWaiter
 from ingest.smtp import time_content
-from ingest.smtp.await_verdict import VerdictWaiter
 from ingest.smtp.connections import Connections
 from ingest.smtp.read_content import ContentReader
 from ingest.smtp.receive_mail import MailReceiver

@@ -117,7 +117,7 @@ def declared_routes() -> set[tuple[str, str]]:
         text = file.read_text()
         if prefix := re.search(r'APIRouter\(prefix="([^"]+)"', text):
             routes = re.findall(r'@router\.(get|post|put|delete|patch)\(\s*"([^"]*)"', text)
-            found |= {(method.upper(), prefix[1] + path) for method, path in routes}
+            found |= {(method.upper(), prefix[1] + path.replace(":path}", "}")) for method, path in routes}
     return found
 
 

@@ -93,7 +93,7 @@ def test_kafka_clients_are_made_in_one_place() -> None:
 def test_groups_and_topics_are_those_of_the_table() -> None:
     """A consumer group or a topic that contracts/stages.py and contracts/topics.py do not know."""
     groups = {group.name for stage in STAGES for group in stage.groups}
-    declared = {topic.name for topic in topics.all_topics(["1m"], timedelta(days=1))}
+    declared = {topic.name for topic in topics.all_topics(["1m"], timedelta(days=1), timedelta(days=1))}
     for path in FILES:
         if path.parent.name == "demo":
             continue

@@ -39,7 +39,17 @@ from contracts.events import (
 from contracts.ids import event_id, new_mail_id, received_ms
 from contracts.raw_message import Blob, Envelope, RawType, Refusal, decode_headers, encode_headers
 from contracts.records import ConsumedRecord
-from contracts.statuses import ADVICE, INBOUND_STATUSES, OUTBOUND_STATUSES, Direction, Reason, Status, is_terminal, rank
+from contracts.statuses import (
+    ADVICE,
+    EVENTS_ONLY,
+    INBOUND_STATUSES,
+    OUTBOUND_STATUSES,
+    Direction,
+    Reason,
+    Status,
+    is_terminal,
+    rank,
+)
 from processors.publish_events import status_change
 
 NOW = datetime(2026, 11, 3, 12, 22, 54, 120_000, tzinfo=UTC)
@@ -248,11 +258,12 @@ def test_a_dead_letter_keeps_octets_headers_and_place_and_says_why() -> None:
 
 def test_terminal_outranks_deferred_outranks_the_first_word_and_a_late_bounce_all() -> None:
     first = {rank(status, False) for status in (Status.RECEIVED, Status.SENT)}
-    ends = {rank(status, False) for status in Status if is_terminal(status)}
+    ends = {rank(status, False) for status in Status if is_terminal(status) and status not in EVENTS_ONLY}
+    assert all(rank(status, True) < min(first) for status in EVENTS_ONLY)  # what is said of a mail is not its status
     assert max(first) < rank(Status.DEFERRED, False) < min(ends) and len(ends) == 1
     # A refusal that the sender did not hear outranks the one that was meant for the dialogue.
     assert rank(Status.DELIVERY_FAILED, True) > rank(Status.REJECTED, True) > max(ends)
-    assert set(Status) == INBOUND_STATUSES | OUTBOUND_STATUSES
+    assert set(Status) == INBOUND_STATUSES | OUTBOUND_STATUSES | EVENTS_ONLY
 
 
 def test_every_reason_has_advice_that_is_a_sentence() -> None:
@@ -262,7 +273,7 @@ def test_every_reason_has_advice_that_is_a_sentence() -> None:
 
 
 def test_messages_outlive_their_last_delivery_and_each_delay_has_one_topic() -> None:
-    made = topics.all_topics(["1m", "5m", "1m"], timedelta(days=9))
+    made = topics.all_topics(["1m", "5m", "1m"], timedelta(days=9), timedelta(days=21))
     names = [topic.name for topic in made]
     assert len(names) == len(set(names)) and {"mail.dispatch.retry.1m", "mail.dispatch.retry.5m"} <= set(names)
     by_name = {topic.name: topic for topic in made}

@@ -16,6 +16,7 @@ from processors.decide_outbound import decide_outbound
 from processors.decision import ReadMail
 from processors.notify_sender import PER_SENDER, SenderNotices
 from processors.settle import settle
+from processors.summarise import summarise
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MAIL_ID = "01a206f7-6b43-7745-9bab-87fa221dd751"
@@ -57,7 +58,8 @@ def test_a_bounce_of_a_forward_becomes_a_mail_with_the_null_sender_to_who_sent_i
     assert record.key == envelope.mail_id and envelope.tag == MAIL_ID
     assert b"Diagnostic-Code: smtp; 550 5.1.1 no such user" in (record.value or b"")
     mail = ReadMail(envelope, split_message(record.value or b""), RawPointer(topic="mail.raw", partition=0, offset=1))
-    (command,) = decide_outbound(mail, Settings(), BounceAddresses(b"key")).commands
+    summary = summarise(envelope, mail.message, None, "")
+    (command,) = decide_outbound(mail, summary, {}, {}, Settings(), BounceAddresses(b"key"), NOW).commands
     assert command.envelope_from == "" and not command.notify
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from contracts.records import ConsumedRecord
+from contracts.statuses import Direction
 from processors.recall_decisions import Decisions
 
 
@@ -26,7 +27,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[ConsumedRecord]:
 async def test_the_first_record_is_where_to_look_from_also_when_a_later_one_asks_first(
     asked: list[ConsumedRecord],
 ) -> None:
-    decisions = Decisions({})
+    decisions = Decisions({}, Direction.INBOUND)
     for offset in (10, 11):
         decisions.begin(record(offset))
     await decisions.of(record(11), "small")  # while the message of 10 is fetched from the blob store
@@ -35,7 +36,7 @@ async def test_the_first_record_is_where_to_look_from_also_when_a_later_one_asks
 
 
 async def test_a_partition_that_comes_anew_is_read_from_its_new_first_record(asked: list[ConsumedRecord]) -> None:
-    decisions = Decisions({})
+    decisions = Decisions({}, Direction.INBOUND)
     decisions.begin(record(10))
     await decisions.of(record(10), "one")
     decisions.forget({0})

@@ -72,7 +72,7 @@ def shown(event: MailEvent) -> tuple[int, str, str]:
         (Action.FORWARD, tried(Outcome.ACCEPTED), "forwarded"),
         (Action.DELIVER, tried(Outcome.PERMANENT), "delivery_failed"),
         (Action.FORWARD, tried(Outcome.PERMANENT), "delivery_failed"),
-        (Action.DELIVER, tried(Outcome.PERMANENT, reason=Reason.PRIVATE_ADDRESS, code=0), "failed"),
+        (Action.DELIVER, tried(Outcome.PERMANENT, reason=Reason.UNROUTABLE, code=0), "failed"),
         (Action.DELIVER, tried(Outcome.PERMANENT, reason=Reason.EXPIRED), "delivery_failed"),
         (Action.HANDLE, tried(Outcome.ACCEPTED, "desk"), "processed"),
         (Action.HANDLE, tried(Outcome.SKIPPED, "desk"), "skipped"),

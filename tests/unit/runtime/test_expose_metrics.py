@@ -14,8 +14,10 @@ ROOT = Path(__file__).resolve().parents[3]
 # Where the code of each stage counts; what several share counts for each of them.
 ROOMS = {
     "smtp": ["ingest/smtp"],
+    "submission": ["ingest/smtp", "ingest/send"],
     "console": ["console", "ingest/send"],
     "inbound": ["processors"],
+    "outbound": ["processors"],
     "outcomes": ["processors"],
     "delivery": ["sinks/delivery", "sinks/dispatch"],
     "handlers": ["sinks/handlers", "sinks/dispatch"],

@@ -106,8 +106,8 @@ def test_a_mailbox_name_in_letters_of_its_own_is_written_as_it_is() -> None:
     ("fields", "field"),
     [
         ({"to": ()}, "to"),
-        ({"to": ("a@x.test, b@x.test",)}, "to"),
-        ({"to": ("a",)}, "to"),
+        ({"to": ("a\r\n@x.test",)}, "to"),
+        ({"to": (" ",)}, "to"),
         ({"to": ("a@x.test\r\nBcc: b@x.test",)}, "to"),
         ({"cc": ("a@x.test\n",)}, "cc"),
         ({"from_address": ""}, "from"),
@@ -310,3 +310,12 @@ def test_an_author_among_the_further_headers_is_one_address_and_told(name: str) 
     with pytest.raises(InvalidMail, match="exactly one mail address"):
         build(headers={name: "a@ours.test, b@ours.test"})
     assert build(headers={name: "Jö <ceo@evil.test>"}).authors == ("ours.test", "evil.test")
+
+
+def test_what_is_no_address_is_told_for_that_recipient_and_the_others_get_their_mail() -> None:
+    built = build(
+        to=("A <a@x.test>", "not an address", "b@x.test, c@x.test", "a@x..test"), cc=("x@",), bcc=("d@x.test",)
+    )
+    assert built.recipients == ("a@x.test", "not an address", "b@x.test, c@x.test", "a@x..test", "x@", "d@x.test")
+    assert [field.text().strip() for field in built.message.all(b"to")] == ["A <a@x.test>"]
+    assert not built.message.all(b"cc")

@@ -9,12 +9,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from contracts.events import RecipientState
 from contracts.raw_message import decode_headers
 from contracts.records import Record
 from contracts.settings import Settings
-from contracts.statuses import Status
+from contracts.statuses import Reason, Status
 from ingest.send.outgoing import InvalidMail, Outgoing
-from ingest.send.send import RecipientState, Sender, Sent, recall, to_remember
+from ingest.send.send import Sender, Sent, recall, to_remember
 from mail.authentication.sign_dkim import load_signing_key
 
 
@@ -123,10 +124,10 @@ async def test_a_token_of_one_domain_sends_for_no_other(world: World) -> None:
 
 def test_the_answer_that_is_kept_is_small_and_told_again_whole() -> None:
     mail = Outgoing("desk@ours.test", tuple(f"a{n}@x.test" for n in range(999)), cc=("B <b@x.test>", "a1@x.test"))
-    states = [RecipientState(f"a{n}@x.test", Status.SENT) for n in range(999)] + [
-        RecipientState("b@x.test", Status.SENT)
+    states = [RecipientState(recipient=f"a{n}@x.test", status=Status.SENT) for n in range(999)] + [
+        RecipientState(recipient="b@x.test", status=Status.SENT)
     ]
-    states[7] = RecipientState("a7@x.test", Status.FAILED, "invalid_address")
+    states[7] = RecipientState(recipient="a7@x.test", status=Status.FAILED, reason=Reason.INVALID_ADDRESS)
     sent = Sent("01a20ecb-ea51-7655-9d43-fb76f13e9259", states)
     kept = to_remember(sent)
     assert len(kept) < 200

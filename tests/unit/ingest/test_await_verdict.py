@@ -6,13 +6,14 @@ import time
 from contracts import clock
 from contracts.events import Verdict
 from contracts.ids import new_mail_id
-from ingest.smtp.await_verdict import VerdictWaiter
+from ingest.await_verdict import VerdictWaiter, own_partition
 
+NOW = clock.now()
 REFUSED = "550 5.7.26 DMARC failed"
 
 
 def verdict(mail_id: str, reply: str) -> Verdict:
-    return Verdict(mail_id=mail_id, reply=reply, decided_at=clock.now())
+    return Verdict(mail_id=mail_id, reply=reply, decided_at=NOW)
 
 
 async def test_the_sender_hears_the_verdict_even_one_that_was_there_first() -> None:
@@ -20,9 +21,9 @@ async def test_the_sender_hears_the_verdict_even_one_that_was_there_first() -> N
     early, later = new_mail_id(), new_mail_id()
     expected, other = waiter.expect(early), waiter.expect(later)
     waiter.settle(verdict(early, REFUSED))
-    assert await waiter.reply_for(early, expected) == REFUSED
+    assert await waiter.verdict_on(early, expected) == verdict(early, REFUSED)
     asyncio.get_running_loop().call_soon(waiter.settle, verdict(later, "250 2.0.0 ok"))
-    assert await waiter.reply_for(later, other) == "250 2.0.0 ok"
+    assert await waiter.verdict_on(later, other) == verdict(later, "250 2.0.0 ok")
     waiter.settle(verdict(later, REFUSED))  # one that nobody waits for any more changes nothing
 
 
@@ -31,7 +32,7 @@ async def test_time_outs_in_a_row_end_the_waiting_until_verdicts_come_in_time_ag
     for number in range(2):
         assert waiter.waiting, number
         mail_id = new_mail_id()
-        assert await waiter.reply_for(mail_id, waiter.expect(mail_id)) is None
+        assert await waiter.verdict_on(mail_id, waiter.expect(mail_id)) is None
     assert not waiter.waiting
     late = new_mail_id()
     time.sleep(0.06)
@@ -49,5 +50,15 @@ async def test_a_process_that_leaves_lets_everybody_go_who_still_waits() -> None
     assert not waiter.waiting  # nobody begins to wait
     waiter.settle(verdict(heard, REFUSED))
     async with asyncio.timeout(2):
-        assert await waiter.reply_for(heard, expected) == REFUSED
-        assert await waiter.reply_for(unheard, other) is None
+        assert await waiter.verdict_on(heard, expected) == verdict(heard, REFUSED)
+        assert await waiter.verdict_on(unheard, other) is None
+
+
+def test_receivers_without_a_name_are_spread() -> None:
+    """Two of the same machine would otherwise read, and throw away, the other's verdicts."""
+    assert {own_partition(None, 4) for _ in range(200)} == {0, 1, 2, 3}
+
+
+def test_receivers_with_names_that_end_in_a_number_read_that_partition() -> None:
+    assert [own_partition(f"smtp-{number}", 4) for number in (1, 2, 3, 4, 5)] == [1, 2, 3, 0, 1]
+    assert {own_partition("receiver", 4) for _ in range(50)} == {sum(b"receiver") % 4}

@@ -1,12 +1,14 @@
-"""Waiting for the processors' verdict on a message, so that the sender hears it in the SMTP dialogue.
+"""Waiting for the processors' verdict on a message, so that who hands it over hears it in the answer.
 
-A receiver names the partition of `mail.verdicts` that it reads. After several time-outs in a row it stops waiting, and starts
+A door names the partition of `mail.verdicts` that it reads. After several time-outs in a row it stops waiting, and starts
 again when verdicts come in time.
 """
 
 import asyncio
 import contextlib
 import logging
+import random
+import re
 import time
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -22,28 +24,34 @@ from runtime.consume import read_records
 from runtime.expose_metrics import counter, gauge, histogram
 from runtime.start_thread import start_thread
 
-_log = logging.getLogger("mailscope.smtp.verdict")
+_log = logging.getLogger("mailscope.ingest.verdict")
 
 
 class VerdictWaiter:
-    """The messages whose verdict is awaited. `timeout` in seconds; `misses` in a row stop the waiting."""
+    """The messages whose verdict is awaited. `partition` is the one that is read, None until one is; `timeout` in seconds; `misses` in a
+    row stop the waiting."""
 
-    def __init__(self, partition: int, timeout: float, misses: int) -> None:
+    def __init__(self, partition: int | None, timeout: float, misses: int) -> None:
         self.partition = partition
         self.timeout = timeout
         self._allowed_misses = misses
         self._missed = 0
         self._leaving = False
-        self._awaited: dict[str, asyncio.Future[str | None]] = {}
+        self._awaited: dict[str, asyncio.Future[Verdict | None]] = {}
 
     @property
     def waiting(self) -> bool:
         """Whether senders wait at present."""
-        return self.timeout > 0 and self._missed < self._allowed_misses and not self._leaving
+        return (
+            self.partition is not None
+            and self.timeout > 0
+            and self._missed < self._allowed_misses
+            and not self._leaving
+        )
 
-    def expect(self, mail_id: str) -> "asyncio.Future[str | None]":
-        """Announce a message before it is published; its verdict may come before the call to `reply_for`."""
-        future: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+    def expect(self, mail_id: str) -> "asyncio.Future[Verdict | None]":
+        """Announce a message before it is published; its verdict may come before the call to `verdict_on`."""
+        future: asyncio.Future[Verdict | None] = asyncio.get_running_loop().create_future()
         self._awaited[mail_id] = future
         return future
 
@@ -51,25 +59,25 @@ class VerdictWaiter:
         """The message was not published after all."""
         self._awaited.pop(mail_id, None)
 
-    async def reply_for(self, mail_id: str, expected: "asyncio.Future[str | None]") -> str | None:
-        """The reply that the processors chose; None when it did not come in time, or the process leaves."""
+    async def verdict_on(self, mail_id: str, expected: "asyncio.Future[Verdict | None]") -> Verdict | None:
+        """What the processors say; None when it did not come in time, or the process leaves."""
         began = time.monotonic()
         try:
-            reply = await asyncio.wait_for(expected, self.timeout)
+            verdict = await asyncio.wait_for(expected, self.timeout)
         except TimeoutError:
             self._missed += 1
-            counter(metrics.SMTP_VERDICT_TIMEOUTS).inc()
+            counter(metrics.VERDICT_TIMEOUTS).inc()
             if self._missed == self._allowed_misses:
                 _log.warning(
                     "no verdict within %.1f s, %d times in a row: answering without", self.timeout, self._missed
                 )
-                gauge(metrics.SMTP_VERDICT_WAITING).set(0)
+                gauge(metrics.VERDICT_WAITING).set(0)
             return None
         finally:
             self._awaited.pop(mail_id, None)
-        if reply is not None:
-            histogram(metrics.SMTP_VERDICT_SECONDS).observe(time.monotonic() - began)
-        return reply
+        if verdict is not None:
+            histogram(metrics.VERDICT_SECONDS).observe(time.monotonic() - began)
+        return verdict
 
     def settle(self, verdict: Verdict) -> None:
         """A verdict has come."""
@@ -77,11 +85,11 @@ class VerdictWaiter:
         if age < self.timeout / 2:
             if not self.waiting and not self._leaving:
                 _log.info("verdicts flow again: senders wait for them")
-                gauge(metrics.SMTP_VERDICT_WAITING).set(1)
+                gauge(metrics.VERDICT_WAITING).set(1)
             self._missed = 0
         future = self._awaited.get(verdict.mail_id)
         if future is not None and not future.done():
-            future.set_result(verdict.reply)
+            future.set_result(verdict)
 
     def leave(self, grace: float) -> None:
         """The process stops: nobody waits from now on, and who waits already does so for `grace` seconds at most."""
@@ -97,22 +105,31 @@ class VerdictWaiter:
 class VerdictReader:
     """Reads the waiter's partition of `mail.verdicts` from its end on, in a thread of its own."""
 
-    def __init__(self, kafka: dict[str, str], waiter: VerdictWaiter) -> None:
+    def __init__(self, kafka: dict[str, str], waiter: VerdictWaiter, instance: str | None) -> None:
         self._waiter = waiter
+        self._instance = instance
         self._loop = asyncio.get_running_loop()
         self._closing = False
         self._consumer = reader(kafka, "verdicts", auto_offset_reset="latest", fetch_wait_max_ms=100)
 
     async def start(self) -> None:
         """Stand at the end of the partition before the first message is published. Unavailable without brokers."""
-        where = TopicPartition(topics.VERDICTS, self._waiter.partition)
+        where = await asyncio.to_thread(self._find_end)
+        self._consumer.assign([where])
+        self._waiter.partition = where.partition
+        start_thread("verdicts", self._read)
+        gauge(metrics.VERDICT_WAITING).set(self._waiter.waiting)
+
+    def _find_end(self) -> TopicPartition:
         try:
-            _, end = await asyncio.to_thread(self._consumer.get_watermark_offsets, where, 30.0)
+            found = self._consumer.list_topics(topics.VERDICTS, 30.0).topics[topics.VERDICTS]
+            if found.error is not None:
+                raise Unavailable("Kafka", f"topic {topics.VERDICTS} is missing: run `mailscope topics apply`")
+            where = TopicPartition(topics.VERDICTS, own_partition(self._instance, len(found.partitions)))
+            _, where.offset = self._consumer.get_watermark_offsets(where, 30.0)
         except KafkaException as error:
             raise Unavailable("Kafka", str(error)) from error
-        self._consumer.assign([TopicPartition(where.topic, where.partition, end)])
-        start_thread("verdicts", self._read)
-        gauge(metrics.SMTP_VERDICT_WAITING).set(self._waiter.waiting)
+        return where
 
     def close(self) -> None:
         """Stop reading."""
@@ -132,3 +149,12 @@ class VerdictReader:
                 self._waiter.settle(decode(record.value, Verdict))
             except (InvalidEvent, ValueError) as error:
                 _log.error("ignored a verdict that cannot be read: %s", error)
+
+
+def own_partition(instance: str | None, partitions: int) -> int:
+    """The partition of `mail.verdicts` that a process reads. Those that share no name are spread by their trailing numbers, which are
+    those of their replicas; nameless ones by chance."""
+    if not instance:
+        return random.randrange(partitions)
+    number = re.search(r"(\d+)$", instance)
+    return (int(number[1]) if number else sum(instance.encode())) % partitions

@@ -1,0 +1,68 @@
+"""What the lists of addresses share: who may see them, and pages of them."""
+
+import base64
+import binascii
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from fastapi import Request
+
+from console.answer_errors import Problem
+from console.authorise import authorised
+from console.tokens import Principal
+from contracts.changes import key_of
+
+Entry = TypeVar("Entry")
+
+
+def whole_list(scope: str) -> Callable[[Request], Principal]:
+    """The dependency that demands this scope and a token of all domains: a list of addresses is everybody's."""
+    demanded = authorised(scope)
+
+    def check(request: Request) -> Principal:
+        principal = demanded(request)
+        if principal.domains:
+            raise Problem(403, "this token is limited to some domains, and the list is of all", code="forbidden_domain")
+        return principal
+
+    return check
+
+
+@dataclass(frozen=True)
+class Asked(Generic[Entry]):
+    """A page that is asked for. `address` is whole, `user@` or `@domain`, or empty: any."""
+
+    address: str
+    shown: Callable[[Entry], bool]
+    limit: int
+    cursor: str | None
+
+
+def page_of(entries: Mapping[str, Entry], asked: Asked[Any]) -> tuple[list[Any], str | None]:
+    """The entries of one page, by address, and the cursor of the next one."""
+    after, wanted = _decode(asked.cursor) if asked.cursor else "", key_of(asked.address)
+    if wanted and not wanted.startswith("@") and not wanted.endswith("@"):
+        found = [wanted] if wanted in entries and asked.shown(entries[wanted]) and wanted > after else []
+        return [entries[address] for address in found], None
+    fits = (
+        address
+        for address, entry in entries.items()
+        if address > after and _fits(address, wanted) and asked.shown(entry)
+    )
+    found = heapq.nsmallest(asked.limit + 1, fits)
+    page = found[: asked.limit]
+    following = base64.urlsafe_b64encode(page[-1].encode()).decode() if len(found) > asked.limit else None
+    return [entries[address] for address in page], following
+
+
+def _fits(address: str, wanted: str) -> bool:
+    return address.endswith(wanted) if wanted.startswith("@") else address.startswith(wanted)
+
+
+def _decode(cursor: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(cursor.encode()).decode()
+    except (binascii.Error, ValueError) as error:
+        raise Problem(400, "this is no cursor of this list", code="invalid_cursor", field="cursor") from error

@@ -1,0 +1,146 @@
+"""The app `outbound`: who gets each mail that we send, and why the others do not."""
+
+import asyncio
+from collections.abc import Iterable
+
+from contracts import clock, topics
+from contracts.errors import InvalidEvent
+from contracts.events import RawPointer
+from contracts.raw_message import Envelope, RawType, decode_headers
+from contracts.records import ConsumedRecord, Record
+from contracts.settings import Settings
+from contracts.statuses import Direction, Reason
+from mail.addresses import split_address
+from mail.bounce_address import BounceAddresses
+from mail.parse_headers import Message, split_message
+from processors.count_quotas import Quotas
+from processors.decide_inbound import decide_unusable
+from processors.decide_outbound import beyond_quota, decide_outbound
+from processors.decision import Consequences, Decision, ReadMail
+from processors.judge_recipient import Known, judge_mail, judge_recipient
+from processors.offer_unsubscribe import UnsubscribeOffers
+from processors.publish_events import consequence_records
+from processors.recall_decisions import Decisions
+from processors.run_app import run_app
+from processors.summarise import summarise
+from processors.watch_keys import KeyWatch
+from processors.weigh_mail import weigh_mail
+from runtime.blobs import BlobStore
+from runtime.budget_octets import OctetBudget
+from runtime.health import Readiness
+from runtime.load_secret import load_secret
+from runtime.publish import Publisher
+from runtime.shared_list import follow_preferences, follow_suppressions
+
+MEMORY = 192 << 20  # octets for the copies of messages that travel by claim check
+FEW = 20  # recipients that are decided about on the event loop
+COPIES = 2  # of a message's octets, that deciding about it needs at most
+
+
+def run_outbound(settings: Settings, readiness: Readiness) -> None:
+    """Run the app until SIGTERM. ConfigurationError when a key cannot be used."""
+    run_app("outbound", topics.RAW, Outbound(settings), settings, readiness)
+
+
+class Outbound:
+    """Decides about every mail that an application hands over."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        secret = load_secret(settings)
+        self._bounces = BounceAddresses(secret)
+        self._offers = UnsubscribeOffers(settings, secret)
+        self._blobs = BlobStore(settings.blobs_url)
+        self._memory = OctetBudget(MEMORY)
+        self._decisions = Decisions(settings.kafka_client, Direction.OUTBOUND)
+        self._keys = KeyWatch(settings)
+
+    def begin(self, publisher: Publisher) -> None:
+        """Follow what is known of addresses, and watch our keys."""
+        self._suppressions = follow_suppressions(self._settings.kafka_client)
+        self._preferences = follow_preferences(self._settings.kafka_client)
+        self._quotas = Quotas(self._settings, publisher)
+        self._keys.begin()
+
+    async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
+        """What to publish about one record; inbound mail, and what has no envelope, is another app's. Unavailable when its blob cannot be
+        had now, or Kafka does not say what is known of its recipients."""
+        self._decisions.begin(source)
+        envelope = _submitted(source)
+        if envelope is None:
+            return []
+        need = COPIES * envelope.size if envelope.blob is not None else 0
+        async with self._memory.hold(need):
+            message = split_message(await self._blobs.message(envelope, source.value))
+            found = await self._decide(source, envelope, message)
+        return consequence_records(envelope, found, self._settings.delivery.split)
+
+    def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
+        """The events of a mail whose record was put aside."""
+        envelope = _submitted(source)
+        if envelope is None:
+            return []
+        groups = consequence_records(envelope, decide_unusable(envelope, why), self._settings.delivery.split)
+        return [record for group in groups for record in group]
+
+    def weigh(self, source: ConsumedRecord) -> int:
+        """The record and what follows from it."""
+        return weigh_mail(source) if _submitted(source) is not None else source.size
+
+    def forget_partitions(self, partitions: Iterable[int]) -> None:
+        """Their records are not read by us any more, or anew."""
+        self._decisions.forget(partitions)
+
+    async def _decide(self, source: ConsumedRecord, envelope: Envelope, message: Message) -> Consequences:
+        summary = summarise(envelope, message, None, "")
+        raw = RawPointer(topic=source.topic, partition=source.partition, offset=source.offset)
+        mail = ReadMail(envelope, message, raw)
+        before = {event.recipient: event for event in await self._decisions.of(source, envelope.mail_id)}
+        domain = split_address(summary.from_)[1]
+        undecided = [recipient for recipient in envelope.recipients if recipient not in before]
+        for_all = judge_mail(envelope, domain, self._settings.outbound, await self._keys.fault(domain))
+        refusals = (
+            dict.fromkeys(undecided, for_all) if for_all is not None else await self._judge(undecided, envelope, domain)
+        )
+
+        def decide() -> Consequences:
+            offer = self._offers.of(envelope, message, domain)
+            return decide_outbound(mail, summary, refusals, before, self._settings, self._bounces, clock.now(), offer)
+
+        # Many signatures would hold up everybody else.
+        return decide() if len(envelope.recipients) <= FEW else await asyncio.to_thread(decide)
+
+    async def _judge(self, recipients: list[str], envelope: Envelope, domain: str) -> dict[str, Decision]:
+        await self._suppressions.ready()
+        await self._preferences.ready()
+        refusals = self._refuse(recipients, envelope)
+        if any(
+            one.reason is not Reason.INVALID_ADDRESS for one in refusals.values()
+        ):  # somebody may just have taken an address off the list: what stands in Kafka holds
+            await self._suppressions.catch_up()
+            await self._preferences.catch_up()
+            refusals = self._refuse(recipients, envelope)
+        allowed = [one for one in recipients if one not in refusals]
+        if allowed and envelope.envelope_from:
+            grant = await self._quotas.grant(domain, envelope.received_at, envelope.mail_id, len(allowed))
+            refusals |= beyond_quota(grant, allowed, domain)
+        return refusals
+
+    def _refuse(self, recipients: list[str], envelope: Envelope) -> dict[str, Decision]:
+        now = clock.now()
+        judged = {
+            recipient: judge_recipient(
+                recipient, envelope, Known(self._suppressions.get(recipient), self._preferences.get(recipient)), now
+            )
+            for recipient in recipients
+        }
+        return {recipient: decision for recipient, decision in judged.items() if decision is not None}
+
+
+def _submitted(source: ConsumedRecord) -> Envelope | None:
+    """The envelope of a mail that we send; None for any other record."""
+    try:
+        envelope = decode_headers(source.headers)
+    except InvalidEvent:
+        return None
+    return envelope if envelope.type is RawType.SUBMITTED else None

@@ -1,0 +1,82 @@
+"""What the changes of an address amount to, in whatever order they are read."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+from contracts.changes import KEPT
+from contracts.preferences import PreferenceChange, merge_preferences, preference_of
+from contracts.suppressions import (
+    SuppressionChange,
+    SuppressionReason,
+    merge_suppressions,
+    suppression_of,
+)
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def change(hours: float, action: str = "added", **fields: object) -> SuppressionChange:
+    given = {"by": "outcomes", "mail_id": f"m{hours}", "reason": SuppressionReason.INVALID_RECIPIENT, **fields}
+    return SuppressionChange(action=action, at=NOW + hours * HOUR, **given)  # type: ignore[arg-type]
+
+
+def test_an_address_is_suppressed_until_somebody_takes_it_off() -> None:
+    entry = suppression_of("A@X.test", [change(0)])
+    assert (entry.address, entry.holds(NOW), entry.mail_id) == ("a@x.test", True, "m0")
+    removed = suppression_of("a@x.test", entry.changes, [change(1, "removed", by="anna")])
+    assert not removed.holds(NOW + 2 * HOUR) and [one.action for one in removed.changes] == ["added", "removed"]
+
+
+def test_the_same_changes_amount_to_the_same_in_any_order_and_however_often() -> None:
+    changes = [change(0), change(1, "removed"), change(2, "seen"), change(3, "seen")]
+    wanted = suppression_of("a@x.test", changes)
+    assert wanted.active
+    for order in itertools.permutations(changes):
+        entry = suppression_of("a@x.test", [order[0]])
+        for one in order[1:] + order[:2]:
+            entry = merge_suppressions(entry, suppression_of("a@x.test", [one]))
+        assert entry == wanted
+
+
+def test_a_replay_of_the_bounce_does_not_undo_an_unblock() -> None:
+    entry = suppression_of("a@x.test", [change(0), change(1, "removed")])
+    assert merge_suppressions(entry, suppression_of("a@x.test", [change(0)])) == entry
+
+
+def test_an_inactive_mailbox_is_suppressed_by_the_second_mail_within_a_month() -> None:
+    seen = change(0, "seen", reason=SuppressionReason.INACTIVE_MAILBOX)
+    again = change(0.5, "seen", reason=SuppressionReason.INACTIVE_MAILBOX, mail_id="m0")  # the same mail, tried again
+    later = change(24 * 31, "seen", reason=SuppressionReason.INACTIVE_MAILBOX)
+    soon = change(24 * 32, "seen", reason=SuppressionReason.INACTIVE_MAILBOX)
+    for changes, holds in (
+        ([seen], False),
+        ([seen, again], False),
+        ([seen, later], False),
+        ([seen, later, soon], True),
+    ):
+        assert suppression_of("a@x.test", changes).active is holds, changes
+
+
+def test_a_full_mailbox_is_left_alone_for_a_while_only() -> None:
+    entry = suppression_of("a@x.test", [change(0, expires_at=NOW + HOUR)])
+    assert entry.holds(NOW + HOUR / 2) and not entry.holds(NOW + HOUR)
+
+
+def test_the_history_of_an_address_is_bounded() -> None:
+    entry = suppression_of("a@x.test", [change(hour) for hour in range(3 * KEPT)])
+    assert len(entry.changes) == KEPT and entry.changes[-1] == change(3 * KEPT - 1)
+
+
+def test_wishes_add_up_and_what_a_person_sets_is_exactly_that() -> None:
+    def wish(hours: float, action: str, streams: list[str], private: bool = False) -> PreferenceChange:
+        return PreferenceChange(action=action, at=NOW + hours * HOUR, by="x", streams=streams, private=private)
+
+    one = preference_of("A@x.test", [wish(0, "unsubscribed", ["news"])])
+    both = merge_preferences(one, preference_of("a@x.test", [wish(1, "unsubscribed", ["offers"])]))
+    assert (both.unsubscribed, both.declines("news"), both.declines(""), both.declines("bills")) == (
+        ["news", "offers"], True, False, False,
+    )  # fmt: skip
+    everything = merge_preferences(both, preference_of("a@x.test", [wish(2, "set", ["*"], True)]))
+    assert everything.private and everything.declines("bills") and everything.declines("")
+    assert not merge_preferences(everything, preference_of("a@x.test", [wish(3, "deleted", [])])).private
