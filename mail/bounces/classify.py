@@ -4,6 +4,7 @@ The rules are data (`rules.yaml`), tried in order; the first one that holds deci
 the answer. A rule that cannot be used stops the process when this module is imported.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -12,8 +13,8 @@ from contracts.events import Attempt, Bounce, Outcome
 from contracts.statuses import BounceClass as C
 from contracts.statuses import BounceType as T
 from contracts.statuses import Reason
-from mail.bounces.load_rules import load_rules
-from mail.bounces.normalise import normalise
+from mail.bounces.load_rules import Rule, load_rules
+from mail.bounces.normalise import Clues, normalise
 from mail.bounces.reply import Reply
 
 RULES = load_rules(Path(__file__).with_name("rules.yaml").read_text("utf-8"))
@@ -44,8 +45,7 @@ _REASONS = {
 
 def classify_reply(reply: Reply) -> Bounce:
     """Type and class of one refusal. Always answers; what no rule knows is undetermined/unknown."""
-    clues = normalise(reply)
-    rule = next((rule for rule in RULES.rules if rule.holds(clues)), None)
+    rule = _decide(normalise(reply))
     return to_bounce(reply, rule.bounce_class if rule else C.UNKNOWN, rule.id if rule else "none")
 
 
@@ -82,6 +82,11 @@ def to_bounce(reply: Reply, bounce_class: C, rule: str) -> Bounce:
 def reason_of(bounce: Bounce) -> Reason:
     """The support person's word for a bounce."""
     return _REASONS.get(bounce.bounce_class, Reason.PROVIDER_REJECTED)
+
+
+@lru_cache(maxsize=1024)  # a server that refuses says the same again and again
+def _decide(clues: Clues) -> Rule | None:
+    return next((rule for rule in RULES.rules if rule.holds(clues)), None)
 
 
 def _ours(attempt: Attempt) -> tuple[C, str] | None:

@@ -1,7 +1,7 @@
 """The fields of the machine-readable part of a report (RFC 3464 section 2.1, RFC 5965 section 3). Linear, bounded, never raises."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from mail.reports.report import MAX_SAID
@@ -57,13 +57,13 @@ def read_address(value: str) -> str:
 
 
 def read_date(value: str) -> datetime | None:
-    """A date of RFC 5322 with its zone; None where it is none."""
+    """A date of RFC 5322; None where it is none."""
     try:
         read = parsedate_to_datetime(value[:200])
         read.timestamp()
     except (ValueError, OverflowError, TypeError, IndexError, OSError):
         return None
-    return read
+    return read if read.tzinfo else read.replace(tzinfo=UTC)  # "-0000": UTC, from an unknown zone
 
 
 def _character(match: re.Match[str]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from mail.parse_addresses import parse_addresses
 from mail.parse_headers import Message
 from mail.reports.read_dsn import read_status
-from mail.reports.read_reply import find_code, find_enhanced_code, read_reply
+from mail.reports.read_reply import find_code, find_enhanced_code, find_quote, read_reply
 from mail.reports.report import MAX_RECIPIENTS, MAX_SAID, Action, Finding, Report, ReportKind, ReturnedMail
 from mail.reports.split_by_recipient import find_recipients, split_by_recipient
 
@@ -54,7 +54,8 @@ def _finding(recipient: str, near: str, words: str, delayed: bool, alone: bool) 
     said = near
     if not _has_code(near) and (len(_WORD.findall(near.replace(recipient, " "))) < 2 or (alone and _has_code(words))):
         said = words.strip()[:MAX_SAID]
-    reply = read_reply(said, around=words if alone else "", temporary=True if delayed else None)
+    around = words if alone else near
+    reply = read_reply(find_quote(said) or said, around=around, temporary=True if delayed else None)
     return Finding(recipient, action=Action.DELAYED if delayed else Action.FAILED, reply=reply)
 
 

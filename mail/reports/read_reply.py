@@ -8,21 +8,30 @@ from mail.reports.report import MAX_SAID
 _ENHANCED = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d]|\.\d)")
 _CODES = (  # the first one that is found; a code beside an enhanced code or in the place of a reply says more than a number
     re.compile(r"(?<![\d.])([45][0-5]\d)[ :,-]{1,3}(?:ERROR_CODE :)?[#(]{0,2}[245]\.\d{1,3}\.\d{1,3}(?!\d|\.\d)"),
-    re.compile(r"(?:^|said:|<<<|\]:|returned was:|responded:|error:|response:|code ?:?|"
-    r"[;>])\s{0,20}([45][0-7]\d)(?=[ \-:,;)\n]|$)", re.IGNORECASE),
+    re.compile(
+        r"(?:^|said:|<<<|\]:|returned was:|responded:|error:|response:|code ?:?|[;>])\s{0,20}([45][0-7]\d)(?=[ \-:,;)\n]|$)",
+        re.IGNORECASE | re.MULTILINE,
+    ),
     re.compile(r"(?:\s|\(|^)([45][0-5]\d)[ -](?=[^\d\s])"),
 )  # fmt: skip
 _COMMANDS = (  # (pattern, which group names the command), in the words of Postfix, Exim, sendmail and qmail
     re.compile(r"in (?:reply|response) to (?:the )?(end of data|[a-z]{4,8})\b", re.IGNORECASE),
     re.compile(r"(?:after|response to|reply to) (?:sending |pipelined )?(end of data|initial connection|mail|rcpt|data|ehlo|"
     r"helo|starttls)\b", re.IGNORECASE),
-    re.compile(r"did not like our (?:final )?(mail|rcpt|data|ehlo|helo|starttls)", re.IGNORECASE),
+    re.compile(r"(?:did not like our (?:final )?(mail|rcpt|data|ehlo|helo|starttls)\b|for (?:the )?(mail|rcpt|data) (?:to |"
+    r"from )?command)", re.IGNORECASE),
     re.compile(r"(?:smtp command\s{1,4}|\[)(rcpt|mail|data)(?=[ _\]\n]|$)", re.IGNORECASE),
     re.compile(r"(end-of-data|connected to \S{1,255} but greeting failed|but my name was rejected|but sender was rejected|"
     r"does not like recipient|failed on data command|failed after i sent the message)", re.IGNORECASE),
 )  # fmt: skip
 _SENT = re.compile(r"^>>> ?(mail|rcpt|data|ehlo|helo|starttls|\.)", re.IGNORECASE | re.MULTILINE)
 _REFUSED = re.compile(r"^<<< ?[45]\d\d", re.MULTILINE)
+_QUOTED = re.compile(  # words that announce what the other server said
+    r"(?:the other server returned was|response (?:from the remote server )?was|respond\w* (?:was|with|as follows)|"
+    r"the following error message|"
+    r"error message below|remote (?:host|server) said|server message|the server said)\s{0,4}:?\s{0,4}\[?",
+    re.IGNORECASE,
+)
 _NAMES = {
     "end of data": "end-of-data",
     ".": "end-of-data",
@@ -74,6 +83,13 @@ def read_reply(
     )
 
 
+def find_quote(text: str) -> str:
+    """What the other server said, without the words that its reporter puts before it; "" where nothing is quoted with a code."""
+    announced = _QUOTED.search(text)
+    quoted = text[announced.end() :].strip() if announced else ""
+    return quoted if find_code(quoted) or find_enhanced_code(quoted) else ""
+
+
 def find_code(text: str) -> int:
     """The reply code of a refusal; 0 where there is none."""
     for pattern in _CODES:
@@ -99,7 +115,7 @@ def find_command(text: str) -> str:
             return _name(sent[-1])
     for pattern in _COMMANDS:
         found = pattern.search(text)
-        name = _name(found[1]) if found else ""
+        name = _name(found[found.lastindex or 0]) if found else ""
         if name:
             return name
     return ""

@@ -1,4 +1,4 @@
-"""A bounce or a complaint as Amazon SES tells it by SNS: JSON in the text of a mail. Bounded, never raises."""
+"""A bounce, a complaint or a delivery as Amazon SES tells it by SNS: JSON in the text of a mail. Bounded, never raises."""
 
 import msgspec
 
@@ -24,6 +24,10 @@ class _Complaint(msgspec.Struct, rename="camel"):
     complained_recipients: list[_Recipient] = []
 
 
+class _Delivery(msgspec.Struct, rename="camel"):
+    recipients: list[str] = []
+
+
 class _Mail(msgspec.Struct, rename="camel"):
     source: str = ""
 
@@ -36,6 +40,7 @@ class _Notification(msgspec.Struct, rename="camel"):
     notification_type: str = ""
     bounce: _Bounce | None = None
     complaint: _Complaint | None = None
+    delivery: _Delivery | None = None
     mail: _Mail = msgspec.field(default_factory=_Mail)
 
 
@@ -55,6 +60,9 @@ def read_ses(words: str) -> Report | None:
         complained = tuple(Finding(one.email_address[:MAX_VALUE]) for one in found.complaint.complained_recipients)
         feedback_type = found.complaint.complaint_feedback_type[:MAX_VALUE] or "abuse"
         return Report(ReportKind.ARF, complained[:MAX_RECIPIENTS], returned, feedback_type=feedback_type)
+    if found.delivery is not None:
+        delivered = tuple(Finding(one[:MAX_VALUE], action=Action.DELIVERED) for one in found.delivery.recipients)
+        return Report(ReportKind.FREEFORM, delivered[:MAX_RECIPIENTS], returned)
     if found.bounce is None:
         return None
     bounced = tuple(_finding(one, found.bounce) for one in found.bounce.bounced_recipients[:MAX_RECIPIENTS])

@@ -17,7 +17,7 @@ _BOUNCE_SUBJECT = re.compile(
     r"unsuccess|not possible)|"
     r"fail\w*.{0,30}(?:deliver|notice|notification|mail|message)|non-?deliver|returned (?:mail|message|e-?mail)|returning|"
     r"return(?:ed)? to sender|"
-    r"(?:mail|message|e-?mail)\b.{0,60}(?:fail|error|not (?:be )?(?:delivered|sent)|could not|cannot|rejected|bounced|"
+    r"(?:mail|message|e-?mail)\b.{0,60}(?:fail|error|not (?:be )?(?:delivered|sent)|could not|cannot|rejected|bounced|blocked|"
     r"returned|problem|delayed)|"
     r"(?:could|can) ?not (?:be )?(?:send|sent|deliver)|unable to deliver|delivery (?:notification|error|warning)|warning: |rejected|"
     r"loop alert|退信|无法|失败|配信|送信(?:エラー|できま)|エラー|"
@@ -50,7 +50,7 @@ _AWAY_HEADERS = frozenset(
 )
 _REFUSED = re.compile(
     r"(?<![\d.])[45]\.\d{1,3}\.\d{1,3}(?![\d.])|(?:^|\s)[45][0-5]\d[ -]|undeliver|not (?:be )?deliver|unable to deliver|fail|error|"
-    r"duplicated|unknown|refused|rejected|does not exist|returned|no such|quota|not found|expired",
+    r"duplicated|blocked|delayed|postponed|unknown|refused|rejected|does not exist|returned|no such|quota|not found|expired",
     re.IGNORECASE,
 )  # fmt: skip
 

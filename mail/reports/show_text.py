@@ -41,7 +41,7 @@ def show_text(parts: list[Part]) -> str:
     plain: list[str] = []
     rich: list[str] = []
     for part in parts:
-        if part.type in _RETURNED_TYPES:
+        if part.type in _RETURNED_TYPES or _is_returned(part):
             break
         if part.type == "text/plain":
             plain.append(part_text(part))
@@ -53,7 +53,15 @@ def show_text(parts: list[Part]) -> str:
 
 def returned_octets(parts: list[Part]) -> bytes:
     """The mail that is given back as a part of its own, or its headers; b"" where there is none."""
-    return next((decode_content(_cut(part)) for part in parts if part.type in _RETURNED_TYPES), b"")
+    found = next((part for part in parts if part.type in _RETURNED_TYPES), None) or next(
+        filter(_is_returned, parts), None
+    )
+    return decode_content(_cut(found)) if found else b""
+
+
+def _is_returned(part: Part) -> bool:
+    """A text that is attached and begins with header fields."""
+    return part.disposition == "attachment" and _HEADER.match(part_text(part).lstrip()) is not None
 
 
 def part_text(part: Part) -> str:

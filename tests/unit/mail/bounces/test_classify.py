@@ -158,3 +158,31 @@ def test_what_ran_out_of_time_has_expired_whatever_was_said_last() -> None:
 def test_a_word_nobody_knows_is_unknown() -> None:
     bounce = classify(attempt("599 whatever"))
     assert (bounce.bounce_type, bounce.bounce_class, bounce.rule) == ("undetermined", "unknown", "none")
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "end-of-data"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "550 5.7.1 Access denied for unknown host [192.0.2.1]",
+        "550 5.7.1 Your e-mail contains an invalid signature",
+        "550 5.7.1 IP address 192.0.2.1 is not known to us",
+        "554 5.7.1 Our policy has changed: mail without TLS is not accepted",
+        "550 5.7.1 This system does not accept mail from senders without authentication",
+        "550 5.7.1 This server does not accept messages with attachments",
+        "550 5.7.0 <a@x.test>: unknown error",
+        "554 5.3.0 unknown mailer error 1",
+        "550 5.3.0 The recipient server closed the connection",
+        "550 5.7.1 The certificate of your host has expired, the name in it was not found",
+        "550 5.7.1 Client address not valid",
+        "554 5.7.1 The message has invalid headers: From not found",
+        "550 5.7.1 The sender address does not exist",
+        "550 5.7.1 Sender domain x.test not found",
+        "550 5.6.0 The attachment a.exe does not exist in our list of allowed file types",
+        "550 5.4.6 mail loop: the address is forwarded to itself",
+        "550 5.7.1 Recipient's mailbox is full of spam from your network, which is on a blocklist",
+    ],
+)
+def test_words_about_other_subjects_do_not_condemn_the_address(said: str, command: str) -> None:
+    bounce = classify(attempt(said, command=command))
+    assert bounce.bounce_type != "hard", (bounce.rule, bounce.bounce_class)

@@ -284,3 +284,84 @@ def test_a_bounce_that_was_passed_on_with_words_around_it_is_read() -> None:
     inner = freeform("<anna@x.test>:\n550 5.1.1 no such user").decode().replace("\r\n", "\n")
     report = read_report(freeform(f"Your message could not be delivered.\n\n--------\nReturn-Path: <>\n{inner}"))
     assert [(one.recipient, one.reply.enhanced_code) for one in report.findings] == [("anna@x.test", "5.1.1")]
+
+
+def ses(notification: str) -> bytes:
+    """As SNS puts it into a mail: JSON within JSON, lines folded anywhere, words of its own below."""
+    quoted = notification.replace('"', '\\"')
+    document = f'{{"Type" : "Notification", "Message" : "{quoted[:90]}\n {quoted[90:]}", "Signature" : "x"}}'
+    return freeform(
+        f"{document}\n\n--\nIf you wish to stop", "From: no-reply@sns.x.test\nSubject: AWS Notification Message"
+    )
+
+
+def test_what_amazon_ses_tells_by_mail_is_read() -> None:
+    said = '"status":"5.1.1","diagnosticCode":"smtp; 550 5.1.1 user unknown"'
+    bounced = f'{{"emailAddress":"anna@x.test","action":"failed",{said}}}'
+    mail = '"mail":{"source":"desk@ours.test"}'
+    bounce = read_report(ses(f'{{"notificationType":"Bounce","bounce":{{"bouncedRecipients":[{bounced}]}},{mail}}}'))
+    (finding,) = bounce.findings
+    assert (bounce.kind, finding.recipient, finding.reply.code) == (ReportKind.FREEFORM, "anna@x.test", 550)
+    assert bounce.returned.envelope_from == "desk@ours.test"
+    complained = '"complaint":{"complainedRecipients":[{"emailAddress":"anna@x.test"}]}'
+    complaint = read_report(ses(f'{{"notificationType":"Complaint",{complained},{mail}}}'))
+    assert (complaint.kind, complaint.findings[0].recipient) == (ReportKind.ARF, "anna@x.test")
+    delivered = read_report(
+        ses(f'{{"notificationType":"Delivery","delivery":{{"recipients":["anna@x.test"]}},{mail}}}')
+    )
+    assert delivered.findings[0].action is Action.DELIVERED
+
+
+def test_only_what_the_other_server_said_is_the_reply() -> None:
+    words = (
+        "Delivery to the following recipient failed permanently:\n\n     anna@x.test\n\nTechnical details of permanent failure:\n"
+        "Your message was rejected by the recipient domain. We recommend contacting the other provider. "
+        "The error that the other server returned was: 550 5.2.2 over quota"
+    )
+    assert read_report(freeform(words)).findings[0].reply.text == "550 5.2.2 over quota"
+
+
+def test_the_returned_header_may_be_an_attached_text() -> None:
+    raw = crlf("""
+From: MAILER-DAEMON@mx.x.test
+Subject: Undeliverable
+Content-Type: multipart/mixed; boundary="cut"
+
+--cut
+
+<anna@x.test>: 550 no such user
+
+--cut
+Content-Type: text/plain; name="header.txt"
+Content-Disposition: attachment
+
+Received: from spam.blocked.test
+Message-ID: <1@ours.test>
+
+--cut--
+""")
+    report = read_report(raw)
+    assert report.returned.message_id == "1@ours.test" and "Received" not in report.findings[0].reply.text
+
+
+def test_complaints_of_providers_with_forms_of_their_own_are_complaints() -> None:
+    microsoft = crlf("""
+From: staff@provider.test
+Subject: complaint about message from 192.0.2.1
+Content-Type: multipart/mixed; boundary="cut"
+
+--cut
+Content-Type: message/rfc822
+
+X-HmXmrOriginalRecipient: anna@provider.test
+Message-ID: <1@ours.test>
+
+text
+
+--cut--
+""")
+    apple = freeform("Apple Mail sent this email to unsubscribe.", "From: anna@x.test\nX-Apple-Unsubscribe: true")
+    for raw, kind, recipient in ((microsoft, "abuse", "anna@provider.test"), (apple, "opt-out", "anna@x.test")):
+        report = read_report(raw)
+        found = (report.kind, report.feedback_type, report.findings[0].recipient)
+        assert found == (ReportKind.ARF, kind, recipient)
