@@ -51,8 +51,13 @@ def _idle_settings(settings: Settings) -> list[str]:
     for name, channel in settings.channels.items():
         if channel.imap is not None:
             hints.append(f"channels.{name}.imap: polling mailboxes is not built yet; nothing reads this")
-    if settings.outbound.credentials:
-        hints.append("outbound.credentials: SMTP submission is not built yet; POST /api/v1/send is")
-    if settings.outbound.quotas:
-        hints.append("outbound.quotas: quotas are not enforced yet")
+    offers = [name for name, stream in settings.outbound.streams.items() if stream.unsubscribe]
+    if offers and not settings.console.public_url.startswith("https://"):
+        hints.append(
+            f"outbound.streams.{offers[0]}.unsubscribe: its links begin with {settings.console.base_url}; RFC 8058 asks for https: set "
+            "console.public_url"
+        )
+    for quota in settings.outbound.quotas:
+        if quota.domain not in settings.outbound.domains:
+            hints.append(f"outbound.quotas: {quota.domain} is not under outbound.domains, so nothing is sent from it")
     return hints

@@ -1,6 +1,5 @@
 """What a report says of mails that we sent: pure. It is believed as far as it names them by a bounce address, which only we can make."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from contracts.clock import rfc3339
@@ -8,6 +7,7 @@ from contracts.events import LateNews
 from contracts.statuses import Status
 from mail.bounce_address import BounceAddresses, BounceOf, recipient_digest
 from mail.bounces.classify import classify_reply, reason_of
+from mail.bounces.classify_finding import classify_finding
 from mail.reports.report import Action, Finding, Report, ReportKind
 
 _FAILS = frozenset({ReportKind.DSN, ReportKind.FREEFORM})
@@ -60,8 +60,8 @@ def _finding(report: Report, about: BounceOf) -> Finding | None:
 
 def _bounced(report: Report, finding: Finding, about: BounceOf, now: datetime, report_id: str) -> LateNews:
     delayed = finding.action is Action.DELAYED or (finding.action is Action.NONE and finding.reply.temporary)
-    reply = replace(finding.reply, enhanced_code=finding.reply.enhanced_code or finding.status)
-    bounce = classify_reply(reply)
+    reply = finding.reply
+    bounce = classify_finding(report.kind, finding) or classify_reply(reply)
     until = f", which is tried until {rfc3339(finding.retry_until)}" if delayed and finding.retry_until else ""
     who = report.reporter or reply.host or "a mail server"
     return LateNews(
