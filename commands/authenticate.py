@@ -8,12 +8,12 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
-from commands.fetch_policy import policy_fetcher
 from contracts.auth_results import AuthResults
 from contracts.setting_types import is_address
 from mail.authentication import ReceivedMail, authenticate
 from mail.authentication.check_domain import check_domain
 from mail.authentication.domain_report import DomainReport
+from runtime.fetch_policy import policy_fetcher
 from runtime.resolve_dns import DnsResolver
 
 

@@ -273,8 +273,21 @@ class Handler(Section):
         return self
 
 
+class Destination(Section):
+    tls: Literal["opportunistic", "required", "verified"] | None = Field(
+        None,
+        description="Encryption: where it is offered; always; always, and with a certificate that names the server. Empty: as the domain's "
+        "MTA-STS policy demands, else where it is offered.",
+    )
+    connections: int | None = Field(None, ge=1, description="Deliveries at a time; empty: `delivery.per_domain`.")
+    messages: int | None = Field(None, ge=1, description="Messages of one connection; empty: 100.")
+    rate: int | None = Field(None, ge=1, description="Deliveries that begin in a minute; empty: any number.")
+
+
 class Delivery(Section):
     smarthost: Smarthost | None = Field(None, description="Deliver everything through this `host` or `host:port`.")
+    smarthost_user: str = Field("", description="User to log in as at the smarthost; only over TLS.")
+    smarthost_password_file: Path | None = Field(None, description="File whose first line is the password there.")
     port: int = Field(25, ge=1, le=65535, description="Port of the remote servers.")
     allow_private: bool = Field(False, description="Also deliver to loopback, private and link-local addresses.")
     retry: list[Duration] = Field(
@@ -289,6 +302,13 @@ class Delivery(Section):
         10,
         ge=1,
         description="Deliveries at a time to one domain: of all processes together, unless `split` says otherwise.",
+    )
+    destinations: dict[Domain, Destination] = Field(
+        {}, description="What holds for single domains: encryption, connections, messages of a connection, rate."
+    )
+    mta_sts: bool = Field(True, description="Do as the MTA-STS policies of domains demand (RFC 8461).")
+    ca_file: Path | None = Field(
+        None, description="PEM file of the authorities whose certificates count as verified; empty: the system's."
     )
     split: dict[Domain, Annotated[int, Field(ge=2, le=100)]] = Field(
         {},
@@ -320,6 +340,14 @@ class Delivery(Section):
             raise ValueError(
                 "each of retry must be longer than 0s and at most 6d: commands wait in topics that keep 7d"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _login_is_whole(self) -> "Delivery":
+        if bool(self.smarthost_user) != (self.smarthost_password_file is not None):
+            raise ValueError("give both of smarthost_user, smarthost_password_file, or none")
+        if self.smarthost_user and self.smarthost is None:
+            raise ValueError("smarthost_user: there is no smarthost")
         return self
 
     @property

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from contracts.dns_answers import DnsAnswer, Resolver
 from mail.authentication.domain_report import Finding, Level
 from mail.authentication.parse_tags import TagError, parse_tags
+from mail.sts_policy import parse_policy
 
 Fetch = Callable[[str], Awaitable[str]]  # host → the policy's text; raises OSError with the cause
-MODES = ("enforce", "testing", "none")
 
 
 async def check_mta_sts(domain: str, resolver: Resolver, fetch: Fetch | None) -> list[Finding]:
@@ -41,24 +41,17 @@ async def _check_policy(domain: str, resolver: Resolver, fetch: Fetch) -> Findin
         policy = await fetch(f"mta-sts.{domain}")
     except OSError as error:
         return Finding("mta-sts", Level.ERROR, f"{where} cannot be fetched: {error}.", "Serve it over HTTPS.")
-    pairs = [line.partition(":") for line in policy.splitlines() if ":" in line]
-    fields = {name.strip(): value.strip() for name, _, value in pairs}
-    hosts = [value.strip().lower() for name, _, value in pairs if name.strip() == "mx"]
-    if fields.get("version") != "STSv1" or fields.get("mode") not in MODES or not fields.get("max_age", "").isdigit():
+    found = parse_policy(policy)
+    if found is None:
         return Finding("mta-sts", Level.ERROR, f"{where} is no valid policy.", "It needs version, mode, mx, max_age.")
     exchanges = [host for _, host in (await resolver.query(domain, "MX")).exchanges()]
-    missing = [host for host in exchanges if not any(_covers(pattern, host) for pattern in hosts)]
-    if missing and fields["mode"] != "none":
+    missing = [host for host in exchanges if not found.covers(host)]
+    if missing and found.mode != "none":
         text = f"The policy does not name the MX {missing[0]}: senders that follow it cannot deliver there."
         return Finding("mta-sts", Level.ERROR, text, f"Add `mx: {missing[0]}` and change the record's id=.")
-    if fields["mode"] != "enforce":
-        return Finding("mta-sts", Level.WARNING, f"The policy's mode is {fields['mode']}.", "Raise it to enforce.")
+    if found.mode != "enforce":
+        return Finding("mta-sts", Level.WARNING, f"The policy's mode is {found.mode}.", "Raise it to enforce.")
     return Finding("mta-sts", Level.OK, "The policy covers every MX and is enforced.")
-
-
-def _covers(pattern: str, host: str) -> bool:
-    """A wildcard stands for exactly one label (RFC 8461 §4.1)."""
-    return pattern == host or (pattern.startswith("*.") and host.partition(".")[2] == pattern[2:])
 
 
 def _starting(answer: DnsAnswer, version: bytes) -> list[bytes]:

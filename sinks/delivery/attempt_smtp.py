@@ -85,7 +85,10 @@ def not_opened(
 ) -> list[Attempt]:
     """An attempt that did not get as far as a transaction."""
     answers = Answers(recipients, number, host, ip, port, "")
-    answers.add_for_the_rest(error.step, error.code, error.text, Outcome.TEMPORARY if 0 < error.code < 400 else None)
+    ours = error.step == "AUTH"  # our password is wrong: nothing against the mail, and somebody will mend it
+    answers.add_for_the_rest(
+        error.step, error.code, error.text, Outcome.TEMPORARY if ours or 0 < error.code < 400 else None
+    )
     return answers.attempts
 
 

@@ -1,25 +1,29 @@
 """One command of delivery or forwarding: try every target that is not settled, report, and plan what is left."""
 
 import asyncio
+import ssl
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
 from contracts import clock, metrics
-from contracts.errors import InvalidEvent
+from contracts.errors import ConfigurationError, InvalidEvent
 from contracts.events import Attempt, Outcome
 from contracts.setting_types import is_address, split_smarthost
 from contracts.settings import Delivery
-from contracts.statuses import Reason
+from contracts.statuses import BounceClass, Reason
 from mail.addresses import split_address
+from mail.bounces.classify import classify
 from mail.parse_addresses import to_ascii_domain
 from runtime.expose_metrics import counter, histogram
+from runtime.fetch_policy import policy_fetcher
 from runtime.resolve_dns import DnsResolver
 from runtime.suspect_records import SuspectRecords
 from sinks.delivery.attempt_smtp import SmtpTransaction, refused_here
 from sinks.delivery.find_servers import NoServer, Server, find_addresses, find_servers
-from sinks.delivery.keep_sessions import Sessions
+from sinks.delivery.keep_sessions import TRANSACTIONS, Sessions
 from sinks.delivery.open_session import Identity, to_wire
-from sinks.delivery.try_servers import SmtpClient
+from sinks.delivery.tls_policy import Encryption, TlsPolicies, TlsPolicy
+from sinks.delivery.try_servers import SmtpClient, Way
 from sinks.dispatch.fetch_raw import RawReader
 from sinks.dispatch.job import Done, Job
 from sinks.dispatch.limit_large import LargeMessages
@@ -32,11 +36,16 @@ class Deliverer:
     def __init__(
         self, settings: Delivery, helo: str, raw: RawReader, resolver: DnsResolver, suspects: SuspectRecords
     ) -> None:
+        """ConfigurationError when the smarthost's password cannot be read."""
         self._settings = settings
         self._raw = raw
         self._resolver = resolver
         self._suspects = suspects
-        identity = Identity(helo, settings.timeout.total_seconds(), settings.bind)
+        timeout = settings.timeout.total_seconds()
+        identity = Identity(helo, timeout, settings.bind, _login(settings), settings.ca_file)
+        trust = ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file is not None else None
+        fetch = policy_fetcher(resolver, allow_private=settings.allow_private, trust=trust)
+        self._policies = TlsPolicies(settings, resolver, fetch)
         self._client = SmtpClient(identity, settings.attempt_timeout.total_seconds())
         self._large = LargeMessages(settings.memory)
 
@@ -58,7 +67,12 @@ class Deliverer:
             one for one in attempts if not one.code and one.outcome is Outcome.TEMPORARY and one.command != "DATA"
         ]
         nobody = len(silent) == len(attempts)
-        return Done(records, answered=not nobody, why=_why(silent[0]) if nobody else "")
+        return Done(
+            records,
+            answered=not nobody,
+            why=_why(silent[0]) if nobody else "",
+            too_fast=any(_is_too_fast(attempt) for attempt in attempts),
+        )
 
     async def _attempt(self, job: Job) -> list[Attempt]:
         command = job.command
@@ -84,8 +98,12 @@ class Deliverer:
 
     async def _to_domain(self, domain: str, group: tuple[str, ...], job: Job, content: "_Content") -> list[Attempt]:
         command = job.command
+        name = to_ascii_domain(domain) or domain
+        policy = await self._policies.of(name) if self._settings.smarthost is None else TlsPolicy()
         try:
-            servers = await self._servers(domain)
+            servers = [server for server in await self._servers(domain) if policy.allows(server.host)]
+            if not servers:
+                raise NoServer(f"no server of {domain} is one that its MTA-STS policy allows", permanent=False)
         except NoServer as why:
             outcome = Outcome.PERMANENT if why.permanent else Outcome.TEMPORARY
             reason = Reason.UNROUTABLE if why.private else Reason.INVALID_ADDRESS if why.permanent else None
@@ -98,10 +116,19 @@ class Deliverer:
             command.smtputf8 or not (command.envelope_from + "".join(group)).isascii(),
         )
         try:
-            return await self._client.try_servers(servers, transaction, command.attempt, job.begin)
+            return await self._client.try_servers(
+                servers, transaction, command.attempt, job.begin, self._way(name, policy)
+            )
         except InvalidEvent as why:  # the message is gone, or kills whoever reads it
             reason = Reason.EXPIRED if clock.now() >= command.expires_at else Reason.INTERNAL_ERROR
             return [refused_here(command.attempt, one, Outcome.PERMANENT, str(why), reason, "read") for one in group]
+
+    def _way(self, domain: str, policy: TlsPolicy) -> Way:
+        given = self._settings.destinations.get(domain)
+        encryption = policy.encryption
+        if self._settings.smarthost is not None and given is not None and given.tls is not None:
+            encryption = Encryption(given.tls)
+        return Way(encryption, given.messages or TRANSACTIONS if given is not None else TRANSACTIONS)
 
     async def _content(self, job: Job) -> bytes:
         """The octets as they travel: our header lines, then the original without what claims to be ours. InvalidEvent when it is gone, or
@@ -130,6 +157,25 @@ class Deliverer:
             return [Server(host, ("127.0.0.1",), number)]
         # A smarthost is our own configuration: it may well be inside.
         return await find_addresses([host], self._resolver, number, allow_private=True)
+
+
+def _is_too_fast(attempt: Attempt) -> bool:
+    """Whether the server asks us to slow down: it has no time, or limits what one sender may bring."""
+    if attempt.outcome is not Outcome.TEMPORARY or not attempt.code:
+        return False
+    return attempt.code == 421 or classify(attempt).bounce_class is BounceClass.RATE_LIMITED
+
+
+def _login(settings: Delivery) -> tuple[str, str] | None:
+    if settings.smarthost_password_file is None:
+        return None
+    try:
+        first = settings.smarthost_password_file.read_text("utf-8").splitlines()[0].strip()
+    except (OSError, UnicodeDecodeError, IndexError) as error:
+        raise ConfigurationError(
+            f"delivery.smarthost_password_file: {settings.smarthost_password_file} cannot be read: {error}"
+        ) from error
+    return settings.smarthost_user, first
 
 
 class _Content:

@@ -4,22 +4,26 @@ import time
 from collections import OrderedDict
 
 from sinks.delivery.open_session import Session
+from sinks.delivery.tls_policy import Encryption
 
 IDLE = 8.0  # seconds that a session is kept without a mail
 TRANSACTIONS = 100  # of one session
 MOST = 200  # sessions
 
 
+Key = tuple[str, int, Encryption]
+
+
 class Sessions:
-    """Keyed by the server's name and port. `close_idle` is to be called every second or so."""
+    """Keyed by the server's name and port, and how it had to be encrypted. `close_idle` is to be called every second or so."""
 
     def __init__(self) -> None:
-        self._idle: OrderedDict[Session, tuple[str, int]] = OrderedDict()  # longest idle first
+        self._idle: OrderedDict[Session, Key] = OrderedDict()  # longest idle first
 
-    def take(self, host: str, port: int) -> Session | None:
+    def take(self, host: str, port: int, encryption: Encryption = Encryption.OPPORTUNISTIC) -> Session | None:
         """An idle session with this server, the one used last; None when there is none."""
         for session in reversed(self._idle):
-            if self._idle[session] == (host, port):
+            if self._idle[session] == (host, port, encryption):
                 del self._idle[session]
                 if session.is_connected:
                     session.forget_surplus()
@@ -28,14 +32,20 @@ class Sessions:
                 return None
         return None
 
-    def give(self, session: Session, port: int) -> None:
+    def give(
+        self,
+        session: Session,
+        port: int,
+        encryption: Encryption = Encryption.OPPORTUNISTIC,
+        transactions: int = TRANSACTIONS,
+    ) -> None:
         """Keep it for the next mail, or close it when it has served enough."""
         session.transactions += 1
-        if session.transactions >= TRANSACTIONS or not session.is_connected:
+        if session.transactions >= transactions or not session.is_connected:
             self._leave(session)
             return
         session.idle_since = time.monotonic()
-        self._idle[session] = (session.host, port)
+        self._idle[session] = (session.host, port, encryption)
         while len(self._idle) > MOST:
             self._leave(self._idle.popitem(last=False)[0])
 

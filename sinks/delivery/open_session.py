@@ -5,12 +5,15 @@ import ssl
 import time
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from aiosmtplib import SMTP
 from aiosmtplib.errors import SMTPException, SMTPResponseException
 from aiosmtplib.protocol import PERIOD_REGEX, normalize_message_line_endings
 from aiosmtplib.response import SMTPResponse
+
+from sinks.delivery.tls_policy import Encryption
 
 CONNECT = 30.0  # seconds for the connection and the greeting
 TROUBLE = (
@@ -29,6 +32,8 @@ class Identity:
     helo: str
     timeout: float
     bind: str | None
+    login: tuple[str, str] | None = None  # user and password, at a smarthost
+    ca_file: Path | None = None  # whose certificates are verified ones; None: the system's
 
 
 class NotOpened(Exception):
@@ -86,17 +91,23 @@ def to_wire(content: bytes) -> bytes:
     return PERIOD_REGEX.sub(b"..", normalize_message_line_endings(content)) + b".\r\n"
 
 
-async def open_session(host: str, address: str, port: int, identity: Identity) -> Session:
-    """A session with one address. Encryption that cannot be had does not stop the mail: it goes in the clear then (RFC 7435)."""
+async def open_session(
+    host: str, address: str, port: int, identity: Identity, encryption: Encryption = Encryption.OPPORTUNISTIC
+) -> Session:
+    """A session with one address. Opportunistic encryption that cannot be had does not stop the mail: it goes in the clear then (RFC 7435).
+    With a login, nothing goes before the server has taken it, and that only encrypted."""
+    if identity.login is not None and encryption is Encryption.OPPORTUNISTIC:
+        encryption = Encryption.REQUIRED
     try:
-        return await _open(host, address, port, identity, tls=True)
+        return await _open(host, address, port, identity, encryption)
     except NotOpened as error:
-        if error.step != "STARTTLS":
+        if error.step != "STARTTLS" or encryption is not Encryption.OPPORTUNISTIC:
             raise
-    return await _open(host, address, port, identity, tls=False)
+    return await _open(host, address, port, identity, None)
 
 
-async def _open(host: str, address: str, port: int, identity: Identity, *, tls: bool) -> Session:
+async def _open(host: str, address: str, port: int, identity: Identity, encryption: Encryption | None) -> Session:
+    """`encryption` None: in the clear."""
     session = Session(host, address, port, identity)
     step = "connect"
     opened = False
@@ -104,13 +115,20 @@ async def _open(host: str, address: str, port: int, identity: Identity, *, tls: 
         await session.connect(timeout=min(CONNECT, identity.timeout))
         step = "EHLO"
         await session._ehlo_or_helo_if_needed()
-        if tls and session.supports_extension("starttls"):
+        if encryption is not None and session.supports_extension("starttls"):
             step = "STARTTLS"
-            await session.starttls(tls_context=_opportunistic(), server_hostname=host)
+            verified = encryption is Encryption.VERIFIED
+            context = _verifying(identity.ca_file) if verified else _opportunistic()
+            await session.starttls(tls_context=context, server_hostname=host)
             cipher = session.get_transport_info("cipher")
-            session.tls = f"{cipher[1]} {cipher[0]}" if cipher else ""
+            session.tls = f"{cipher[1]} {cipher[0]}{' verified' if verified else ''}" if cipher else ""
             step = "EHLO"
             await session.ehlo()
+        elif encryption in (Encryption.REQUIRED, Encryption.VERIFIED):
+            raise NotOpened("STARTTLS", 0, f"{host} offers no TLS, and none is sent in the clear there")
+        if identity.login is not None:
+            step = "AUTH"
+            await session.login(*identity.login)
         opened = True
     except SMTPResponseException as error:
         raise NotOpened(step, error.code, error.message) from error
@@ -129,3 +147,8 @@ def _opportunistic() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+@cache
+def _verifying(ca_file: Path | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+from functools import partial
 
 from contracts import topics
 from contracts.events import Action, Dispatch
-from contracts.settings import Settings
+from contracts.settings import Delivery, Settings
 from contracts.stages import group_of
 from runtime.blobs import BlobStore
 from runtime.health import Readiness
@@ -17,6 +18,7 @@ from sinks.delivery.deliver import Deliverer
 from sinks.dispatch.consume_commands import CommandConsumer
 from sinks.dispatch.fetch_raw import RawReader
 from sinks.dispatch.job import Job
+from sinks.dispatch.lanes import NO_LIMITS, Limits
 from sinks.dispatch.report_attempt import give_up
 
 _log = logging.getLogger("mailscope.delivery")
@@ -42,6 +44,7 @@ async def run_delivery(settings: Settings, stop: asyncio.Event, readiness: Readi
         give_up,
         slots=settings.delivery.concurrency,
         per_lane=settings.delivery.per_domain,
+        limits_of=partial(_limits, settings.delivery),
     )
     closing = asyncio.create_task(_close_idle(deliverer))
     readiness.set()
@@ -60,6 +63,12 @@ async def _close_idle(deliverer: Deliverer) -> None:
     while True:
         await asyncio.sleep(1.0)
         deliverer.sessions.close_idle()
+
+
+def _limits(settings: Delivery, lane: str) -> Limits:
+    """What holds for a destination; each part of a split one (`delivery.split`) has all of it."""
+    given = settings.destinations.get(lane.partition("#")[0])
+    return Limits(given.connections, given.rate) if given is not None else NO_LIMITS
 
 
 def _wants(command: Dispatch) -> bool:

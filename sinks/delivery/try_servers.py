@@ -4,15 +4,28 @@ and ends by a deadline; sessions are kept for the next mail."""
 import asyncio
 import ipaddress
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from contracts.events import Attempt, Outcome
 from sinks.delivery.attempt_smtp import SmtpTransaction, attempt_smtp, not_opened, refused_here
 from sinks.delivery.find_servers import Server
-from sinks.delivery.keep_sessions import Sessions
+from sinks.delivery.keep_sessions import TRANSACTIONS, Sessions
 from sinks.delivery.open_session import Identity, NotOpened, Session, open_session
+from sinks.delivery.tls_policy import Encryption
 
 MOST_ADDRESSES = 5  # of all servers of a domain, in one attempt
 MOST_SESSIONS = 2  # in one attempt: a server that greeted and then had no time, and one more
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a destination is served: how its sessions are encrypted, and how many messages one may carry."""
+
+    encryption: Encryption = Encryption.OPPORTUNISTIC
+    messages: int = TRANSACTIONS
+
+
+DEFAULT_WAY = Way()
 
 
 class SmtpClient:
@@ -24,7 +37,12 @@ class SmtpClient:
         self.sessions = Sessions()
 
     async def try_servers(
-        self, servers: list[Server], transaction: SmtpTransaction, number: int, begin: Callable[[], None]
+        self,
+        servers: list[Server],
+        transaction: SmtpTransaction,
+        number: int,
+        begin: Callable[[], None],
+        way: Way = DEFAULT_WAY,
     ) -> list[Attempt]:
         """One attempt for each recipient, in their order. `begin` is called when the content begins to leave. InvalidEvent when the
         content is gone."""
@@ -33,7 +51,7 @@ class SmtpClient:
         try:
             async with asyncio.timeout(self._seconds) as deadline:
                 for server, address in candidates(servers):
-                    attempts, opened = await self._try(server, address, transaction, number, begin, deadline)
+                    attempts, opened = await self._try(server, address, transaction, number, begin, deadline, way)
                     sessions += opened
                     best = _more_hopeful(best, attempts)
                     if opened and _answered_for_recipients(attempts):
@@ -55,19 +73,20 @@ class SmtpClient:
         number: int,
         begin: Callable[[], None],
         deadline: asyncio.Timeout,
+        way: Way,
     ) -> tuple[list[Attempt], bool]:
         """(attempts, whether a session came about) with one address, over a kept session where there is one."""
-        kept = self.sessions.take(server.host, server.port)
+        kept = self.sessions.take(server.host, server.port, way.encryption)
         if kept is not None:
-            attempts, alive = await self._transact(kept, server.port, transaction, number, begin, deadline)
+            attempts, alive = await self._transact(kept, server.port, transaction, number, begin, deadline, way)
             if alive or _answered_for_recipients(attempts):
                 return attempts, True
             # It had been closed meanwhile, or wants no more from us: that is no answer to this mail.
         try:
-            session = await open_session(server.host, address, server.port, self._identity)
+            session = await open_session(server.host, address, server.port, self._identity, way.encryption)
         except NotOpened as error:
             return not_opened(error, transaction.recipients, number, server.host, address, server.port), False
-        attempts, _ = await self._transact(session, server.port, transaction, number, begin, deadline)
+        attempts, _ = await self._transact(session, server.port, transaction, number, begin, deadline, way)
         return attempts, True
 
     async def _transact(
@@ -78,6 +97,7 @@ class SmtpClient:
         number: int,
         begin: Callable[[], None],
         deadline: asyncio.Timeout,
+        way: Way,
     ) -> tuple[list[Attempt], bool]:
         reusable = False
         try:
@@ -85,7 +105,7 @@ class SmtpClient:
             return attempts, reusable
         finally:
             if reusable:
-                self.sessions.give(session, port)
+                self.sessions.give(session, port, way.encryption, way.messages)
             else:
                 session.close()
 

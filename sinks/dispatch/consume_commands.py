@@ -28,7 +28,7 @@ from sinks.dispatch.due_times import DueTimes
 from sinks.dispatch.hold_partitions import PartitionHolder
 from sinks.dispatch.job import GiveUp, Job, NotNow, Work
 from sinks.dispatch.know_repetitions import Repetitions
-from sinks.dispatch.lanes import Lanes, Park
+from sinks.dispatch.lanes import NO_LIMITS, Lanes, Limits, Park
 from sinks.dispatch.own_partitions import Partitions
 from sinks.dispatch.park import park, rest_after
 
@@ -58,6 +58,7 @@ class CommandConsumer:
         slots: int,
         per_lane: int,
         tolerated: int = 0,
+        limits_of: Callable[[str], Limits] = lambda name: NO_LIMITS,
     ) -> None:
         self._name = name
         self._stage = f"sinks.{name}"
@@ -71,7 +72,7 @@ class CommandConsumer:
         self._partitions = Partitions()
         self._due = DueTimes()
         self._known = Repetitions()
-        self._lanes = Lanes(slots, per_lane, self._rest, self._start, tolerated)
+        self._lanes = Lanes(slots, per_lane, self._rest, self._start, tolerated, limits_of=limits_of)
         self._tasks: set[asyncio.Task[None]] = set()
         self._octets = 0
         self._full = False
@@ -90,6 +91,7 @@ class CommandConsumer:
                 for source in await asyncio.to_thread(read_records, consumer, BATCH, self._patience()):
                     self._take(source)
                 self._offer_again()
+                self._lanes.start_due()
                 self._set_pauses()
                 self._holder.commit()
             await self._let_end(self._known.jobs, drain)
@@ -204,10 +206,10 @@ class CommandConsumer:
             end_process(f"a bug in {self._stage}", task.exception())
 
     async def _run(self, job: Job) -> None:
-        answered, why, aside = True, "", False
+        answered, why, aside, too_fast = True, "", False, False
         try:
             done = await self._work(job)
-            records, answered, why = done.records, done.answered, done.why
+            records, answered, why, too_fast = done.records, done.answered, done.why, done.too_fast
         except NotNow as later:
             job.begin()
             self._lanes.abandon(job)
@@ -218,7 +220,7 @@ class CommandConsumer:
             records = put_aside(self._stage, error, job.source, lambda _, reason: self._give_up(job.command, reason))
             aside = True
         job.begin()  # what was done has to be told
-        given = self._lanes.finish(job, answered, why)
+        given = self._lanes.finish(job, answered, why, too_fast=too_fast)
         for waiting in given:
             rest = self._lanes.rest_of(waiting.lane)
             self._start_to_park(waiting, rest or Park(1.0, why))

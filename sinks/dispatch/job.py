@@ -59,6 +59,7 @@ class Done:
     records: list[Record]  # to publish: the report, and what is to be done next
     answered: bool = True  # False: nobody was there, so whatever else waits for this destination need not try at once
     why: str = ""  # who did not answer, in words
+    too_fast: bool = False  # it asks for less at a time
 
 
 class NotNow(Exception):

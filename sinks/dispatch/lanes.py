@@ -26,12 +26,26 @@ class Park:
     why: str  # in words, for the log
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What holds for one lane instead of what holds for all."""
+
+    at_a_time: int | None = None
+    per_minute: int | None = None  # jobs that begin
+
+
+NO_LIMITS = Limits()
+
+
 @dataclass
 class Lane:
     """One destination."""
 
     name: str
     limit: int
+    most: int  # that `limit` may become
+    every: float = 0.0  # between two that begin; 0: as they come
+    next_start: float = 0.0
     waiting: deque[Job] = field(default_factory=deque)
     active: int = 0
     proven: bool = False  # it has answered since it last did not
@@ -62,9 +76,12 @@ class Lanes:
         start: Callable[[Job], None],
         tolerated: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        limits_of: Callable[[str], Limits] = lambda name: NO_LIMITS,
     ) -> None:
+        """`limits_of` says what holds for single lanes, by name."""
         self._slots = slots
         self._per_lane = per_lane
+        self._limits_of = limits_of
         self._rest = rest
         self._start = start
         self._tolerated = tolerated
@@ -96,7 +113,7 @@ class Lanes:
         wait = lane.expected_wait(now)
         if wait is None and lane.full:
             wait = 0.0 if now - lane.busy_since < PATIENCE else 2 * SOON
-        if wait is not None and wait > SOON and len(lane.waiting) >= self._per_lane:
+        if wait is not None and wait > SOON and len(lane.waiting) >= lane.most:
             return Park(wait, f"{len(lane.waiting)} mails wait for {lane.name} before it")
         if lane.full:
             return False
@@ -109,8 +126,9 @@ class Lanes:
         self._start_next()
         return True
 
-    def finish(self, job: Job, answered: bool, why: str = "") -> list[Job]:
-        """A job's work is over. Returns the jobs that shall be parked because their destination does not answer."""
+    def finish(self, job: Job, answered: bool, why: str = "", *, too_fast: bool = False) -> list[Job]:
+        """A job's work is over; `too_fast`: its destination asks for less at a time. Returns the jobs that shall be parked because their
+        destination does not answer."""
         now = self._clock()
         lane = self._lane(job.lane)
         lane.active -= 1
@@ -122,7 +140,7 @@ class Lanes:
         given: list[Job] = []
         if answered:
             lane.failures, lane.proven, lane.resting_until = 0, True, 0.0
-            lane.limit = min(self._per_lane, lane.limit + 1)
+            lane.limit = max(1, lane.limit // 2) if too_fast else min(lane.most, lane.limit + 1)
         elif lane.resting_until <= now:  # of several that fail together the first one counts
             lane.failures += 1
             if lane.failures > self._tolerated:
@@ -163,21 +181,27 @@ class Lanes:
                     self._turns.remove(lane)
         return given
 
+    def start_due(self) -> None:
+        """Start what had to wait for its lane's rate; to be called now and then."""
+        self._start_next()
+
     def _start_next(self) -> None:
         """Start what may be started, one of each lane in turn."""
-        passed = 0
+        passed, now = 0, self._clock()
         while self._active < self._slots and passed < len(self._turns):
             lane = self._turns[0]
             self._turns.rotate(-1)
             # Those who have not shown that they answer get half of the slots at most, so that they never take all.
             held_back = not lane.proven and self._active_unproven >= max(1, self._slots // 2)
-            if lane.active >= lane.limit or held_back:
+            if lane.active >= lane.limit or held_back or lane.next_start > now:
                 passed += 1
                 continue
             passed = 0
             job = lane.waiting.popleft()
             if not lane.waiting:
                 self._turns.remove(lane)
+            late = now - lane.next_start  # a look that comes a little late does not lower the rate
+            lane.next_start = (lane.next_start if late < lane.every else now) + lane.every
             lane.active += 1
             self._active += 1
             if not lane.proven:
@@ -190,7 +214,10 @@ class Lanes:
         if lane is None:
             if len(self._lanes) >= MOST_LANES:
                 self._forget_idle()  # before the new one is there, which is idle as well
-            lane = self._lanes[name] = Lane(name, min(FIRST_LIMIT, self._per_lane))
+            limits = self._limits_of(name)
+            most = limits.at_a_time or self._per_lane
+            every = 60 / limits.per_minute if limits.per_minute else 0.0
+            lane = self._lanes[name] = Lane(name, min(FIRST_LIMIT, most), most, every)
         return lane
 
     def _forget_idle(self) -> None:

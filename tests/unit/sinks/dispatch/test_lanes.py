@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 
 from sinks.dispatch import lanes
 from sinks.dispatch.job import Job
-from sinks.dispatch.lanes import FIRST_LIMIT, PATIENCE, SOON, WAITING_PROVEN, WAITING_UNPROVEN, Lanes, Park
+from sinks.dispatch.lanes import (
+    FIRST_LIMIT,
+    NO_LIMITS,
+    PATIENCE,
+    SOON,
+    WAITING_PROVEN,
+    WAITING_UNPROVEN,
+    Lanes,
+    Limits,
+    Park,
+)
 from tests.unit.sinks.dispatch.jobs import job
 
 
@@ -177,3 +187,51 @@ def test_a_new_lane_is_not_forgotten_with_the_idle_ones(monkeypatch: pytest.Monk
         assert len(world.lanes._lanes) <= 3
         world.lanes.finish(world.take(), answered=True)
     assert all(lane.active == 0 for lane in world.lanes._lanes.values())
+
+
+def test_a_destination_that_asks_for_less_gets_half_and_then_more_again() -> None:
+    world = World(slots=50, per_lane=16)
+    world.prove("x.test", 30)
+    for _ in range(40):
+        world.lanes.offer(job("x.test"))
+    assert len(world.started) == 16
+    world.lanes.finish(world.take(), answered=True, too_fast=True)
+    assert len(world.started) == 15  # no other one begins
+    for _ in range(8):
+        world.lanes.finish(world.take(), answered=True, too_fast=True)
+    assert len(world.started) == 7
+    for _ in range(30):
+        world.lanes.finish(world.take(), answered=True)
+    assert len(world.started) >= 1
+
+
+def test_the_settings_of_one_destination_hold_for_it_alone() -> None:
+    world = World(slots=50, per_lane=10)
+    world.lanes = Lanes(
+        50, 10, lambda failures: 60.0, world.started.append, clock=lambda: world.now,
+        limits_of=lambda name: Limits(at_a_time=3) if name == "few.test" else NO_LIMITS,
+    )  # fmt: skip
+    for name in ("few.test", "many.test"):
+        world.prove(name)
+        for _ in range(20):
+            world.lanes.offer(job(name))
+    assert [one.lane for one in world.started].count("few.test") == 3
+    assert [one.lane for one in world.started].count("many.test") == 10
+
+
+def test_a_rate_holds_over_time_however_many_wait() -> None:
+    world = World(slots=50, per_lane=10)
+    world.lanes = Lanes(
+        50, 10, lambda failures: 60.0, world.started.append, clock=lambda: world.now,
+        limits_of=lambda name: Limits(per_minute=60),
+    )  # fmt: skip
+    began = 0
+    for _ in range(9):
+        world.lanes.offer(job("slow.test"))
+    for _ in range(50):
+        world.now += 0.1
+        world.lanes.start_due()
+        while world.started:
+            began += 1
+            world.lanes.finish(world.take(), answered=True)
+    assert 5 <= began <= 6  # in five seconds, one a second

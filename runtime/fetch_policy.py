@@ -3,27 +3,34 @@
 The host comes out of DNS: it is resolved first, private addresses are refused, and the connection goes to the
 address that was checked, so that a second answer cannot lead elsewhere."""
 
+import ssl
+from collections.abc import Awaitable, Callable
+
 import httpx
 
 from contracts.dns_answers import Resolver
-from mail.authentication.check_mta_sts import Fetch
 from runtime.is_public import is_public
 
 MAX_POLICY = 64 * 1024
 TIMEOUT = 10.0
 
 
-def policy_fetcher(resolver: Resolver) -> Fetch:
-    """A `Fetch` that raises OSError with the cause; redirects are not followed (RFC 8461 §3.3)."""
+def policy_fetcher(
+    resolver: Resolver, *, allow_private: bool = False, trust: ssl.SSLContext | None = None
+) -> Callable[[str], Awaitable[str]]:
+    """What gets the policy file of a host; it raises OSError with the cause. Redirects are not followed (RFC 8461 §3.3). `trust`: whose
+    certificates are; None: those of the authorities that certifi knows."""
 
     async def fetch(host: str) -> str:
         answers = [await resolver.query(host, "A"), await resolver.query(host, "AAAA")]
-        public = [value for answer in answers for value in answer.values() if is_public(value)]
+        public = [value for answer in answers for value in answer.values() if allow_private or is_public(value)]
         if not public:
             raise OSError(f"{host} has no public address")
         target = f"[{public[0]}]" if ":" in public[0] else public[0]
         try:
-            async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client:
+            async with httpx.AsyncClient(
+                timeout=TIMEOUT, follow_redirects=False, trust_env=False, verify=trust if trust is not None else True
+            ) as client:
                 url = f"https://{target}/.well-known/mta-sts.txt"
                 request = client.build_request("GET", url, headers={"Host": host}, extensions={"sni_hostname": host})
                 response = await client.send(request, stream=True)

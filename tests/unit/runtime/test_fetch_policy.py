@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.fetch_policy import policy_fetcher
+from runtime.fetch_policy import policy_fetcher
 from tests.fakes.zone import Zone
 
 
