@@ -392,6 +392,11 @@ class Outbound(Section):
     max_size: Size = Field(
         10 << 20, ge=10_000, description="Largest message; a larger one (up to `smtp.max_size`) is `failed` in the log."
     )
+    check_keys: bool = Field(
+        True,
+        description="Send nothing that is signed with a key other than the one in DNS; false where our name servers do not show what the "
+        "world sees.",
+    )
     verdict_timeout: Duration = Field(
         timedelta(seconds=2),
         description="How long who hands a mail over waits to hear which recipients get none; then all are answered as `sent`.",

@@ -9,7 +9,8 @@ from contracts.raw_message import Envelope
 from contracts.settings import Outbound
 from contracts.statuses import Reason, Status
 from contracts.suppressions import Suppression
-from mail.addresses import is_address
+from mail.addresses import is_address, split_address
+from mail.authentication.rfc7489 import suffix_organizational
 from processors.decision import Decision
 
 
@@ -32,6 +33,9 @@ def judge_mail(envelope: Envelope, domain: str, outbound: Outbound, key_fault: s
     if envelope.size > outbound.max_size:
         detail = f"the message has {envelope.size} octets: {outbound.max_size} are the most (outbound.max_size)"
         return Decision(Status.FAILED, detail, reason=Reason.MESSAGE_TOO_LARGE)
+    if not outbound.domains[domain].dkim and not _is_aligned(domain, split_address(envelope.envelope_from)[1]):
+        detail = f"nothing of it is aligned with its From: {domain} has no DKIM key, and the envelope is not of its organization"
+        return Decision(Status.FAILED, detail, reason=Reason.AUTHENTICATION_ERROR)
     if key_fault:
         return Decision(Status.FAILED, key_fault, reason=Reason.AUTHENTICATION_ERROR)
     return None
@@ -54,6 +58,11 @@ def judge_recipient(recipient: str, envelope: Envelope, known: Known, now: datet
         detail = f"{recipient} has unsubscribed from {what}"
         return Decision(Status.FAILED, detail, reason=Reason.UNSUBSCRIBED)
     return None
+
+
+def _is_aligned(author: str, other: str) -> bool:
+    """Relaxed alignment (RFC 9989 section 4.10.1), as far as the public suffix list tells."""
+    return suffix_organizational(author) == suffix_organizational(other)
 
 
 def _suppressed(entry: Suppression) -> str:

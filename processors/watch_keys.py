@@ -28,18 +28,19 @@ class KeyWatch:
             name: read_domain_keys(name, ((key.selector, key.key_file) for key in domain.dkim))
             for name, domain in settings.outbound.domains.items()
         }
+        self._off = not settings.outbound.check_keys
         self._known: dict[str, tuple[float, str]] = {}  # by domain: until when it holds, and what is wrong
         self._looking: dict[str, asyncio.Task[str]] = {}
 
     def begin(self) -> None:
         """Look at all keys for the first time. To be called in the event loop."""
         self._resolver = DnsResolver(self._dns.nameservers, timeout=self._dns.timeout.total_seconds())
-        for domain in self._keys:
+        for domain in [] if self._off else self._keys:
             self._look(domain)
 
     async def fault(self, domain: str) -> str:
         """What is wrong with a key of this domain, in one sentence; "" when nothing is, or nothing is known."""
-        if not self._keys.get(domain):
+        if self._off or not self._keys.get(domain):
             return ""
         until, fault = self._known.get(domain, (0.0, ""))
         if time.monotonic() < until:

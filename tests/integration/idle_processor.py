@@ -15,11 +15,15 @@ from processors import run_app
 from runtime import watch_lag
 from runtime.expose_metrics import expose
 from runtime.health import Readiness
+from runtime.publish import Publisher
 from tests.fakes.broker import settings_of
 
 
 class Waiting:
     """What it decides never comes."""
+
+    def begin(self, publisher: Publisher) -> None:
+        return
 
     async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
         await asyncio.Event().wait()

@@ -4,7 +4,7 @@ import asyncio
 import http.server
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,13 @@ def _serve(tls: ssl.SSLContext | None) -> Iterator[int]:
     controller.start()
     yield port
     controller.stop()
+
+
+@pytest.fixture(autouse=True)
+async def closed() -> AsyncIterator[None]:
+    """What was hung up on is closed when its loop has had a moment."""
+    yield
+    await asyncio.sleep(0.1)
 
 
 async def opened(port: int, encryption: Encryption, host: str = HOST, **identity: Any) -> str:

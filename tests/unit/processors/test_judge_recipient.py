@@ -83,6 +83,13 @@ def test_what_is_no_address_fails_for_that_recipient(address: str) -> None:
         ("ours.test", {"size": (1 << 20) + 1}, "", "message_too_large"),
         ("ours.test", {}, "our key s1 is not published", "authentication_error"),
         ("mx.ours.test", {"envelope_from": "", "size": 2 << 20}, "x", None),
+        (
+            "ours.test",
+            {"envelope_from": "desk@bank.test"},
+            "",
+            "authentication_error",
+        ),  # neither SPF nor DKIM speaks for it
+        ("ours.test", {"envelope_from": "desk@news.ours.test"}, "", None),
     ],
 )
 def test_what_keeps_a_mail_from_everybody(domain: str, fields: dict[str, Any], fault: str, reason: str | None) -> None:
