@@ -412,6 +412,11 @@ class Outbound(Section):
         description="Recipients that one token may send to in a minute, of each console; more get 429; 0: any number.",
     )
 
+    @property
+    def key_files(self) -> dict[str, list[tuple[str, Path]]]:
+        """The (selector, key file) pairs of each domain."""
+        return {name: [(key.selector, key.key_file) for key in domain.dkim] for name, domain in self.domains.items()}
+
 
 class Channel(Section):
     address: Pattern | None = Field(None, description="Mail to this address belongs to the channel.")

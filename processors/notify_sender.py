@@ -26,10 +26,7 @@ class SenderNotices:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._keys = {
-            name: read_domain_keys(name, ((key.selector, key.key_file) for key in domain.dkim))
-            for name, domain in settings.outbound.domains.items()
-        }
+        self._keys = read_domain_keys(settings.outbound.key_files)
         self._sent: OrderedDict[str, deque[float]] = OrderedDict()
 
     def of(self, report: AttemptReport, event: MailEvent) -> list[Record]:

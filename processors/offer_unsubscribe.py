@@ -21,10 +21,7 @@ class UnsubscribeOffers:
         self._settings = settings
         self._links = UnsubscribeLinks(key)
         self._bounces = BounceAddresses(key)
-        self._keys = {
-            name: read_domain_keys(name, ((key.selector, key.key_file) for key in domain.dkim))
-            for name, domain in settings.outbound.domains.items()
-        }
+        self._keys = read_domain_keys(settings.outbound.key_files)
 
     def of(self, envelope: Envelope, message: Message, domain: str) -> WriteOffer:
         """The offer on one mail of this author's domain, for each of its recipients; "" where its stream makes none, it is a report, or the

@@ -24,10 +24,7 @@ class KeyWatch:
 
     def __init__(self, settings: Settings) -> None:
         self._dns = settings.dns
-        self._keys = {
-            name: read_domain_keys(name, ((key.selector, key.key_file) for key in domain.dkim))
-            for name, domain in settings.outbound.domains.items()
-        }
+        self._keys = read_domain_keys(settings.outbound.key_files)
         self._off = not settings.outbound.check_keys
         self._known: dict[str, tuple[float, str]] = {}  # by domain: until when it holds, and what is wrong
         self._looking: dict[str, asyncio.Task[str]] = {}

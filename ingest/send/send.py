@@ -91,10 +91,7 @@ class Sender:
         self._publisher = publisher
         self._room = asyncio.Semaphore(BUILT)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by user
-        self._keys = {
-            name: read_domain_keys(name, ((key.selector, key.key_file) for key in domain.dkim))
-            for name, domain in settings.outbound.domains.items()
-        }
+        self._keys = read_domain_keys(settings.outbound.key_files)
 
     async def start(self) -> None:
         """Warm the producer up. Unavailable when Kafka does not answer."""

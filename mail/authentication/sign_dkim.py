@@ -6,7 +6,7 @@ and List-Unsubscribe-Post are covered, as the large receivers ask of bulk mail (
 import base64
 import hashlib
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -80,14 +80,19 @@ def read_signing_key(path: Path, setting: str) -> SigningKey:
         raise ConfigurationError(f"{setting}: {path} cannot be used: {error}") from error
 
 
-def read_domain_keys(domain: str, files: Iterable[tuple[str, Path]]) -> list[tuple[str, SigningKey]]:
-    """The (selector, key) pairs that sign for an outbound domain, from its (selector, key file) pairs in the settings'
-    order. ConfigurationError names the setting and what is wrong with its file."""
-    place = f"outbound.domains.{domain}.dkim"
-    return [
-        (selector, read_signing_key(path, f"{place}[{number}].key_file"))
-        for number, (selector, path) in enumerate(files)
-    ]
+DomainKeys = dict[str, list[tuple[str, SigningKey]]]  # by outbound domain: (selector, key) pairs
+
+
+def read_domain_keys(files: Mapping[str, Iterable[tuple[str, Path]]]) -> DomainKeys:
+    """The keys that sign for each outbound domain, from its (selector, key file) pairs in the settings' order. ConfigurationError names the
+    setting and what is wrong with its file."""
+    return {
+        domain: [
+            (selector, read_signing_key(path, f"outbound.domains.{domain}.dkim[{number}].key_file"))
+            for number, (selector, path) in enumerate(pairs)
+        ]
+        for domain, pairs in files.items()
+    }
 
 
 def sign_dkim(message: Message, domain: str, keys: Sequence[tuple[str, SigningKey]], now: float) -> bytes:
