@@ -96,3 +96,11 @@ def test_the_last_recipients_are_beyond_the_quota_and_hear_when_it_renews() -> N
     assert list(beyond) == ["b@x.test", "c@x.test"]
     assert "renews at 2026-11-27T13:00:00.000Z" in beyond["b@x.test"].detail
     assert beyond_quota(None, ["a@x.test"], "ours.test") == {}
+
+
+@pytest.mark.parametrize(
+    ("reached", "beyond"), [(0, ["c@x.test"]), (1, ["b@x.test", "c@x.test"]), (9, ["a@x.test", "b@x.test", "c@x.test"])]
+)
+def test_whom_a_mail_reached_before_a_kill_counts_in_its_quota(reached: int, beyond: list[str]) -> None:
+    grant = Grant(2, NOW + timedelta(hours=1), QuotaLimit(per="hour", limit=5))
+    assert list(beyond_quota(grant, ["a@x.test", "b@x.test", "c@x.test"], "ours.test", reached)) == beyond
