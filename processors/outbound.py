@@ -126,7 +126,7 @@ class Outbound:
             await self._preferences.catch_up()
             refusals = self._refuse(recipients, envelope)
         allowed = [one for one in recipients if one not in refusals]
-        if allowed and envelope.envelope_from:
+        if allowed and not envelope.is_own_report:
             grant = await self._quotas.grant(domain, envelope.received_at, envelope.mail_id, len(allowed))
             refusals |= beyond_quota(grant, allowed, domain, reached)
         return refusals

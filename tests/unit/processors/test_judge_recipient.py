@@ -7,7 +7,7 @@ import pytest
 
 from contracts.ids import new_mail_id
 from contracts.preferences import PreferenceChange, preference_of
-from contracts.raw_message import Envelope, RawType
+from contracts.raw_message import OWN_REPORT, Envelope, RawType
 from contracts.settings import Outbound
 from contracts.shared_state import QuotaLimit
 from contracts.statuses import Direction
@@ -17,6 +17,7 @@ from processors.decide_outbound import beyond_quota
 from processors.judge_recipient import Known, judge_mail, judge_recipient
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+OURS = {"envelope_from": "", "protocol": OWN_REPORT}  # a report that we write
 OUTBOUND = Outbound.model_validate({"domains": {"ours.test": {}}, "max_size": "1MiB"})
 
 
@@ -50,7 +51,8 @@ def wishes(private: bool = False, *streams: str) -> Known:
         (wishes(False, "news"), {"stream": "bills"}, None, None),
         (wishes(False, "news"), {}, None, None),
         (wishes(False, "*"), {}, "failed", "unsubscribed"),
-        (wishes(True, "*"), {"envelope_from": ""}, None, None),  # a report of ours is for whom it is for
+        (wishes(True, "*"), OURS, None, None),  # a report of ours is for whom it is for
+        (wishes(True), {"envelope_from": "", "protocol": "ESMTPSA"}, "failed", "private_address"),  # an application's
     ],
 )
 def test_what_is_known_of_an_address(
@@ -82,7 +84,8 @@ def test_what_is_no_address_fails_for_that_recipient(address: str) -> None:
         ("bank.test", {}, "", "configuration_error"),
         ("ours.test", {"size": (1 << 20) + 1}, "", "message_too_large"),
         ("ours.test", {}, "our key s1 is not published", "authentication_error"),
-        ("mx.ours.test", {"envelope_from": "", "size": 2 << 20}, "x", None),
+        ("mx.ours.test", {**OURS, "size": 2 << 20}, "x", None),
+        ("ours.test", {"envelope_from": "", "protocol": "HTTP", "size": 2 << 20}, "", "message_too_large"),
     ],
 )
 def test_what_keeps_a_mail_from_everybody(domain: str, fields: dict[str, Any], fault: str, reason: str | None) -> None:
