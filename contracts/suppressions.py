@@ -51,7 +51,7 @@ class Suppression(Struct, frozen=True, kw_only=True):
 
 def suppression_of(address: str, *changes: Iterable[SuppressionChange]) -> Suppression:
     """What these changes amount to. ValueError when there is none."""
-    united = unite(*changes)
+    united = unite(_once(change for some in changes for change in some))
     if not united:
         raise ValueError("an address without a change is on no list")
     holds, last, signs = False, united[0], list[SuppressionChange]()
@@ -75,6 +75,19 @@ def suppression_of(address: str, *changes: Iterable[SuppressionChange]) -> Suppr
         by=last.by,
         changes=united,
     )
+
+
+def _once(changes: Iterable[SuppressionChange]) -> list[SuppressionChange]:
+    """Without what one mail says again: its first bounce counts, and a hundred more push no older change out."""
+    found: dict[tuple[object, ...], SuppressionChange] = {}
+    for one in changes:
+        said = (
+            (one.action, one.by, one.mail_id, one.reason)
+            if one.recipient
+            else (one.action, one.by, one.mail_id, one.at)
+        )
+        found[said] = min(found.get(said, one), one, key=lambda each: each.at)
+    return list(found.values())
 
 
 def _ends_before(one: SuppressionChange, other: SuppressionChange) -> bool:

@@ -93,7 +93,9 @@ def test_a_bounce_shortens_nothing_that_holds_longer() -> None:
     entry = suppression_of("a@x.test", [complaint, full])
     assert entry.holds(NOW + 1000 * HOUR) and entry.reason == "complaint" and len(entry.changes) == 2
     again = suppression_of(
-        "a@x.test", entry.changes, [change(3, "removed"), msgspec.structs.replace(full, at=NOW + 4 * HOUR)]
+        "a@x.test",
+        entry.changes,
+        [change(3, "removed"), msgspec.structs.replace(full, at=NOW + 4 * HOUR, mail_id="later")],
     )
     assert again.holds(NOW + 5 * HOUR) and not again.holds(NOW + 80 * HOUR)
     by_hand = suppression_of("a@x.test", entry.changes, [change(3, expires_at=NOW + 9 * HOUR, by="anna")])
@@ -113,3 +115,14 @@ def test_an_unblock_holds_also_against_a_bounce_of_a_clock_that_is_ahead() -> No
     at = moment_after(entry.changes, removed.at)
     assert not suppression_of("a@x.test", entry.changes, [msgspec.structs.replace(removed, at=at)]).active
     assert moment_after(entry.changes, NOW + HOUR) == NOW + HOUR
+
+
+def test_a_mail_that_bounces_again_and_again_pushes_nothing_out_and_undoes_no_unblock() -> None:
+    """Who has a bounce address can send any number of bounces to it."""
+    entry = suppression_of("a@x.test", [change(0, recipient="a@x.test", mail_id="m"), change(1, "removed", by="anna")])
+    for number in range(2 * KEPT):
+        again = change(2 + number, recipient="a@x.test", mail_id="m")
+        entry = merge_suppressions(entry, suppression_of("a@x.test", [again]))
+    assert not entry.active and [one.by for one in entry.changes] == ["outcomes", "anna"]
+    other = suppression_of("a@x.test", entry.changes, [change(2, recipient="a@x.test", mail_id="another")])
+    assert other.active
