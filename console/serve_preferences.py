@@ -11,6 +11,7 @@ from console.address_lists import whole_list
 from console.answer_errors import Problem
 from console.tokens import Principal
 from contracts import clock
+from contracts.changes import moment_after
 from contracts.preferences import Preference, PreferenceChange
 from mail.addresses import is_address
 from runtime.publish import Publisher
@@ -50,14 +51,19 @@ def preferences_router(preferences: Preferences, publisher: Publisher) -> APIRou
         if not is_address(address):
             raise Problem(422, f"'{address[:200]}' is no mail address", field="address")
         streams = sorted(set(body.unsubscribed))
-        return await write(address, _set("set", clock.now(), principal.name, body.private, streams))
+        await preferences.ready()
+        known = preferences.get(address)
+        at = moment_after(known.changes if known is not None else [], clock.now())
+        return await write(address, _set("set", at, principal.name, body.private, streams))
 
     @router.delete("/preferences/{address:path}", summary="Forget what a recipient wished: all mail is welcome again")
     async def delete(address: Address, principal: Manager) -> dict[str, Any]:
         await preferences.ready()
-        if preferences.get(address) is None:
+        known = preferences.get(address)
+        if known is None:
             raise Problem(404, f"nothing is known of {address}")
-        return await write(address, _set("deleted", clock.now(), principal.name, False, []))
+        at = moment_after(known.changes, clock.now())
+        return await write(address, _set("deleted", at, principal.name, False, []))
 
     return router
 

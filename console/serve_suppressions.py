@@ -19,7 +19,7 @@ from console.export_mails import as_cell, as_lines
 from console.read_suppressions import COLUMNS, ReadLine, read_suppressions
 from console.tokens import Principal
 from contracts import clock
-from contracts.changes import key_of
+from contracts.changes import key_of, moment_after
 from contracts.suppressions import Suppression, SuppressionChange, SuppressionReason
 from mail.addresses import is_address
 from runtime.publish import Publisher
@@ -59,10 +59,11 @@ def suppressions_router(suppressions: Suppressions, publisher: Publisher) -> API
     async def remove(address: str, by: str, note: str) -> Suppression | None:
         """The entry without effect; None when it was not on the list."""
         await suppressions.ready()
-        known, now = suppressions.get(address), clock.now()
+        known = suppressions.get(address)
         if known is None or not known.active:
             return None
-        taken = SuppressionChange(action="removed", at=now, by=by, note=note, reason=known.reason)
+        at = moment_after(known.changes, clock.now())
+        taken = SuppressionChange(action="removed", at=at, by=by, note=note, reason=known.reason)
         return await change(address, taken)
 
     @router.get("/suppressions", summary="Addresses that nothing is sent to")
@@ -102,7 +103,10 @@ def suppressions_router(suppressions: Suppressions, publisher: Publisher) -> API
         now = clock.now()
         if body.expires_at is not None and body.expires_at <= now:
             raise Problem(422, "that is in the past", field="expires_at")
-        return describe(await change(address, _added(body, now, principal.name)), now)
+        await suppressions.ready()
+        known = suppressions.get(address)
+        at = moment_after(known.changes, now) if known is not None else now
+        return describe(await change(address, _added(body, at, principal.name)), now)
 
     @router.delete("/suppressions/{address:path}", summary="Take an address off the list; nothing is sent again")
     async def delete(
@@ -137,7 +141,8 @@ def suppressions_router(suppressions: Suppressions, publisher: Publisher) -> API
             known = suppressions.get(line.address)
             if known is not None and known.holds(now) and known.reason is line.change.reason:
                 return {"line": line.number, "address": line.address, "result": "known"}
-            since = line.change.at if known is None else now  # what was said of it before holds until now
+            # What was said of it before holds until now.
+            since = line.change.at if known is None else moment_after(known.changes, now)
             await change(line.address, msgspec.structs.replace(line.change, at=since))
             return {"line": line.number, "address": line.address, "result": "added"}
 
@@ -171,10 +176,10 @@ def _known(entry: Suppression | None, address: str) -> Suppression:
     return entry
 
 
-def _added(body: SuppressionBody, now: datetime, by: str) -> SuppressionChange:
+def _added(body: SuppressionBody, at: datetime, by: str) -> SuppressionChange:
     return SuppressionChange(
         action="added",
-        at=now,
+        at=at,
         by=by,
         reason=body.reason,
         expires_at=body.expires_at,

@@ -53,7 +53,6 @@ def unsubscribe_router(links: UnsubscribeLinks, preferences: Preferences, publis
                 note="by the link in the mail",
                 streams=[wanted.stream or EVERY_STREAM],
             )
-            await preferences.change(publisher, wanted.recipient, change, SOURCE)
             news = LateNews(
                 mail_id=wanted.mail_id,
                 recipient_digest=recipient_digest(wanted.recipient),
@@ -61,7 +60,9 @@ def unsubscribe_router(links: UnsubscribeLinks, preferences: Preferences, publis
                 occurred_at=now,
                 detail=f"the recipient unsubscribed from {wanted.stream or 'every stream'} by the link in the mail",
             )
+            # The news first: who is killed before the list has it is asked again, and then the log knows as well.
             await publisher.publish(Record(topics.ATTEMPTS, wanted.mail_id, encode_late_news(news, SOURCE), HEADERS))
+            await preferences.change(publisher, wanted.recipient, change, SOURCE)
         return render(request, "unsubscribe.html", wanted=wanted, done=True)
 
     return router

@@ -5,8 +5,8 @@ change to what they know; where two do so at once, both lists are united (`runti
 the changes and not from the order in which they arrive, so that a replay of an old one changes nothing.
 """
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from msgspec import Struct
@@ -32,6 +32,11 @@ def unite(*lists: Iterable[AnyChange]) -> list[AnyChange]:
     """The changes of all lists, each once, oldest first, at most `KEPT`."""
     known = {(one.at, one.action, one.by, one.mail_id): one for changes in lists for one in changes}
     return [known[key] for key in sorted(known)][-KEPT:]
+
+
+def moment_after(changes: Sequence[AnyChange], now: datetime) -> datetime:
+    """When a person's change happens: now, and after all that is known, also where the clock that said so is ahead of ours."""
+    return max(now, changes[-1].at + timedelta(milliseconds=1)) if changes else now
 
 
 def key_of(address: str) -> str:

@@ -44,6 +44,9 @@ class Refusal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
 
 
+OWN_REPORT = "a delivery report"  # the protocol of what we hand over to ourselves
+
+
 class Envelope(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything about a message that is not in its octets."""
 
@@ -65,6 +68,11 @@ class Envelope(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):
     answered: str = ""  # what the sender has heard already; "" while it waits for the verdict
     refusal: Refusal | None = None
     blob: Blob | None = None
+
+    @property
+    def is_own_report(self) -> bool:
+        """Whether it is a report that we write ourselves: no door hands one over, whatever its sender."""
+        return not self.envelope_from and self.protocol == OWN_REPORT
 
 
 # Records of these types have a message.

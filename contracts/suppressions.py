@@ -51,17 +51,18 @@ class Suppression(Struct, frozen=True, kw_only=True):
 
 def suppression_of(address: str, *changes: Iterable[SuppressionChange]) -> Suppression:
     """What these changes amount to. ValueError when there is none."""
-    united = unite(*changes)
+    united = unite(_once(change for some in changes for change in some))
     if not united:
         raise ValueError("an address without a change is on no list")
     holds, last, signs = False, united[0], list[SuppressionChange]()
     for change in united:
+        lasts = holds and (last.expires_at is None or change.at < last.expires_at)
         if change.action == "seen":
             signs = [one for one in signs if change.at - one.at < REPEATED and one.mail_id != change.mail_id]
             signs.append(change)
-            if len(signs) > 1 and not holds:
+            if len(signs) > 1 and not (lasts and last.expires_at is None):
                 holds, last = True, change
-        else:
+        elif not (lasts and change.recipient and _ends_before(change, last)):  # a bounce shortens nothing
             holds, last, signs = change.action == "added", change, []
     return Suppression(
         address=key_of(address),
@@ -74,6 +75,25 @@ def suppression_of(address: str, *changes: Iterable[SuppressionChange]) -> Suppr
         by=last.by,
         changes=united,
     )
+
+
+def _once(changes: Iterable[SuppressionChange]) -> list[SuppressionChange]:
+    """Without what one mail says again: its first bounce counts, and a hundred more push no older change out."""
+    found: dict[tuple[object, ...], SuppressionChange] = {}
+    for one in changes:
+        said = (
+            (one.action, one.by, one.mail_id, one.reason)
+            if one.recipient
+            else (one.action, one.by, one.mail_id, one.at)
+        )
+        found[said] = min(found.get(said, one), one, key=lambda each: each.at)
+    return list(found.values())
+
+
+def _ends_before(one: SuppressionChange, other: SuppressionChange) -> bool:
+    if one.action != "added" or one.expires_at is None:
+        return False
+    return other.expires_at is None or one.expires_at < other.expires_at
 
 
 def merge_suppressions(one: Suppression, other: Suppression) -> Suppression:

@@ -59,7 +59,7 @@ class QuotaCounts:
             windows = [(one, window_of(ticket.domain, one.per, ticket.at)) for one in ticket.limits]
             tightest, window = min(windows, key=lambda found: found[0].limit - self._used[found[1]])
             granted = max(0, min(ticket.recipients, tightest.limit - self._used[window]))
-            for _, each in windows:
+            for each in {each for _, each in windows}:  # two limits of one window count once
                 self._used[each] += granted
             of_the_day[mail] = Grant(granted, window[2] + LENGTHS[tightest.per], tightest)
             self._forget(ticket.at)

@@ -57,16 +57,18 @@ def decide_outbound(
     return out
 
 
-def beyond_quota(grant: Grant | None, recipients: list[str], domain: str) -> dict[str, Decision]:
-    """The recipients that the quota of their sender leaves nothing for: the last ones."""
-    if grant is None or grant.recipients >= len(recipients):
+def beyond_quota(grant: Grant | None, recipients: list[str], domain: str, reached: int = 0) -> dict[str, Decision]:
+    """The recipients that the quota of their sender leaves nothing for: the last ones. `reached`: other recipients of the mail, who have
+    got it from the same grant."""
+    left = max(0, grant.recipients - reached) if grant is not None else len(recipients)
+    if grant is None or left >= len(recipients):
         return {}
     detail = (
         f"{domain} may send to {grant.limit.limit} recipients in one {grant.limit.per}: "
         f"the quota renews at {clock.rfc3339(grant.renews_at)}"
     )
     decision = Decision(Status.FAILED, detail, reason=Reason.QUOTA_EXCEEDED)
-    return dict.fromkeys(recipients[grant.recipients :], decision)
+    return dict.fromkeys(recipients[left:], decision)
 
 
 def _reply(mail_id: str, out: Consequences) -> str:

@@ -120,6 +120,7 @@ class Inbound:
             found = decide_inbound(mail, auth, self._settings, self._bounces, now, head)
         if not before:
             self._open_checks.wait(envelope, found.events)
+        self._decisions.decided(source, envelope.mail_id)
         return found
 
     async def _read_report(self, envelope: Envelope, octets: bytes) -> Report | None:

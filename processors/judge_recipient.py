@@ -24,8 +24,8 @@ class Known:
 
 def judge_mail(envelope: Envelope, domain: str, outbound: Outbound, key_fault: str) -> Decision | None:
     """What keeps a mail from every recipient; None when nothing does. `domain` is its author's, `key_fault` what is wrong with the key that
-    signs for it. A report of ours (null sender) has none of these limits."""
-    if not envelope.envelope_from:
+    signs for it. A report that we write ourselves has none of these limits; what an application sends from the null sender has all."""
+    if envelope.is_own_report:
         return None
     if domain not in outbound.domains:
         detail = f"{domain or 'the author'} is not under outbound.domains of the processors' configuration"
@@ -48,7 +48,7 @@ def judge_recipient(recipient: str, envelope: Envelope, known: Known, now: datet
     suppression, preference = known.suppression, known.preference
     if suppression is not None and suppression.holds(now):
         return Decision(Status.REJECTED, _suppressed(suppression), reason=Reason.SUPPRESSED)
-    if preference is None or not envelope.envelope_from:
+    if preference is None or envelope.is_own_report:
         return None
     if preference.private:
         detail = f"{recipient} has been private since {clock.rfc3339(preference.updated_at)}"

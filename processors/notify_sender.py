@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from contracts import topics
 from contracts.events import AttemptReport, MailEvent, decisive_answer
 from contracts.ids import derived_mail_id
-from contracts.raw_message import Envelope, RawType, encode_headers
+from contracts.raw_message import OWN_REPORT, Envelope, RawType, encode_headers
 from contracts.records import Record
 from contracts.settings import Settings
 from contracts.statuses import Direction, Reason, Status
@@ -62,7 +62,7 @@ class SenderNotices:
             envelope_from="",
             recipients=[report.mail.envelope_from],
             size=len(octets),
-            protocol="a delivery report",
+            protocol=OWN_REPORT,
             user="the mail system",
             receiver=self._settings.authserv_id,
             stream="delivery-report",

@@ -9,7 +9,7 @@ from contracts.events import RawPointer
 from contracts.raw_message import Envelope, RawType, decode_headers
 from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
-from contracts.statuses import Direction, Reason
+from contracts.statuses import Direction, Reason, Status
 from mail.addresses import split_address
 from mail.bounce_address import BounceAddresses
 from mail.parse_headers import Message, split_message
@@ -73,6 +73,7 @@ class Outbound:
         async with self._memory.hold(need):
             message = split_message(await self._blobs.message(envelope, source.value))
             found = await self._decide(source, envelope, message)
+        self._decisions.decided(source, envelope.mail_id)
         return consequence_records(envelope, found, self._settings.delivery.split)
 
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
@@ -99,8 +100,11 @@ class Outbound:
         domain = split_address(summary.from_)[1]
         undecided = [recipient for recipient in envelope.recipients if recipient not in before]
         for_all = judge_mail(envelope, domain, self._settings.outbound, await self._keys.fault(domain))
+        reached = sum(event.status is Status.SENT for event in before.values())
         refusals = (
-            dict.fromkeys(undecided, for_all) if for_all is not None else await self._judge(undecided, envelope, domain)
+            dict.fromkeys(undecided, for_all)
+            if for_all is not None
+            else await self._judge(undecided, envelope, domain, reached)
         )
 
         def decide() -> Consequences:
@@ -110,7 +114,8 @@ class Outbound:
         # Many signatures would hold up everybody else.
         return decide() if len(envelope.recipients) <= FEW else await asyncio.to_thread(decide)
 
-    async def _judge(self, recipients: list[str], envelope: Envelope, domain: str) -> dict[str, Decision]:
+    async def _judge(self, recipients: list[str], envelope: Envelope, domain: str, reached: int) -> dict[str, Decision]:
+        """The recipients that get nothing, and why; `reached`: how many others of this mail were `sent` before a restart."""
         await self._suppressions.ready()
         await self._preferences.ready()
         refusals = self._refuse(recipients, envelope)
@@ -121,9 +126,9 @@ class Outbound:
             await self._preferences.catch_up()
             refusals = self._refuse(recipients, envelope)
         allowed = [one for one in recipients if one not in refusals]
-        if allowed and envelope.envelope_from:
+        if allowed and not envelope.is_own_report:
             grant = await self._quotas.grant(domain, envelope.received_at, envelope.mail_id, len(allowed))
-            refusals |= beyond_quota(grant, allowed, domain)
+            refusals |= beyond_quota(grant, allowed, domain, reached)
         return refusals
 
     def _refuse(self, recipients: list[str], envelope: Envelope) -> dict[str, Decision]:

@@ -48,17 +48,23 @@ class Decisions:
 
     async def of(self, source: ConsumedRecord, mail_id: str) -> list[MailEvent]:
         """The events that this record has led to before; [] when it is read for the first time. The first record of a partition reads its
-        tail, the others wait for it. Unavailable when Kafka does not answer."""
+        tail, the others wait for it, and it may be asked again until it is `decided`. Unavailable when Kafka does not answer."""
         tail = self._tails.get(source.partition)
         if tail is None:
             first = self._first.get(source.partition, source)
             tail = self._tails[source.partition] = asyncio.ensure_future(asyncio.to_thread(self._read_tail, first))
         try:
-            return (await asyncio.shield(tail)).pop(mail_id, [])
+            return (await asyncio.shield(tail)).get(mail_id, [])
         except Unavailable:
             if self._tails.get(source.partition) is tail:
                 del self._tails[source.partition]
             raise
+
+    def decided(self, source: ConsumedRecord, mail_id: str) -> None:
+        """What was decided before about this record is not asked for any more."""
+        tail = self._tails.get(source.partition)
+        if tail is not None and tail.done() and not tail.cancelled() and tail.exception() is None:
+            tail.result().pop(mail_id, None)
 
     async def look_up(self, mail_id: str, partition: int) -> list[MailEvent]:
         """The first events of one mail, from the time that its id holds on. Unavailable when Kafka does not answer."""

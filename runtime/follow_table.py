@@ -206,6 +206,7 @@ class FollowedTable(Generic[Value]):
         self._merge = merge
         self._lock = threading.Lock()
         self._values: dict[str, Value] = {}
+        self._torn: set[str] = set()  # keys whose last record does not say all that holds
         self._version = 0
         self._follower = TopicFollower(kafka, topic, self._put)
 
@@ -222,6 +223,10 @@ class FollowedTable(Generic[Value]):
     def get(self, key: str) -> Value | None:
         """The last value; None when there is none."""
         return self._values.get(key)
+
+    def is_torn(self, key: str) -> bool:
+        """Whether the last record of a key says less than its value, which was merged: compaction would lose the rest."""
+        return key in self._torn
 
     def snapshot(self) -> dict[str, Value]:
         """All of it, as it is now."""
@@ -254,11 +259,14 @@ class FollowedTable(Generic[Value]):
             _log.error("%s is left out: %s", record, error)
             return
         with self._lock:
+            self._torn.discard(key)
             if value is None:
                 self._values.pop(key, None)
             else:
                 before = self._values.get(key)
-                self._values[key] = value if before is None else self._merge(before, value)
+                merged = self._values[key] = value if before is None else self._merge(before, value)
+                if merged != value:
+                    self._torn.add(key)
             self._version += 1
 
 

@@ -1,7 +1,8 @@
 """An address list that several processes change, in a compacted topic: the suppression list, and what recipients wish.
 
 A record holds all changes of its address. Who adds one writes what it knows and the change, reads up to its own record, and writes once
-more where another process wrote in between: no change is lost, whoever writes at once. Memory: about a kilobyte for each address.
+more where another process wrote in between: no change is lost, whoever writes at once. Where it is killed before that, whoever changes
+the address next does it, also by what is known already. Memory: about a kilobyte for each address.
 """
 
 from collections.abc import Callable
@@ -73,7 +74,7 @@ class SharedList(Generic[Entry, OneChange]):
         for _ in range(TRIES):
             known = self._table.get(key)
             written = wanted if known is None else self._merge(known, wanted)
-            if written == known:
+            if written == known and not self._table.is_torn(key):
                 return written
             record = Record(self._topic, key, self._encode(written, source), HEADERS)
             await self._table.read_up_to(await publisher.publish_at(record))

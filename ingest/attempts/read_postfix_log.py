@@ -32,7 +32,7 @@ _DELIVERY = re.compile(
 )
 _RELAY = re.compile(r"(?P<host>[^\[]*)\[(?P<ip>[^\]]*)\](?::\d+)?")
 _SAID = re.compile(
-    r"host (?P<host>\S+?)\[(?P<ip>[^\]]*)\] (?:said|refused to talk to me): (?P<text>.*?)"
+    r"host (?P<host>[^\s\[]+)\[(?P<ip>[^\]]*)\] (?:said|refused to talk to me): (?P<text>.*?)"
     r"(?: \(in reply to (?:end of )?(?P<command>[A-Z]+)[^)]*\))?$"
 )
 _ANSWER = re.compile(r"(?P<code>[245]\d\d)[ -](?P<text>.*)")

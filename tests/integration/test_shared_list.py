@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 from msgspec.structs import replace
 
 from contracts import clock, topics
-from contracts.codec import encode_mail_event
+from contracts.codec import HEADERS, decode, encode_mail_event, encode_suppression
 from contracts.ids import derived_mail_id
+from contracts.records import Record
 from contracts.statuses import Direction, Status
-from contracts.suppressions import SuppressionChange, SuppressionReason
+from contracts.suppressions import Suppression, SuppressionChange, SuppressionReason, suppression_of
 from local.run_kafka import LocalKafka
 from mail.bounce_address import recipient_digest
 from processors.recall_decisions import Decisions
@@ -74,6 +75,29 @@ async def test_the_same_change_again_writes_nothing(bootstrap: str) -> None:
         publisher.publish_at = None  # type: ignore[method-assign, assignment]
         assert (await table.change(publisher, "same@x.test", same, "test")).changes == [same]
     await table.close()
+
+
+async def test_what_a_killed_writer_left_in_two_records_is_written_as_one(bootstrap: str) -> None:
+    """Else compaction keeps the last record, and the change of the first one is lost."""
+    client, address = {"bootstrap.servers": bootstrap}, "torn@x.test"
+    first, second = change("anna"), change("outcomes")
+    async with publishing(bootstrap) as publisher:
+        for one in (first, second):  # neither knew of the other
+            value = encode_suppression(suppression_of(address, [one]), "test")
+            await publisher.publish(Record(topics.SUPPRESSIONS, address, value, HEADERS))
+        table = follow_suppressions(client)
+        await table.change(publisher, address, second, "test")  # its record is read again
+        await table.close()
+    consumer = Consumer({**client, "group.id": "torn", "auto.offset.reset": "earliest", "enable.partition.eof": True})
+    consumer.subscribe([topics.SUPPRESSIONS])
+    last = b""
+    while (message := consumer.poll(10)) is not None:
+        if message.error() is None and message.key() == address.encode():
+            last = message.value()
+            if len(decode(last, Suppression).changes) == 2:
+                break
+    consumer.close()
+    assert {one.by for one in decode(last, Suppression).changes} == {"anna", "outcomes"}
 
 
 async def test_late_news_find_a_mail_of_twenty_days_ago_behind_many(bootstrap: str) -> None:

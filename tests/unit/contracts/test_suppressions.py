@@ -3,7 +3,9 @@
 import itertools
 from datetime import UTC, datetime, timedelta
 
-from contracts.changes import KEPT
+import msgspec
+
+from contracts.changes import KEPT, moment_after
 from contracts.preferences import PreferenceChange, merge_preferences, preference_of
 from contracts.suppressions import (
     SuppressionChange,
@@ -80,3 +82,47 @@ def test_wishes_add_up_and_what_a_person_sets_is_exactly_that() -> None:
     everything = merge_preferences(both, preference_of("a@x.test", [wish(2, "set", ["*"], True)]))
     assert everything.private and everything.declines("bills") and everything.declines("")
     assert not merge_preferences(everything, preference_of("a@x.test", [wish(3, "deleted", [])])).private
+
+
+def test_a_bounce_shortens_nothing_that_holds_longer() -> None:
+    """Who complained does not get mail again because a mail of before found the mailbox full."""
+    full = change(
+        2, reason=SuppressionReason.MAILBOX_FULL, expires_at=NOW + 74 * HOUR, recipient="a@x.test", mail_id="full"
+    )
+    complaint = change(1, reason=SuppressionReason.COMPLAINT, recipient="a@x.test")
+    entry = suppression_of("a@x.test", [complaint, full])
+    assert entry.holds(NOW + 1000 * HOUR) and entry.reason == "complaint" and len(entry.changes) == 2
+    again = suppression_of(
+        "a@x.test",
+        entry.changes,
+        [change(3, "removed"), msgspec.structs.replace(full, at=NOW + 4 * HOUR, mail_id="later")],
+    )
+    assert again.holds(NOW + 5 * HOUR) and not again.holds(NOW + 80 * HOUR)
+    by_hand = suppression_of("a@x.test", entry.changes, [change(3, expires_at=NOW + 9 * HOUR, by="anna")])
+    assert not by_hand.holds(NOW + 10 * HOUR)
+
+
+def test_an_inactive_mailbox_is_suppressed_though_it_was_full_before() -> None:
+    full = change(0, reason=SuppressionReason.MAILBOX_FULL, expires_at=NOW + 72 * HOUR, recipient="a@x.test")
+    seen = [change(100 + n, "seen", reason=SuppressionReason.INACTIVE_MAILBOX) for n in range(2)]
+    entry = suppression_of("a@x.test", [full, *seen])
+    assert entry.holds(NOW + 1000 * HOUR) and entry.reason == "inactive_mailbox"
+
+
+def test_an_unblock_holds_also_against_a_bounce_of_a_clock_that_is_ahead() -> None:
+    entry = suppression_of("a@x.test", [change(0.1)])
+    removed = change(0, "removed", by="anna")
+    at = moment_after(entry.changes, removed.at)
+    assert not suppression_of("a@x.test", entry.changes, [msgspec.structs.replace(removed, at=at)]).active
+    assert moment_after(entry.changes, NOW + HOUR) == NOW + HOUR
+
+
+def test_a_mail_that_bounces_again_and_again_pushes_nothing_out_and_undoes_no_unblock() -> None:
+    """Who has a bounce address can send any number of bounces to it."""
+    entry = suppression_of("a@x.test", [change(0, recipient="a@x.test", mail_id="m"), change(1, "removed", by="anna")])
+    for number in range(2 * KEPT):
+        again = change(2 + number, recipient="a@x.test", mail_id="m")
+        entry = merge_suppressions(entry, suppression_of("a@x.test", [again]))
+    assert not entry.active and [one.by for one in entry.changes] == ["outcomes", "anna"]
+    other = suppression_of("a@x.test", entry.changes, [change(2, recipient="a@x.test", mail_id="another")])
+    assert other.active

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.ids import new_mail_id
 from contracts.preferences import PreferenceChange, preference_of
-from contracts.raw_message import Envelope, RawType
+from contracts.raw_message import OWN_REPORT, Envelope, RawType
 from contracts.settings import Outbound
 from contracts.shared_state import QuotaLimit
 from contracts.statuses import Direction
@@ -17,6 +17,7 @@ from processors.decide_outbound import beyond_quota
 from processors.judge_recipient import Known, judge_mail, judge_recipient
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+OURS = {"envelope_from": "", "protocol": OWN_REPORT}  # a report that we write
 OUTBOUND = Outbound.model_validate({"domains": {"ours.test": {}}, "max_size": "1MiB"})
 
 
@@ -50,7 +51,8 @@ def wishes(private: bool = False, *streams: str) -> Known:
         (wishes(False, "news"), {"stream": "bills"}, None, None),
         (wishes(False, "news"), {}, None, None),
         (wishes(False, "*"), {}, "failed", "unsubscribed"),
-        (wishes(True, "*"), {"envelope_from": ""}, None, None),  # a report of ours is for whom it is for
+        (wishes(True, "*"), OURS, None, None),  # a report of ours is for whom it is for
+        (wishes(True), {"envelope_from": "", "protocol": "ESMTPSA"}, "failed", "private_address"),  # an application's
     ],
 )
 def test_what_is_known_of_an_address(
@@ -82,13 +84,10 @@ def test_what_is_no_address_fails_for_that_recipient(address: str) -> None:
         ("bank.test", {}, "", "configuration_error"),
         ("ours.test", {"size": (1 << 20) + 1}, "", "message_too_large"),
         ("ours.test", {}, "our key s1 is not published", "authentication_error"),
-        ("mx.ours.test", {"envelope_from": "", "size": 2 << 20}, "x", None),
-        (
-            "ours.test",
-            {"envelope_from": "desk@bank.test"},
-            "",
-            "authentication_error",
-        ),  # neither SPF nor DKIM speaks for it
+        ("mx.ours.test", {**OURS, "size": 2 << 20}, "x", None),
+        ("ours.test", {"envelope_from": "", "protocol": "HTTP", "size": 2 << 20}, "", "message_too_large"),
+        # Neither SPF nor DKIM speaks for it.
+        ("ours.test", {"envelope_from": "desk@bank.test"}, "", "authentication_error"),
         ("ours.test", {"envelope_from": "desk@news.ours.test"}, "", None),
     ],
 )
@@ -103,3 +102,11 @@ def test_the_last_recipients_are_beyond_the_quota_and_hear_when_it_renews() -> N
     assert list(beyond) == ["b@x.test", "c@x.test"]
     assert "renews at 2026-11-27T13:00:00.000Z" in beyond["b@x.test"].detail
     assert beyond_quota(None, ["a@x.test"], "ours.test") == {}
+
+
+@pytest.mark.parametrize(
+    ("reached", "beyond"), [(0, ["c@x.test"]), (1, ["b@x.test", "c@x.test"]), (9, ["a@x.test", "b@x.test", "c@x.test"])]
+)
+def test_whom_a_mail_reached_before_a_kill_counts_in_its_quota(reached: int, beyond: list[str]) -> None:
+    grant = Grant(2, NOW + timedelta(hours=1), QuotaLimit(per="hour", limit=5))
+    assert list(beyond_quota(grant, ["a@x.test", "b@x.test", "c@x.test"], "ours.test", reached)) == beyond

@@ -3,8 +3,9 @@
 import pytest
 
 from contracts.records import ConsumedRecord
-from contracts.statuses import Direction
+from contracts.statuses import Direction, Status
 from processors.recall_decisions import Decisions
+from tests.fakes.mail_events import event
 
 
 def record(offset: int, partition: int = 0) -> ConsumedRecord:
@@ -43,3 +44,14 @@ async def test_a_partition_that_comes_anew_is_read_from_its_new_first_record(ask
     decisions.begin(record(30))
     await decisions.of(record(30), "two")
     assert [one.offset for one in asked] == [10, 30]
+
+
+async def test_a_decision_is_found_until_the_record_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again because Kafka was away in between is not decided anew."""
+    monkeypatch.setattr(Decisions, "_read_tail", lambda _, source: {"one": [event(Status.SENT)]})
+    decisions = Decisions({}, Direction.OUTBOUND)
+    decisions.begin(record(10))
+    for _ in range(2):
+        assert [one.status for one in await decisions.of(record(10), "one")] == [Status.SENT]
+    decisions.decided(record(10), "one")
+    assert await decisions.of(record(10), "one") == []

@@ -133,3 +133,12 @@ def test_lines_of_others_and_rubbish_say_nothing_and_cost_nothing() -> None:
     began = time.process_time()
     assert read(*lines) == []
     assert time.process_time() - began < 5
+
+
+def test_an_answer_of_many_brackets_is_read_in_linear_time() -> None:
+    start = (
+        HEAD + "smtp[12]: 4cK1xz3n2Kz: to=<a@b.test>, relay=x[192.0.2.1]:25, delay=1, dsn=5.1.1, status=bounced (host "
+    )
+    began = time.process_time()
+    (item,) = PostfixLog().read(start + "[" * 15_000 + ")", NOW)
+    assert item.outcome == "permanent" and time.process_time() - began < 0.5
