@@ -16,7 +16,7 @@ import httpx
 
 from commands.ask_api import api_client, leave, settings_or_leave
 from contracts import clock
-from ingest.attempts.attempt_items import AttemptItem
+from ingest.attempts.attempt_items import MAX_TEXT, AttemptItem
 from ingest.attempts.follow_postfix import PostfixFollower
 from runtime.own_folder import own_folder
 
@@ -104,6 +104,7 @@ class _Teller:
 
 def _as_json(item: AttemptItem) -> dict[str, Any]:
     told = {name: value for name, value in asdict(item).items() if value}
+    told["text"] = item.text[:MAX_TEXT]  # 500 of them have to fit into a request
     told["from"] = told.pop("sender", "")
     told["time"] = clock.rfc3339(item.time)
     return told

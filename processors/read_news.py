@@ -12,9 +12,9 @@ from mail.reports.report import Action, Finding, Report, ReportKind
 
 _FAILS = frozenset({ReportKind.DSN, ReportKind.FREEFORM})
 _ARRIVED = frozenset({Action.DELIVERED, Action.RELAYED, Action.EXPANDED})
-_NO_COMPLAINT = frozenset(
-    {"not-spam", "auth-failure", "dkim", "virus", "other"}
-)  # feedback types (RFC 5965 section 7.3)
+# Feedback types (RFC 5965 section 7.3, RFC 6430).
+_NO_COMPLAINT = frozenset({"not-spam", "auth-failure", "dkim", "virus", "other"})
+_OPT_OUT = frozenset({"opt-out", "opt-out-list"})
 
 
 def read_news(
@@ -78,11 +78,13 @@ def _bounced(report: Report, finding: Finding, about: BounceOf, now: datetime, r
 
 def _complaint(report: Report, about: BounceOf, now: datetime, report_id: str) -> LateNews:
     who = report.reporter or "a feedback loop"
+    leaves = report.feedback_type.lower() in _OPT_OUT  # asked for no more of it, and called nothing spam
+    did = "unsubscribed" if leaves else "complained"
     return LateNews(
         mail_id=about.mail_id,
         recipient_digest=about.recipient_digest,
-        status=Status.COMPLAINED,
+        status=Status.UNSUBSCRIBED if leaves else Status.COMPLAINED,
         occurred_at=now,
         report_id=report_id,
-        detail=f"the recipient complained ({report.feedback_type or 'abuse'}), as {who} reported",
+        detail=f"the recipient {did} ({report.feedback_type or 'abuse'}), as {who} reported",
     )

@@ -23,6 +23,7 @@ from runtime.consume import read_records
 _log = logging.getLogger("mailscope.processors")
 MARGIN_MS = 60_000  # by which two machines' clocks may differ
 MOST_RECORDS = 200_000  # that one look-up reads
+LATEST_MS = 3 * 3_600_000  # after a mail came, until its first event: more than `smtp.max_backlog`
 Known = dict[str, list[MailEvent]]  # by mail_id
 
 
@@ -77,10 +78,12 @@ class Decisions:
 
     def _of_recipient(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
         found: list[MailEvent] = []
-        until = received_ms(mail_id) + 10 * MARGIN_MS
-        for event in self._events(
-            partition, received_ms(mail_id), lambda one: bool(found) and one.timestamp_ms > until
-        ):
+        received = received_ms(mail_id)
+
+        def over(record: ConsumedRecord) -> bool:  # of an old mail the topic holds nothing any more
+            return record.timestamp_ms > received + (10 * MARGIN_MS if found else LATEST_MS)
+
+        for event in self._events(partition, received, over):
             if event.mail_id == mail_id and recipient_digest(event.recipient) == digest:
                 found.append(event)
                 if event.terminal:

@@ -64,5 +64,8 @@ class PostfixFollower:
 
     def _remember(self) -> None:
         fresh = self._kept.with_name(f".{self._kept.name}.{os.getpid()}")
-        fresh.write_bytes(msgspec.json.encode(_Kept(self._file.place, self._log.state)))
+        with fresh.open("wb") as file:
+            file.write(msgspec.json.encode(_Kept(self._file.place, self._log.state)))
+            file.flush()
+            os.fsync(file.fileno())
         fresh.replace(self._kept)
