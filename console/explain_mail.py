@@ -53,6 +53,17 @@ _BECAUSE: dict[str | None, str] = {
     Reason.REPORT: "it is a report about a mail of ours, and was read",
     Reason.UNMATCHED: "it is a report that names no mail of ours",
 }
+# Why a mail of ours never left, as the end of a sentence.
+_NOT_SENT: dict[str | None, str] = {
+    Reason.INVALID_ADDRESS: "this is no mail address",
+    Reason.MESSAGE_TOO_LARGE: "the message is larger than we send",
+    Reason.QUOTA_EXCEEDED: "the sender’s quota is used up",
+    Reason.PRIVATE_ADDRESS: "the recipient wants no mail from us",
+    Reason.UNSUBSCRIBED: "the recipient has unsubscribed",
+    Reason.UNROUTABLE: "the domain’s servers are none that we may connect to",
+    Reason.CONFIGURATION_ERROR: "sending is not set up for it",
+    Reason.AUTHENTICATION_ERROR: "nobody could verify that it is from us",
+}
 AUTH_TONES = {
     "pass": "good",
     "fail": "bad",
@@ -148,7 +159,9 @@ def _trouble(item: dict[str, Any]) -> str:
             )
         return f"Bounced: {item['host'] or 'the recipient’s side'} refused it for good{_tries(item, 'at attempt')}."
     if status == Status.FAILED:
-        return "It never left: the trouble is on our side." if outbound else "We took it, but could not process it."
+        if not outbound:
+            return "We took it, but could not process it."
+        return f"Not sent: {_NOT_SENT.get(item['reason'], 'the trouble is on our side')}."
     return f"{words(status).capitalize()}."
 
 

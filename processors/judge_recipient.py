@@ -69,4 +69,5 @@ def _suppressed(entry: Suppression) -> str:
     until = f", until {clock.rfc3339(entry.expires_at)}" if entry.expires_at is not None else ""
     evidence = f" (mail {entry.mail_id})" if entry.mail_id else ""
     note = f": {entry.note}" if entry.note else ""
-    return f"suppressed since {clock.rfc3339(entry.since)} for {entry.reason}{evidence} by {entry.by}{until}{note}"
+    why = entry.reason.replace("_", " ")
+    return f"suppressed since {clock.rfc3339(entry.since)} by {entry.by} ({why}){evidence}{until}{note}"

@@ -91,7 +91,8 @@ def _handled(report: AttemptReport, worst: Attempt) -> MailEvent:
 def _answer(attempt: Attempt) -> str:
     if not attempt.code:
         return f"{attempt.target}: {attempt.text}"
-    return f"{attempt.host or attempt.ip or attempt.target} answered {attempt.code} {attempt.text} to {attempt.command}"
+    to = f" to {attempt.command}" if attempt.command else ""
+    return f"{attempt.host or attempt.ip or attempt.target} answered {attempt.code} {attempt.text}{to}"
 
 
 def _event(
