@@ -259,6 +259,10 @@ class Pipeline:
     def get(self, path: str, **parameters: Any) -> httpx.Response:
         return self._client.get(f"{self.api}/api/v1{path}", params=parameters)
 
+    def page(self, path: str) -> httpx.Response:
+        """A page of the console."""
+        return self._client.get(f"{self.api}{path}")
+
     def post(self, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> httpx.Response:
         return self._client.post(f"{self.api}/api/v1{path}", json=body, headers=headers)
 
