@@ -1,26 +1,14 @@
 """Attacks by what a message holds: parts that swell when they are read, HTML that would tell its sender who reads it."""
 
 import time
-from pathlib import Path
 
 import pytest
 
+from tests.e2e.measure_memory import IS_KNOWN, MEGABYTE, forget_peak, peak
 from tests.e2e.pipeline import Pipeline
 
-MEGABYTE = 1 << 20
 
-
-def forget_peak(pid: int) -> None:
-    Path(f"/proc/{pid}/clear_refs").write_text("5")  # proc(5): resets VmHWM
-
-
-def peak(pid: int) -> int:
-    """Most octets of memory that a process has had since `forget_peak`."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) << 10
-
-
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is read from /proc")
+@pytest.mark.skipif(not IS_KNOWN, reason="memory is read from /proc")
 @pytest.mark.parametrize(
     ("encoding", "content"),
     [
@@ -37,10 +25,7 @@ def test_content_that_swells_costs_a_reader_little(pipeline: Pipeline, encoding:
     head = f"From: a@plain.test\r\nMessage-ID: <{message_id}>\r\nContent-Type: application/x\r\n"
     raw = f"{head}Content-Transfer-Encoding: {encoding}\r\n\r\n".encode() + content
     pids = [pipeline.stage_pid(stage) for stage in ("handlers", "console")]
-    before = []
-    for pid in pids:
-        forget_peak(pid)
-        before.append(peak(pid))
+    before = [forget_peak(pid) for pid in pids]
     assert pipeline.send(raw, "desk@ours.test", sender="a@plain.test")[0] == 250
     (row,) = pipeline.settled(message_id)
     assert row["status"] == "processed"
