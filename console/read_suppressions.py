@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from console.answer_errors import Problem
+from console.export_mails import FORMULA
 from contracts.suppressions import SuppressionChange, SuppressionReason
 from mail.addresses import is_address
 
@@ -98,4 +99,4 @@ def _moment(name: str, text: str) -> datetime | None:
 
 def _without_quote(cell: str) -> str:
     """Without the apostrophe that an export puts before what a spreadsheet would take for a formula."""
-    return cell[1:] if cell[:1] == "'" and cell[1:2] in ("=", "+", "-", "@") else cell
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA) else cell

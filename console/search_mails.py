@@ -24,6 +24,7 @@ FIRST_WINDOW = timedelta(minutes=30)
 GROWTH = 6
 MERGED = timedelta(days=1)  # older days are merged: keys without a fold are cheap there
 MAX_KEYS = 5000
+EXPORTED = 1000  # rows of a page of an export
 COUNTED = timedelta(days=1)
 MAX_CURSOR = 2000  # characters
 ORDER = "ORDER BY received_at DESC, mail_id DESC, recipient DESC"
@@ -85,7 +86,7 @@ class Search:
         cursor: Cursor | None = None
         while True:
             begin_deadline()  # an export may be long, its pages may not
-            items, cursor = await self.page(filters, domains, 2000, cursor)
+            items, cursor = await self.page(filters, domains, EXPORTED, cursor)
             yield items
             if cursor is None:
                 return

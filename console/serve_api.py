@@ -10,6 +10,7 @@ from console.export_mails import as_csv, as_ndjson
 from console.parse_filters import Filters, parse_filters
 from console.read_mail import MailReader, canonical_mail_id
 from console.search_mails import Cursor, Search
+from console.send_export import ExportRoom
 from console.send_held import HeldResponse
 from console.tokens import Principal
 from contracts import clock
@@ -27,6 +28,7 @@ FILTER_HELP = (
 def api_router(search: Search, reader: MailReader) -> APIRouter:
     """The router."""
     router = APIRouter(prefix="/api/v1", tags=["log"])
+    exports = ExportRoom()
 
     @router.get("/mails", summary="Search the log", description=FILTER_HELP)
     async def mails(
@@ -90,7 +92,7 @@ def api_router(search: Search, reader: MailReader) -> APIRouter:
             "Content-Disposition": f'attachment; filename="mailscope.{format}"',
             "X-Content-Type-Options": "nosniff",
         }
-        return StreamingResponse(stream, media_type=media, headers=headers)
+        return await exports.answer(stream, media, headers)
 
     return router
 

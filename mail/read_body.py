@@ -1,6 +1,8 @@
 """The readable parts of a message: text, HTML and attachments (RFC 2045, RFC 2183). Linear, bounded, never raises."""
 
 import binascii
+import re
+from itertools import islice
 
 from msgspec import Struct
 
@@ -11,6 +13,10 @@ from mail.split_parts import MAX_PARTS as MAX_PARTS
 from mail.split_parts import Part, split_parts
 
 MAX_TEXT = 1 << 20  # characters of text and of HTML
+MAX_UU_LINES = 1 << 20  # of one uuencoded part, of 45 octets each
+
+_UU_BEGIN = re.compile(rb"^begin [^\r\n]*", re.MULTILINE)
+_UU_LINE = re.compile(rb"[^\r\n]+")
 
 
 class Attachment(Struct, frozen=True):
@@ -66,18 +72,18 @@ def decode_content(part: Part) -> bytes:
 
 
 def _decode_uu(content: bytes) -> bytes:
-    lines: list[bytes] = []
-    begun = False
-    for line in content.splitlines():
-        if begun and line.strip() == b"end":
+    begin = _UU_BEGIN.search(content)
+    if begin is None:
+        return content
+    decoded = bytearray()
+    for line in islice(_UU_LINE.finditer(content, begin.end()), MAX_UU_LINES):
+        if line[0].strip() == b"end":
             break
-        if begun:
-            try:
-                lines.append(binascii.a2b_uu(line))
-            except binascii.Error:
-                pass  # a damaged line is left out, the others are read
-        begun = begun or line.startswith(b"begin ")
-    return b"".join(lines) if begun else content
+        try:
+            decoded += binascii.a2b_uu(line[0])
+        except binascii.Error:
+            pass  # a damaged line is left out, the others are read
+    return bytes(decoded)
 
 
 def read_text(part: Part) -> tuple[str, bool]:

@@ -5,6 +5,7 @@ is read again and nothing recurses.
 """
 
 import re
+from itertools import islice
 
 from msgspec import Struct
 
@@ -14,6 +15,8 @@ from mail.read_parameters import find_parameter, read_parameters
 
 MAX_PARTS = 1000  # parts of a message, containers included
 MAX_DEPTH = 50  # containers within each other
+MAX_LINES = 1_000_000  # that begin with `--`: what stands behind them is one part
+MAX_CONTENT_FIELDS = 200  # of one part
 MAX_BOUNDARY = 250  # octets; RFC 2046 §5.1.1 allows 70
 MAX_FIELD = 64 * 1024  # octets of a field that are read
 
@@ -63,7 +66,10 @@ class _Splitter:
 
     def split(self) -> None:
         self._begin(0)
-        for match in _DELIMITER.finditer(self.raw):
+        for looked, match in enumerate(_DELIMITER.finditer(self.raw)):
+            if looked >= MAX_LINES:
+                self.complete = False
+                break
             here = match.start() + 1
             if self.start >= 0 and self.content < 0 and here > self.header_end:
                 self._read_header(self.header_end)
@@ -146,7 +152,7 @@ class _Splitter:
 def _describe(head: bytes, default: str) -> tuple[Part, bool]:
     """What a header says of its part, and whether all of it was read."""
     texts: dict[bytes, str] = {}
-    for match in _CONTENT_FIELD.finditer(head, 0, MAX_HEADER_BYTES):
+    for match in islice(_CONTENT_FIELD.finditer(head, 0, MAX_HEADER_BYTES), MAX_CONTENT_FIELDS):
         value = match[2][:MAX_FIELD].replace(b"\r\n", b"\n").replace(b"\n", b"")  # every line end in it is a fold
         texts.setdefault(match[1].lower(), _NOT_TEXT.sub(b" ", value).decode("utf-8", "surrogateescape"))
     kind, parameters = read_parameters(texts.get(b"content-type", default))

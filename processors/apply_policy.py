@@ -43,6 +43,12 @@ def _check(word: str, auth: AuthResults) -> Decision | None:
             Reason.DMARC_REJECT if dmarc.policy is DmarcPolicy.REJECT else Reason.DMARC_QUARANTINE,
             dmarc.cause or f"DMARC failed for {author} (p={dmarc.policy.value})",
         )
+    if word in _DMARC and dmarc.reason is AuthReason.FROM_SEVERAL_DOMAINS and _asks_for_refusal(word, dmarc.policy):
+        return _refuse(
+            f"550 5.7.1 From names several authors, and {author} is not authenticated (p={dmarc.policy.value})",
+            Reason.BAD_FROM,
+            f"From names several domains ({dmarc.detail}), and mail from {author} that is not authenticated is refused",
+        )
     if word in _DMARC and Flag.AUTHOR_UNCHECKED in auth.flags:
         return _refuse(
             "550 5.7.1 From cannot be checked against DMARC: it is cut, hidden or unreadable (RFC 5322 section 3.6.2)",

@@ -81,9 +81,11 @@ def _read(mail: ReadMail, named: BounceOf | None, bounces: BounceAddresses) -> D
 
 
 def _claims_our_name(mail: ReadMail, auth: AuthResults, recipient: str, settings: Settings) -> bool:
-    """A From that programs read differently may be ours for some of them, and a name or a Sender is what a person sees of it."""
-    ours = {*settings.inbound.domains, *settings.outbound.domains}
+    """A From that programs read differently may be ours for some of them, and a name or a Sender is what a person sees of it. DMARC
+    answers for the domain in From only: what else is ours and shown is not authenticated by it."""
     author = find_author(mail.message)
+    vouched = f".{auth.dmarc.domain}" if auth.dmarc_word == "pass" else ""
+    ours = {one for one in (*settings.inbound.domains, *settings.outbound.domains) if not vouched.endswith(f".{one}")}
     fields = [field for name in _SHOWN for field in mail.message.all(name)]
     claimed = (
         author.doubtful
@@ -91,7 +93,7 @@ def _claims_our_name(mail: ReadMail, auth: AuthResults, recipient: str, settings
         or any(len(field.value) > MAX_FROM or shows_domain(field.text(), ours) for field in fields)
     )
     policy = settings.inbound.domains.get(split_address(recipient)[1], InboundDomain())
-    return claimed and auth.dmarc_word != "pass" and not is_allowed(auth, policy.allow)
+    return claimed and not is_allowed(auth, policy.allow)
 
 
 def _refuse(reply: str, detail: str) -> Decision:

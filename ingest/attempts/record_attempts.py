@@ -1,7 +1,8 @@
 """Attempts of other mail servers, written down: each once, however often it is told, and all of one mail under one mail_id.
 
-Who tells of a mail names it by an id of its own. The first to tell claims that id (`runtime/claim.py`) with the mail_id and what has been
-told since, for a day; what is older is looked up in the log. An event's id holds the time of its attempt, so what is told again adds
+A mail's name is the source's own id of it and its sender's domain, so that who may tell of one domain does not reach the mail of another.
+The first to tell claims that name (`runtime/claim.py`) with the mail_id and what has been told since, for a day; what is older is looked
+up in the log. An event's id holds the time of its attempt, so what is told again adds
 nothing, whoever forgets it.
 """
 
@@ -21,7 +22,7 @@ from contracts.ids import derived_mail_id, received_ms
 from contracts.records import Record
 from contracts.shared_state import Claim
 from contracts.source_mail import SourceMail
-from ingest.attempts.attempt_items import AttemptItem, to_report
+from ingest.attempts.attempt_items import AttemptItem, sender_domain, to_report
 from runtime.claim import LEASE, Claims
 from runtime.publish import Publisher
 
@@ -30,7 +31,8 @@ MOST_TOLD = 200  # attempts of one mail that are remembered
 ASK_AGAIN = 0.2  # seconds
 
 
-FindMails = Callable[[str, Sequence[str]], Awaitable[dict[str, SourceMail]]]  # source, its ids -> by id
+Name = tuple[str, str]  # the source's id of a mail, and its sender's domain
+FindMails = Callable[[str, Sequence[str]], Awaitable[dict[Name, SourceMail]]]  # source, its ids -> by name
 
 
 class _Told(msgspec.Struct):
@@ -51,20 +53,21 @@ class AttemptRecorder:
 
     async def record(self, source: str, items: Sequence[AttemptItem]) -> None:
         """Returns when all are in Kafka. Unavailable when they are not: tell them again, what is known already changes nothing."""
-        by_id: dict[str, list[AttemptItem]] = {}
+        by_name: dict[Name, list[AttemptItem]] = {}
         for item in items:
-            by_id.setdefault(item.id, []).append(item)
-        unknown = [id for id in by_id if self._claims.known(_claim_name(source, id)) is None]
-        known = await self._find_mails(source, unknown) if unknown else {}
-        mails = [self._record_mail(source, id, found, known.get(id)) for id, found in by_id.items()]
+            by_name.setdefault((item.id, sender_domain(item)), []).append(item)
+        unknown = [name for name in by_name if self._claims.known(_claim_name(source, name)) is None]
+        known = await self._find_mails(source, [id for id, _ in unknown]) if unknown else {}
+        mails = [self._record_mail(source, name, found, known.get(name)) for name, found in by_name.items()]
         for one in await asyncio.gather(*mails, return_exceptions=True):
             if isinstance(one, BaseException):
                 raise one
 
-    async def _record_mail(self, source: str, id: str, items: list[AttemptItem], known: SourceMail | None) -> None:
+    async def _record_mail(self, source: str, name: Name, items: list[AttemptItem], known: SourceMail | None) -> None:
         items = sorted(items, key=lambda item: item.time)
-        mail_id = derived_mail_id(items[0].time, f"attempt {source} {id}") if known is None else known.mail_id
-        claim = await self._take(_claim_name(source, id), mail_id)
+        claim_name = _claim_name(source, name)
+        mail_id = derived_mail_id(items[0].time, claim_name) if known is None else known.mail_id
+        claim = await self._take(claim_name, mail_id)
         try:
             told = self._told(claim, known)
             reports = [report for item in items if (report := self._report(item, source, told)) is not None]
@@ -105,5 +108,5 @@ class AttemptRecorder:
         return _Told(claim.claimant, before, [])
 
 
-def _claim_name(source: str, id: str) -> str:
-    return "attempt:" + hashlib.sha256(f"{source}\0{id}".encode()).hexdigest()
+def _claim_name(source: str, name: Name) -> str:
+    return "attempt:" + hashlib.sha256("\0".join((source, *name)).encode()).hexdigest()

@@ -75,8 +75,8 @@ def _strictness(result: DmarcResult) -> int:
 
 
 async def _evaluate(author: Author, found: Findings) -> Evaluation:
-    """DMARC for the author domain. Where From is ambiguous nothing passes: one field with several domains is
-    exempt (RFC 9989 §5.3.1); several fields are evaluated one by one and the strictest policy stands."""
+    """DMARC for the author domain. Where From is ambiguous nothing passes: one field with several domains is `none`
+    (RFC 9989 §5.3.1); several fields are evaluated one by one and the strictest policy stands."""
     if not found.policies:
         reason = AuthReason.NO_FROM
         unknown = [Alignment.UNKNOWN] * len(found.dkim)
@@ -84,8 +84,7 @@ async def _evaluate(author: Author, found: Findings) -> Evaluation:
     evaluations = [await evaluate_dmarc(one, found.spf, found.dkim, found.identifiers) for one in found.policies]
     first = evaluations[0]
     if author.several_in_one:
-        result = DmarcResult(DmarcWord.NONE, AuthReason.FROM_SEVERAL_DOMAINS, author.domains[0])
-        return Evaluation(msgspec.structs.replace(result, detail=", ".join(author.domains)), first.spf, first.dkim)
+        return Evaluation(_judge_several(author, evaluations), first.spf, first.dkim)
     if not author.doubtful:
         return first
     worst = max(evaluations, key=lambda one: _strictness(one.result))
@@ -93,6 +92,22 @@ async def _evaluate(author: Author, found: Findings) -> Evaluation:
         changed = msgspec.structs.replace(worst.result, result=DmarcWord.FAIL, reason=AuthReason.MULTIPLE_FROM)
         return Evaluation(changed, worst.spf, worst.dkim)
     return worst
+
+
+def _judge_several(author: Author, evaluations: list[Evaluation]) -> DmarcResult:
+    """`none`, with the strictest policy of the domains that did not pass: a reader may show any of them as the author."""
+    failed = [one.result for one in evaluations if one.result.result is not DmarcWord.PASS]
+    worst = max(failed, key=_strictness, default=DmarcResult())
+    if worst.result is DmarcWord.TEMPERROR:
+        return worst
+    return DmarcResult(
+        DmarcWord.NONE,
+        AuthReason.FROM_SEVERAL_DOMAINS,
+        worst.domain if worst.policy is not DmarcPolicy.NONE else author.domains[0],
+        policy=worst.policy,
+        published_policy=worst.published_policy,
+        detail=", ".join(author.domains),
+    )
 
 
 def _flags(message: Message, author: Author, authserv_id: str) -> list[Flag]:

@@ -45,7 +45,7 @@ class Author(msgspec.Struct, frozen=True):
     domains: tuple[str, ...] = ()
     flags: tuple[Flag, ...] = ()
     doubtful: bool = False
-    several_in_one: bool = False  # one field with several domains: exempt from DMARC
+    several_in_one: bool = False  # one field with several domains: never a DMARC pass
 
 
 def find_author(message: Message) -> Author:
@@ -76,7 +76,7 @@ def find_author(message: Message) -> Author:
     shown = tuple(name for text in malformed for name in find_shown_domains(text)) if unreadable or not several else ()
     domains = tuple(dict.fromkeys((*read, *shown)))
     exempt = several and len(fields) == 1 and not unreadable
-    cut = len(fields) > MAX_FIELDS or (len(domains) > MAX_DOMAINS and not exempt)
+    cut = len(fields) > MAX_FIELDS or len(domains) > MAX_DOMAINS
     hidden = {Flag.HEADER_CAP, Flag.HIDDEN_FROM}.intersection((*message.flags, *flags))
     if unreadable or cut or hidden or (several and len(fields) > 1):
         flags.append(Flag.AUTHOR_UNCHECKED)

@@ -259,8 +259,25 @@ class Pipeline:
     def get(self, path: str, **parameters: Any) -> httpx.Response:
         return self._client.get(f"{self.api}/api/v1{path}", params=parameters)
 
+    def page(self, path: str) -> httpx.Response:
+        """A page of the console."""
+        return self._client.get(f"{self.api}{path}")
+
     def post(self, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> httpx.Response:
         return self._client.post(f"{self.api}/api/v1{path}", json=body, headers=headers)
+
+    def make_token(self, *scopes: str, domain: str) -> dict[str, str]:
+        """The header of a new token that is limited to a domain."""
+        options = [word for scope in scopes for word in ("--scope", scope)]
+        told = subprocess.run(
+            [sys.executable, "-m", "mailscope", "token", "create", "limited", "--domain", domain, *options],
+            cwd=ROOT, env=self.environ, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        text = next(word for word in told.split() if word.startswith("ms_"))
+        headers = {"Authorization": f"Bearer {text}"}
+        url = f"{self.api}/api/v1/mails"
+        assert wait_for(lambda: self._client.get(url, headers=headers).status_code in (200, 403), 10)
+        return headers
 
     def rows(self, message_id: str) -> list[dict[str, Any]]:
         answer = self.get("/mails", message_id=message_id, limit=500)

@@ -102,6 +102,29 @@ def test_a_from_that_keeps_us_from_checking_is_no_pass(pipeline: Pipeline, head:
 
 
 @pytest.mark.parametrize(
+    "author",
+    [
+        b"ceo@stern.test <x@evil.test>",
+        b"x@evil.test, ceo@stern.test",
+        b"ceo@stern.test: x@evil.test;",
+        b"ceo@evil.test@stern.test",
+        b"a@a.test, b@b.test, c@c.test, d@d.test, ceo@stern.test",
+    ],
+    ids=repr,
+)
+def test_a_second_author_does_not_take_the_first_one_out_of_its_policy(pipeline: Pipeline, author: bytes) -> None:
+    """The attacker's own domain passes DMARC; the other one asks for rejection."""
+    zones = pipeline.outside.zones.records
+    zones["_dmarc.stern.test"] = {"TXT": ["v=DMARC1; p=reject"]}
+    zones["evil.test"] = {"TXT": [f"v=spf1 ip4:{STRANGER} -all"]}
+    _, message_id = pipeline.mail()
+    raw = b"From: " + author + b"\r\nMessage-ID: <" + message_id.encode() + b">\r\n\r\nx\r\n"
+    code, text = pipeline.send(raw, "desk@ours.test", sender="a@evil.test", source=STRANGER)
+    (row,) = pipeline.settled(message_id)
+    assert (code, row["status"], row["reason"], row["dmarc"]) == (550, "rejected", "bad_from", "none"), text
+
+
+@pytest.mark.parametrize(
     "name",
     ["=?utf-8?q?ceo=40bank.test?=", "=?utf-8?b?Y2VvQGJhbmsudGVzdA==?=", '"[ceo@bank.test]"', "ceo\uff20bank.test"],
 )

@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.e2e.measure_memory import IS_KNOWN, forget_peak, peak
 from tests.e2e.pipeline import Pipeline
 from tests.wait_for import wait_for
 
@@ -188,6 +190,40 @@ def test_health_waits_for_no_search_and_no_page(pipeline: Pipeline) -> None:
         for thread in threads:
             thread.join()
     assert len(took) > 5 and max(took) < 5
+
+
+@pytest.mark.skipif(not IS_KNOWN, reason="memory is read from /proc")
+def test_exports_that_are_read_slowly_hold_little_memory(pipeline: Pipeline) -> None:
+    """Thirty readers of some kilobytes a second: each held a page of the log, 70 MB."""
+    began = datetime.now(UTC)
+    for batch in range(2):
+        items = [
+            {"id": f"slow{batch}-{n}", "time": (began - timedelta(seconds=n)).isoformat(), "from": "news@ours.test",
+             "to": f"u{n}@far.test", "outcome": "permanent", "code": 550, "text": "\U0001f600" * 700, "subject": "\U0001f600" * 450}
+            for n in range(1000)
+        ]  # fmt: skip
+        assert pipeline.post("/attempts", {"source": "slow", "items": items}).status_code == 202
+    assert wait_for(lambda: pipeline.get("/export", source="slow").text.count("\n") == 2000, 60)
+    console = pipeline.stage_pid("console")
+    before, held = forget_peak(console), []
+    request = f"GET /api/v1/export?source=slow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {pipeline.token}\r\n\r\n"
+    try:
+        for _ in range(30):
+            held.append(connect(pipeline))
+            held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            held[-1].sendall(request.encode())
+        refused = pipeline.get("/export", source="slow")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable")
+        assert pipeline.get("/mails", limit=1).status_code == 200
+        grown = peak(console) - before
+    finally:
+        for one in held:
+            one.close()
+    print(f"30 exports read slowly: {grown // MEBI} MB more")
+    assert grown < 600 * MEBI
+    assert wait_for(
+        lambda: pipeline.get("/export", source="none").status_code == 200, 20
+    )  # their places are free again
 
 
 def test_a_picture_named_600_times_makes_no_large_page(pipeline: Pipeline) -> None:

@@ -85,6 +85,19 @@ def test_two_servers_may_use_one_name_and_the_source_is_a_filter(pipeline: Pipel
     assert all(not row["source"] for row in pipeline.get("/mails", source="!mx1,mx2", limit=20).json()["items"])
 
 
+def test_a_domain_does_not_reach_the_mail_of_another_one_by_its_name(pipeline: Pipeline) -> None:
+    report(pipeline, item("Q7", "temporary", -9, code=451, text="a secret"))
+    (ours,) = rows(pipeline, "Q7")
+    limited = pipeline.make_token("send", "read", domain="second.test")
+    theirs = item("Q7", "permanent", -5, code=550, text="overwritten", **{"from": "x@second.test"})
+    answer = pipeline.post("/attempts", {"source": "mx1", "items": [theirs]}, limited)
+    assert answer.json() == {"accepted": 1, "rejected": []}
+    (row,) = [one for one in rows(pipeline, "Q7", 2) if one["from"] == "x@second.test"]
+    assert row["mail_id"] != ours["mail_id"] and "a secret" not in str(pipeline.detail(row["mail_id"]))
+    kept = pipeline.detail(ours["mail_id"])
+    assert (kept["from"], [event["status"] for event in kept["events"]]) == ("news@ours.test", ["deferred"])
+
+
 def test_a_wrong_item_is_told_and_the_others_are_taken(pipeline: Pipeline) -> None:
     answer = report(
         pipeline,

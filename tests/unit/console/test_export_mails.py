@@ -21,9 +21,16 @@ async def exported(item: dict[str, Any]) -> dict[str, str]:
     return row
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "=cmd|' /C calc'!A0"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\n=1", "\uff1d1+1", "=cmd|' /C calc'!A0"]
+)
 async def test_text_that_a_spreadsheet_would_compute_gets_an_apostrophe(text: str) -> None:
     assert (await exported({"subject": text}))["subject"] == "'" + text
+
+
+async def test_a_semicolon_does_not_begin_a_cell() -> None:
+    part = b"".join([part async for part in as_csv(one_page({**dict.fromkeys(COLUMNS), "subject": "a;=1+1"}))])
+    assert b',"a;=1+1",' in part
 
 
 async def test_values_are_words_and_numbers() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mail.read_body import MAX_PARTS, MAX_TEXT, read_body
+from mail.read_body import MAX_PARTS, MAX_TEXT, MAX_UU_LINES, read_body
 
 
 def mime(*lines: str) -> bytes:
@@ -119,6 +119,14 @@ def test_names_are_read_in_all_their_forms(field: str, name: str) -> None:
 def test_transfer_encodings_are_undone_as_far_as_they_go(encoding: str, content: str, read: bytes) -> None:
     raw = b"Content-Type: a/b\r\nContent-Transfer-Encoding: %s\r\n\r\n%s" % (encoding.encode(), content.encode())
     assert [one.content for one in read_body(raw).attachments] == [read]
+
+
+@pytest.mark.parametrize("line", [b"\r\n", b"\n", b"\r", b"~\n", b" \n"], ids=repr)
+def test_lines_of_nothing_are_read_in_no_time(line: bytes) -> None:
+    raw = b"Content-Type: a/b\r\nContent-Transfer-Encoding: uuencode\r\n\r\nbegin 644 x\r\n" + line * (8 << 20)
+    begun = time.process_time()
+    assert len(read_body(raw).attachments[0].content) <= 63 * MAX_UU_LINES
+    assert time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "raw_unicode_escape", "utf-16", "punycode"])

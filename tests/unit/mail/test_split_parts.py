@@ -11,7 +11,7 @@ from email.mime.text import MIMEText
 import pytest
 
 from mail.read_body import MAX_DEPTH, MAX_PARTS, read_body
-from mail.split_parts import split_parts
+from mail.split_parts import MAX_LINES, split_parts
 
 MIXED = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
 
@@ -119,6 +119,13 @@ LINES = [
     b"--b  x\n",
 ]
 PARAMETERS = ["; ", ';a="', ";a=b", ";a*0=b", " ", '"', '; boundary="', "\\", ";;", "(;"]
+
+
+def test_lines_like_delimiters_are_looked_up_so_often_and_it_is_said() -> None:
+    parts, complete = split_parts(
+        MIXED + b"--b\r\n\r\none\r\n" + b"--x\r\n" * (MAX_LINES + 1) + b"--b\r\n\r\ntwo\r\n--b--"
+    )
+    assert len(parts) == 1 and parts[0].content.endswith(b"--b--") and not complete
 
 
 @pytest.mark.parametrize(

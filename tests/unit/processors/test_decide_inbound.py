@@ -144,8 +144,13 @@ def test_a_report_to_a_bounce_address_is_taken_and_goes_nowhere() -> None:
         (b"From: ceo@sub.watch.test\r\nAuto-Submitted: auto-replied\r\n", AuthResults(), False),
         (
             b"From: postmaster@watch.test\r\nAuto-Submitted: auto-replied\r\n",
-            AuthResults(dmarc=DmarcResult(result=DmarcWord.PASS)),
+            AuthResults(dmarc=DmarcResult(result=DmarcWord.PASS, domain="watch.test")),
             True,
+        ),
+        (
+            b"From: a@b.test\r\nSender: postmaster@watch.test\r\nAuto-Submitted: auto-replied\r\n",
+            AuthResults(dmarc=DmarcResult(result=DmarcWord.PASS, domain="b.test")),
+            False,
         ),
     ],
 )
