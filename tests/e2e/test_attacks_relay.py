@@ -45,25 +45,25 @@ def test_a_rewritten_sender_is_no_relay_for_mail_that_is_no_report(
 @pytest.mark.parametrize(
     "fields",
     [
-        b"From: CEO of ours.test <x@evil.test>\r\n",
-        b'From: "ceo@ours.test" <x@evil.test>\r\n',
-        b"From: =?utf-8?q?ceo=40ours=2Etest?= <x@evil.test>\r\n",
-        b"From: x@evil.test\r\nSender: ceo@ours.test\r\n",
-        b"From: x@evil.test\r\nReply-To: Boss <ceo@ours.test>\r\n",
-        b"From: x@evil.test\r\nReply-To: ceo@second.test\r\n",  # ours, too
+        b"From: CEO of ours.test <x@lookalike.test>\r\n",
+        b'From: "ceo@ours.test" <x@lookalike.test>\r\n',
+        b"From: =?utf-8?q?ceo=40ours=2Etest?= <x@lookalike.test>\r\n",
+        b"From: x@lookalike.test\r\nSender: ceo@ours.test\r\n",
+        b"From: x@lookalike.test\r\nReply-To: Boss <ceo@ours.test>\r\n",
+        b"From: x@lookalike.test\r\nReply-To: ceo@second.test\r\n",  # ours, too
     ],
     ids=repr,
 )
 def test_dmarc_of_another_domain_does_not_answer_for_our_name(
     pipeline: Pipeline, rewritten: str, fields: bytes
 ) -> None:
-    pipeline.outside.zones.records["evil.test"] = {"TXT": [f"v=spf1 ip4:{PASSING} -all"]}
-    pipeline.outside.zones.records["_dmarc.evil.test"] = {"TXT": ["v=DMARC1; p=reject"]}
-    pipeline.outside.zones.records["mx.evil.test"] = {"TXT": [f"v=spf1 ip4:{PASSING} -all"]}
+    pipeline.outside.zones.records["lookalike.test"] = {"TXT": [f"v=spf1 ip4:{PASSING} -all"]}
+    pipeline.outside.zones.records["_dmarc.lookalike.test"] = {"TXT": ["v=DMARC1; p=reject"]}
+    pipeline.outside.zones.records["mx.lookalike.test"] = {"TXT": [f"v=spf1 ip4:{PASSING} -all"]}
     _, message_id = pipeline.mail()
     raw = fields + f"Message-ID: <{message_id}>\r\nAuto-Submitted: auto-replied\r\n\r\nx\r\n".encode()
     with pipeline.smtp(PASSING) as connection:
-        connection.ehlo("mx.evil.test")
+        connection.ehlo("mx.lookalike.test")
         connection.mail("")
         connection.rcpt(rewritten)
         code, text = connection.data(raw)
