@@ -102,6 +102,17 @@ def test_a_body_that_is_too_large_is_not_read(pipeline: Pipeline, path: str, len
     assert (status, body["error"]["code"]) == (413, "too_large")
 
 
+def test_a_body_of_two_lengths_is_refused_with_what_follows_it(pipeline: Pipeline) -> None:
+    """One of them would let a large body past the memory that large ones share, or a second request past a proxy."""
+    hidden = b"GET /api/v1/mails HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = f"POST /api/v1/send HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {pipeline.token}\r\n"
+    lengths = "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    with connect(pipeline) as connection:
+        connection.sendall((head + lengths).encode() + hidden)
+        status, body = answer_of(connection)
+        assert (status, body["error"]["code"]) == (400, "bad_request") and connection.recv(1) == b""
+
+
 def test_who_says_nothing_or_too_slowly_is_hung_up_on(pipeline: Pipeline) -> None:
     said = {
         "nothing": b"",
