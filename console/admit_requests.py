@@ -35,14 +35,22 @@ class LargeBody:
 
 
 class TokenFirst:
-    """Refuses a change through the API by a token that is not known, before its body is read."""
+    """Refuses a change through the API by a token that is not known, before its body is read, and a body of two lengths."""
 
     def __init__(self, app: ASGIApp, large: Mapping[str, LargeBody]) -> None:
         self._app = app
         self._large = large
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer 401, 403, 429 or 503."""
+        """Pass a request on, or answer 400, 401, 403, 429 or 503."""
+        if scope["type"] == "http" and {b"transfer-encoding", b"content-length"} <= {
+            name for name, _ in scope["headers"]
+        }:
+            # RFC 9112 section 6.1: what is in front of us may have gone by the other one.
+            await _refuse(
+                Problem(400, "a request has Content-Length or Transfer-Encoding, not both"), scope, receive, send
+            )
+            return
         if _has_body(scope) and scope["path"].startswith(API):
             large = self._large.get(scope["path"])
             try:

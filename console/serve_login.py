@@ -22,6 +22,11 @@ def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
     """The router."""
     router = APIRouter(include_in_schema=False)
 
+    async def end_session(request: Request) -> None:
+        tokens: Tokens = request.app.state.tokens
+        if session := tokens.find_session(request.cookies.get(COOKIE, "")):
+            await sessions.end(session.id)
+
     @router.get("/login")
     async def form(request: Request, next: str = "/") -> Response:
         target = local_path(next)
@@ -49,6 +54,7 @@ def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
         if principal is None:
             count_guess(request)
             return render(request, "login.html", 401, target=target, wrong=True)
+        await end_session(request)  # the one before it in this browser
         response = RedirectResponse(target, 303)
         response.set_cookie(
             COOKIE,
@@ -63,9 +69,7 @@ def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
     @router.post("/logout")
     async def log_out(request: Request) -> Response:
         refuse_other_sites(request, settings)
-        tokens: Tokens = request.app.state.tokens
-        if session := tokens.find_session(request.cookies.get(COOKIE, "")):
-            await sessions.end(session.id)
+        await end_session(request)
         response = RedirectResponse("/login", 303)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=settings.console.secure_cookie)
         return response

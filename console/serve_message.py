@@ -17,6 +17,8 @@ from mail.read_body import Attachment, Body
 
 _SHOWN = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 MAX_PICTURES = 1000  # references to pictures in one HTML; those beyond stay as they are
+# Elements for whose sake a browser connects elsewhere before it asks the policy, or without.
+_AHEAD = re.compile(r"(?i)<(?=(?:link|meta|i?frame|frameset|fencedframe|portal|object|embed)[\s/>])")
 _CID = re.compile(r"""(?i)(\bsrc\s*=\s*["']?)cid:([^"'\s>]{1,200})""")
 _needs_raw = authorised("raw")
 
@@ -34,12 +36,13 @@ def message_router(reader: MailReader, settings: Settings) -> APIRouter:
         ticket = picture_ticket(request.app.state.tokens, principal, canonical)
         hosts = (request.headers.get("host", ""), urlsplit(settings.console.base_url).netloc)
         return Response(
-            link_pictures(body, f"{pictures}{ticket}/").encode("utf-8", "replace"),
+            _AHEAD.sub("<no-", link_pictures(body, f"{pictures}{ticket}/")).encode("utf-8", "replace"),
             media_type="text/html; charset=utf-8",
             headers={
                 "Content-Security-Policy": picture_policy(hosts, pictures),
                 "Cache-Control": "private, no-store",
                 "Referrer-Policy": "no-referrer",
+                "X-DNS-Prefetch-Control": "off",
             },
         )
 

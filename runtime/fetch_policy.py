@@ -32,7 +32,9 @@ def policy_fetcher(
                 timeout=TIMEOUT, follow_redirects=False, trust_env=False, verify=trust if trust is not None else True
             ) as client:
                 url = f"https://{target}/.well-known/mta-sts.txt"
-                request = client.build_request("GET", url, headers={"Host": host}, extensions={"sni_hostname": host})
+                request = client.build_request(
+                    "GET", url, headers={"Host": host, "Accept-Encoding": "identity"}, extensions={"sni_hostname": host}
+                )
                 response = await client.send(request, stream=True)
                 return await _read(response)
         except httpx.HTTPError as error:
@@ -45,7 +47,7 @@ async def _read(response: httpx.Response) -> str:
     if response.status_code != 200:
         raise OSError(f"HTTP {response.status_code}")
     content = b""
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.aiter_raw():
         content += chunk
         if len(content) > MAX_POLICY:
             raise OSError("the policy is too large")

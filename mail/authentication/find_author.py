@@ -1,13 +1,11 @@
 """Find the author domain of a message: the domain in From (RFC 9989 §5.3.1)."""
 
 import re
-import unicodedata
 
 import msgspec
 
 from mail.authentication.find_shown_domains import find_shown_domains, normalise_shown
-from mail.decode_text import decode_words
-from mail.parse_addresses import MAX_ADDRESSES, Address, count_mailboxes, parse_addresses, to_ascii_domain
+from mail.parse_addresses import MAX_ADDRESSES, Address, count_mailboxes, parse_addresses
 from mail.parse_headers import Flag, Message
 
 MAX_FROM = 16 * 1024  # bytes of a From field; what lies beyond could name anyone
@@ -35,7 +33,7 @@ BAD_FROM = DOUBTFUL | {
     Flag.FROM_MALFORMED,
     Flag.FROM_UNPARSABLE,
 }
-_ADDRESS = re.compile(r"@\s*([\w-]+(?:\.[\w-]+)+)")
+_UTF_7 = re.compile(r"=\?[^?\s]*utf-?7", re.IGNORECASE)  # no charset of mail (RFC 2152), and yet some programs read it
 
 
 class Author(msgspec.Struct, frozen=True):
@@ -62,7 +60,7 @@ def find_author(message: Message) -> Author:
     mailboxes = [count_mailboxes(text) for text in texts]
     if 0 in mailboxes:
         flags.append(Flag.FROM_MALFORMED)
-    if any(_names_other(address) for address in found):
+    if any(map(_shows_other, texts, per_field)):
         flags.append(Flag.DISPLAY_NAME_ADDRESS)
     several = any(len({address.domain for address in addresses}) > 1 for addresses in per_field)
     if fields and not read:
@@ -97,9 +95,11 @@ def _is_unreadable(text: str, addresses: list[Address]) -> bool:
     return "@" in shown or "=?" in shown or "=?utf-7" in text.lower()
 
 
-def _names_other(address: Address) -> bool:
-    """True where the display name shows an address of another domain than the one that is used: plain, in encoded words, or with an at
-    sign that only looks like one."""
-    display = unicodedata.normalize("NFKC", decode_words(address.display[:1000]))
-    shown = {to_ascii_domain(domain) for domain in _ADDRESS.findall(display)}
-    return bool(shown - {address.domain, ""})
+def _shows_other(text: str, addresses: list[Address]) -> bool:
+    """True where the field shows an address of another domain than it is from: in a name, a comment or a quoted local part, plain, in
+    encoded words, or with an at sign that only looks like one."""
+    if text.isascii() and text.count("@") < 2 and "=?" not in text:
+        return False
+    if not addresses or _UTF_7.search(text[:MAX_FROM]) is not None:
+        return bool(addresses)
+    return bool(set(find_shown_domains(text[:MAX_FROM])).difference(address.domain for address in addresses))

@@ -8,6 +8,7 @@ from mail.decode_text import decode_words
 from mail.parse_addresses import to_ascii_domain
 
 MAX_LABELS = 8  # read of one name, from its end: the depth of DMARC's tree walk (RFC 9989 §4.10)
+MAX_NESTED = 3  # encoded words within encoded words
 
 _NAME = re.compile(r"""@[\s.]*([^\s@<>,;:()\[\]]+)""")
 _DOTS = re.compile(r"[.\u3002\uff0e\uff61]+")
@@ -19,7 +20,11 @@ _SHOWN_AS_NOTHING = str.maketrans("", "", "\\\"'`\ufffd\u034f\u115f\u1160\u3164\
 def normalise_shown(text: str) -> str:
     """`text` in the way a reader may show it, in lower case: encoded words decoded, compatibility forms as plain ones, without what is
     invisible, quotes and backslashes."""
-    shown = unicodedata.normalize("NFKC", decode_words(text))
+    for _ in range(MAX_NESTED):
+        text = decode_words(text)
+        if "=?" not in text:
+            break
+    shown = unicodedata.normalize("NFKC", text)
     shown = "".join(
         " " if c.isspace() else c for c in shown if c.isspace() or unicodedata.category(c) not in _INVISIBLE
     )

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import json
 import time
+import unicodedata
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from contracts.statuses import Reason
 
 MAX_THREADS = 50
 MAX_ANSWER = 64 << 10
+_NOT_IN_LINES = frozenset(("Cc", "Zl", "Zp"))  # control characters, line and paragraph separators
 _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://mailscope.dev/webhook")
 
 
@@ -76,6 +78,7 @@ class Called:
         now = datetime.now(UTC)
         headers = {
             "content-type": "application/json",
+            "accept-encoding": "identity",  # a few octets could be many
             "webhook-id": identity,
             "webhook-timestamp": str(int(now.timestamp())),
         }
@@ -86,7 +89,7 @@ class Called:
             response = await client.send(request, stream=True)
             try:
                 answer = b""
-                async for piece in response.aiter_bytes():
+                async for piece in response.aiter_raw():
                     answer += piece
                     if len(answer) > MAX_ANSWER:
                         break
@@ -99,29 +102,36 @@ class Called:
             text = f"the handler answered {response.status_code} {_text(answer)}".strip()
             return msgspec.structs.replace(base, outcome=Outcome.PERMANENT, reason=Reason.HANDLER_ERROR, text=text)
         try:
-            return _read_answer(base, json.loads(answer))
-        except ValueError:
+            said = json.loads(answer)
+        except (ValueError, RecursionError):
             return _not_understood(base, _text(answer))
+        return _read_answer(base, said)
 
 
 def _read_answer(base: Attempt, answer: Any) -> Attempt:
     if not isinstance(answer, dict):
         return _not_understood(base, repr(answer))
-    status, reason = answer.get("status"), str(answer.get("reason") or "")[:2000]
+    status, reason = answer.get("status"), _line(answer.get("reason"))[:2000]
     if status == "processed":
-        reference = str(answer.get("reference") or "")[:200]
+        reference = _line(answer.get("reference"))[:200]
         return msgspec.structs.replace(base, outcome=Outcome.ACCEPTED, text=reason, reference=reference)
     if status == "skipped":
         return msgspec.structs.replace(base, outcome=Outcome.SKIPPED, text=reason or "the handler gave no reason")
     if status == "failed":
         text = reason or "the handler gave no reason"
         return msgspec.structs.replace(base, outcome=Outcome.PERMANENT, reason=Reason.HANDLER_ERROR, text=text)
-    return _not_understood(base, str(answer))
+    return _not_understood(base, _line(str(answer)))
 
 
 def _not_understood(base: Attempt, answer: str) -> Attempt:
     text = f"the handler's answer has no status processed, skipped or failed: {answer[:500]}"
     return msgspec.structs.replace(base, outcome=Outcome.PERMANENT, reason=Reason.HANDLER_ERROR, text=text)
+
+
+def _line(value: Any) -> str:
+    """A handler's word as one line that UTF-8 can carry: JSON can hold lone surrogates, and a key with a line end is none."""
+    text = str(value or "")[:MAX_ANSWER].encode("utf-8", "replace").decode()
+    return "".join(" " if unicodedata.category(one) in _NOT_IN_LINES else one for one in text).strip()
 
 
 def _text(answer: bytes) -> str:

@@ -126,11 +126,21 @@ def test_a_second_author_does_not_take_the_first_one_out_of_its_policy(pipeline:
 
 @pytest.mark.parametrize(
     "name",
-    ["=?utf-8?q?ceo=40bank.test?=", "=?utf-8?b?Y2VvQGJhbmsudGVzdA==?=", '"[ceo@bank.test]"', "ceo\uff20bank.test"],
+    [
+        "=?utf-8?q?ceo=40bank.test?=",
+        "=?utf-8?b?Y2VvQGJhbmsudGVzdA==?=",
+        '"[ceo@bank.test]"',
+        "ceo\uff20bank.test",
+        "=?utf-8?q?=3D=3Futf-8=3Fq=3Fceo=3D40bank.test=3F=3D?=",  # an encoded word in another one
+        "=?utf-7?q?ceo+AEA-bank.test?=",
+        '"ceo @ bank . test"',
+        "(ceo@bank.test)",
+        '"' + "A " * 400 + 'ceo@bank.test"',
+    ],
 )
 def test_an_address_in_a_display_name_is_flagged_however_it_is_written(pipeline: Pipeline, name: str) -> None:
     _, message_id = pipeline.mail()
-    raw = f"From: {name} <anna@good.test>\r\nMessage-ID: <{message_id}>\r\n\r\nx\r\n".encode()
+    raw = f"From: {name}\r\n <anna@good.test>\r\nMessage-ID: <{message_id}>\r\n\r\nx\r\n".encode()
     assert pipeline.send(raw, "a@onefrom.test", options=("BODY=8BITMIME",))[0] == 250
     (row,) = pipeline.settled(message_id)
     assert row["from"] == "anna@good.test"

@@ -1,6 +1,7 @@
 """The console in a real Chromium, above the running pipeline: log in, find the mail, read why, download it."""
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,27 @@ def test_a_person_finds_a_mail_reads_why_and_downloads_it(pipeline: Pipeline, pa
     assert download.value.suggested_filename == f"{row['mail_id']}.eml"
     download.value.save_as(tmp_path / "mail.eml")
     assert (tmp_path / "mail.eml").read_bytes() == raw
+
+
+def test_a_mail_that_is_looked_at_connects_to_nobody(pipeline: Pipeline, page: Page) -> None:
+    """A browser connects for a frame before it asks the content policy: the sender would see who reads it, and when."""
+    with socket.create_server(("127.0.0.1", 0)) as tracker:
+        there = f"http://127.0.0.1:{tracker.getsockname()[1]}/"
+        html = (
+            f'<link rel=preconnect href="{there}"><LINK/rel="dns-prefetch preconnect" href="{there}">'
+            f'<svg><link rel=preconnect href="{there}"></svg><link rel=stylesheet href="{there}"><IFRAME\t src="{there}"></iframe>'
+            f'<meta http-equiv=refresh content="0;url={there}"><style>@import url({there})</style><img src="{there}" srcset="{there} 1x">'
+            f'<object data="{there}"><embed src="{there}"></object><p id=said>Salut</p>'
+        )
+        _, message_id = pipeline.mail()
+        head = f"From: a@plain.test\r\nMessage-ID: <{message_id}>\r\nContent-Type: text/html\r\n\r\n"
+        assert pipeline.send((head + html.replace("<", "\r\n<") + "\r\n").encode(), "drop@ours.test")[0] == 250
+        (row,) = pipeline.settled(message_id)
+        log_in(page, pipeline, f"/mails/{row['mail_id']}")
+        expect(page.frame_locator("iframe").locator("#said")).to_have_text("Salut")
+        tracker.settimeout(3)
+        with pytest.raises(TimeoutError):
+            tracker.accept()
 
 
 def test_the_page_of_a_refused_mail_says_what_failed_and_the_cure(pipeline: Pipeline, page: Page) -> None:

@@ -22,7 +22,7 @@ class Call:
 
 @dataclass
 class Desk:
-    """The webhook. It answers by the subject: `skip ...`, `fail ...`, `down ...` (503 until `up`), else with a new key."""
+    """The webhook. It answers by the subject: `skip ...`, `fail ...`, `down ...` (503 until `up`), `odd ...`, else with a new key."""
 
     port: int
     calls: list[Call] = field(default_factory=list)
@@ -57,6 +57,8 @@ class Desk:
             return 503, {}
         if subject.startswith("skip"):
             return 200, {"status": "skipped", "reason": "not for the desk"}
+        if subject.startswith("odd"):  # a key that UTF-8 cannot carry, on two lines
+            return 200, {"status": "processed", "reference": "IT-\ud800\r\n7"}
         if subject.startswith("fail"):
             return 200, {"status": "failed", "reason": "the field priority is missing"}
         # As a good handler does: a repetition (same webhook-id) gets the key of the first call.

@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import contextlib
+import gzip
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -75,6 +77,7 @@ PROCESSED = {"status": "processed", "reference": "IT-42"}
         (http(200, b"\xff\xfe"), "permanent", 200, "no status processed"),
         (http(200, b""), "permanent", 200, "no status processed"),
         (http(204), "permanent", 204, "204"),
+        (http(200, b"[" * 60_000), "permanent", 200, "no status processed"),  # deeper than it is read
         (http(404, b"nothing here"), "permanent", 404, "nothing here"),
         (http(401), "permanent", 401, "401"),
         (http(429, b"slow down"), "temporary", 429, "slow down"),
@@ -97,6 +100,26 @@ async def test_the_key_that_a_handler_gives_is_kept() -> None:
     async with answering(http(200, PROCESSED)) as server:
         attempt = await call(webhook=server.url, number=3)
     assert (attempt.reference, attempt.number, attempt.host) == ("IT-42", 3, "127.0.0.1")
+
+
+async def test_a_handlers_words_are_lines_that_can_be_stored() -> None:
+    said = {"status": "processed", "reference": "IT-\ud800\r\n42\x00", "reason": "\x1b[31ma\u2028b"}
+    async with answering(http(200, said)) as server:
+        attempt = await call(webhook=server.url)
+    assert (attempt.reference, attempt.text) == ("IT-?  42", "[31ma b")
+
+
+async def test_a_compressed_answer_is_not_unpacked() -> None:
+    """Compressed twice, some hundred octets stand for 100 MB."""
+    bomb = gzip.compress(gzip.compress(b" " * 100_000_000))
+    tracemalloc.start()
+    try:
+        async with answering(http(200, bomb, "Content-Encoding: gzip, gzip\r\n")) as server:
+            attempt = await call(webhook=server.url)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+    assert attempt.outcome == "permanent" and server.heard[0][0]["accept-encoding"] == "identity"
 
 
 async def test_a_redirect_is_not_followed() -> None:

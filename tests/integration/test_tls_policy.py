@@ -1,9 +1,11 @@
 """How a session has to be encrypted, on real sockets with certificates of a test's own authority; and MTA-STS over real HTTPS."""
 
 import asyncio
+import gzip
 import http.server
 import ssl
 import threading
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -151,6 +153,7 @@ class PolicyServer:
     """HTTPS on port 443 of an address of its own; `text` is the policy, "" none."""
 
     def __init__(self, authority: Authority) -> None:
+        self.packed = b""
         self.text, self.asked = "", 0
         outer = self
 
@@ -158,9 +161,11 @@ class PolicyServer:
             def do_GET(self) -> None:
                 outer.asked += 1
                 found = self.path == "/.well-known/mta-sts.txt" and outer.text and self.headers["Host"] == NAMES[1]
-                self.send_response(200 if found else 404)
+                self.send_response(200 if found or outer.packed else 404)
+                if outer.packed:
+                    self.send_header("Content-Encoding", "gzip, gzip")
                 self.end_headers()
-                self.wfile.write(outer.text.encode() if found else b"")
+                self.wfile.write(outer.packed or (outer.text.encode() if found else b""))
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -226,6 +231,17 @@ async def test_what_holds_where_there_is_no_policy_to_enforce(
     policy_server.text = text
     policy = await policies(authority, zone_with("1"), **settings).of("x.test")
     assert policy.encryption == wanted and policy.allows("mx.x.test")
+
+
+async def test_a_compressed_policy_is_not_unpacked(authority: Authority, policy_server: PolicyServer) -> None:
+    """Compressed twice, some hundred octets of a stranger's stand for 100 MB."""
+    policy_server.packed = gzip.compress(gzip.compress(b" " * 100_000_000))
+    tracemalloc.start()
+    try:
+        assert (await policies(authority, zone_with("1")).of("x.test")).encryption is Encryption.OPPORTUNISTIC
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 async def test_a_policy_that_was_fetched_holds_when_it_can_be_had_no_more(
