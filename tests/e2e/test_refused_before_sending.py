@@ -132,7 +132,7 @@ def test_the_command_line_changes_the_list(pipeline: Pipeline) -> None:
         ["bert@cli.test", "complaint"],
     ]
     exported = run("export")[1]
-    assert exported.startswith("address,reason,") and "bert@cli.test,complaint" in exported
+    assert exported.startswith('"address","reason"') and '"bert@cli.test","complaint"' in exported
     assert "anna@cli.test: removed" in run("remove", "anna@cli.test", "zoe@cli.test", "--note", "works again")[1]
     shown = run("show", "anna@cli.test")[1]
     assert "is not suppressed" in shown and "works again" in shown and "by hand" in shown

@@ -45,6 +45,7 @@ class Postfix:
         self.log_file = folder / "mail.log"
         for name in ("etc", "queue", "data"):
             (folder / name).mkdir()
+            (folder / name).chmod(0o755)  # whatever umask a test before has left
         for path in (folder, *folder.parents):  # Postfix's own user has to get there
             if path.stat().st_uid == os.geteuid() and path != Path("/"):
                 path.chmod(path.stat().st_mode | 0o011)
@@ -72,18 +73,22 @@ class Postfix:
         }
         (self.config / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in lines.items()))
         (self.config / "master.cf").write_text(MASTER.format(listen=f"{address}:{port}"))
+        for path in self.config.iterdir():
+            path.chmod(0o644)
         self.run("start")
 
     def run(self, *words: str) -> str:
         assert POSTFIX is not None
-        done = subprocess.run([POSTFIX, "-c", str(self.config), *words], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [POSTFIX, "-c", str(self.config), *words], capture_output=True, text=True, timeout=60, umask=0o022
+        )
         assert done.returncode == 0, done.stdout + done.stderr + self.log()
         return done.stdout
 
     def send(self, sender: str, *to: str, text: str) -> None:
         """As a program of the machine does: sendmail."""
         argv = ["/usr/sbin/sendmail", "-C", str(self.config), "-i", "-f", sender, "--", *to]
-        done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=60, umask=0o022)
         assert done.returncode == 0, done.stderr
 
     def log(self) -> str:
