@@ -134,19 +134,20 @@ class CommandConsumer:
             return
         job = Job(command, source, offsets=[(place, offset)])
         job.lane = self._lane_of(job)
-        same = self._known.in_work(job.identity)
-        if same is not None and same.place == place and not same.taken_back:
+        same = self._known.in_work(job.of)
+        if same is not None and same.step == job.step and same.place == place and not same.taken_back:
             same.offsets.append((place, offset))
         else:
             self._octets += source.size
             self._wait_or_offer(job)
 
     def _wait_or_offer(self, job: Job) -> None:
-        same = self._known.in_work(job.identity)
-        if same is None and self._known.was_done(job.identity):
-            self._finish(job)
+        same = self._known.in_work(job.of)
+        if same is None and self._known.was_done(job):
+            self._forget(job)
             return
-        if same is not None and same is not job:  # in another partition, which may go elsewhere before this one
+        # In another partition, which may go elsewhere before this one; or an earlier step, which may be the last one.
+        if same is not None and same is not job:
             self._due.hold(job, int(time.time() * 1000) + REPETITION_MS)
             return
         self._known.begin(job)
@@ -225,7 +226,7 @@ class CommandConsumer:
             rest = self._lanes.rest_of(waiting.lane)
             self._start_to_park(waiting, rest or Park(1.0, why))
         aside |= await self._publish_about(job, records)
-        self._finish(job, aside=aside)
+        self._finish(job, aside=aside, more=any(record.topic.startswith(topics.DISPATCH) for record in records))
 
     async def _publish_about(self, job: Job, records: list[Record]) -> bool:
         """Publish what came of a job. What no broker takes is put aside (True): to try again would not make it smaller."""
@@ -258,7 +259,7 @@ class CommandConsumer:
         counter(metrics.PARKED).labels(self._name).inc()
         again = park(job.command, job.key, parked.seconds, parked.why, clock.now(), self._delays, self._names)
         aside = await self._publish_about(job, again)
-        self._finish(job, aside=aside)
+        self._finish(job, aside=aside, more=True)
 
     async def _put_aside(self, source: ConsumedRecord, why: InvalidEvent) -> None:
         await self._publish(put_aside(self._stage, why, source))
@@ -269,11 +270,17 @@ class CommandConsumer:
     async def _publish(self, records: list[Record]) -> None:
         await self._publisher.publish_until_done(records, self._stage)
 
-    def _finish(self, job: Job, *, aside: bool = False) -> None:
+    def _finish(self, job: Job, *, aside: bool, more: bool) -> None:
         if aside:  # replayed from the dead letters, it is no repetition
             self._known.forget(job)
-        if self._known.in_work(job.identity) is job:
-            self._known.finish(job)
+        else:
+            self._known.finish(job, more=more)
+        if more:  # until this is committed, a restart would do both this command and the next one of its task
+            self._holder.commit_soon()
+        self._forget(job)
+
+    def _forget(self, job: Job) -> None:
+        """It needs no more work."""
         self._octets -= job.source.size
         self._partitions.finish(job)
         gauge(metrics.IN_FLIGHT).labels(self._name).set(self._lanes.active)

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from contracts.events import Dispatch
 from contracts.records import ConsumedRecord, Place, Record
 
-Identity = tuple[str, str, str, int, int]  # mail_id, recipient, action, attempt, how often parked
+Task = tuple[str, str, str]  # mail_id, recipient, action: all commands of one are steps of the same
+Step = tuple[
+    int, int
+]  # attempt, how often parked: each command of a task has a higher one than the command that it came from
 
 
 @dataclass(eq=False)
 class Job:
-    """A command that was read and is not done. It is known by its identity; the offsets at which it was read are what to commit."""
+    """A command that was read and is not done, known by its task and its step. The offsets at which it was read are what to commit."""
 
     command: Dispatch
     source: ConsumedRecord
@@ -46,10 +49,14 @@ class Job:
         return self.source.topic, self.source.partition
 
     @property
-    def identity(self) -> Identity:
-        """What tells it from every other: a second record of the same command has the same."""
-        one = self.command
-        return one.mail_id, one.recipient, one.action, one.attempt, one.parked
+    def of(self) -> Task:
+        """The task that it is a step of."""
+        return self.command.mail_id, self.command.recipient, self.command.action
+
+    @property
+    def step(self) -> Step:
+        """How far its task has come: a second record of the same command has the same."""
+        return self.command.attempt, self.command.parked
 
 
 @dataclass(frozen=True)

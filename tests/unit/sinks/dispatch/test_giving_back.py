@@ -26,7 +26,10 @@ class Holder:
     """No broker: partitions come and go as the test says."""
 
     def __init__(self, *_: Any) -> None:
-        pass
+        self.hurried = 0
+
+    def commit_soon(self) -> None:
+        self.hurried += 1
 
 
 class Acknowledging:
@@ -227,3 +230,46 @@ async def test_a_command_whose_time_is_over_does_not_wait_for_a_destination_that
     await asyncio.sleep(0.01)
     assert done == ["silent@x.test", "over@x.test"]
     assert [record.topic for record in publisher.published if "retry" in record.topic] == ["mail.dispatch.retry.1m"]
+
+
+async def test_two_commands_of_one_task_are_delivered_once(tmp_path: Path) -> None:
+    """A sink killed between the publication of a parked command and its commit reads both."""
+    begun: list[int] = []
+    ended = asyncio.Event()
+
+    async def work(job: Job) -> Done:
+        begun.append(job.command.parked)
+        job.begin()
+        await ended.wait()
+        return Done([])
+
+    publisher = Acknowledging()
+    publisher.acknowledge.set()
+    one = consumer(work, publisher, tmp_path)
+    first = command()
+    one._take(read(first))
+    parked = msgspec.structs.replace(first, parked=1)
+    retry = ("mail.dispatch.retry.12s", 0)
+    one._partitions.assign(retry, 0, "")
+    one._take(read(parked, place=retry))
+    await asyncio.sleep(0)
+    assert begun == [0], "the second one waits for the first one's end"
+    ended.set()
+    await asyncio.gather(*one._tasks)
+    for job in one._due.take_due(clock.to_ms(clock.now()) + 60_000):
+        one._wait_or_offer(job)
+    await asyncio.sleep(0)
+    assert begun == [0]
+    assert [(place, offset) for place, offset, _ in one._partitions.commits()] == [(PLACE, 1), (retry, 1)]
+
+
+async def test_a_command_that_another_one_follows_is_committed_at_once(tmp_path: Path) -> None:
+    async def work(job: Job) -> Done:
+        raise NotNow(12.0, "busy")
+
+    publisher = Acknowledging()
+    publisher.acknowledge.set()
+    one = consumer(work, publisher, tmp_path)
+    one._take(read(command()))
+    await asyncio.gather(*one._tasks)
+    assert one._holder.hurried == 1  # type: ignore[attr-defined]
