@@ -22,6 +22,7 @@ from mail.read_body import Body, read_body
 from runtime.blobs import BlobStore
 from runtime.budget_octets import Hold, OctetBudget
 
+AT_A_TIME = 4  # mails that are told: one of a thousand recipients is 4 MB of JSON, and ten times that as objects
 TAKEN_APART = 2  # messages at a time: each is held whole, and its parts beside it
 MEMORY = 256 << 20  # octets of the messages that are being downloaded
 COPIES = 2  # of a message while it is fetched
@@ -37,12 +38,15 @@ class MailReader:
     queries: StoreQueries
     settings: Settings
     blobs: BlobStore
+    turns: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(AT_A_TIME)
+    )  # from `read` until the answer is written
     _memory: OctetBudget = field(default_factory=lambda: OctetBudget(MEMORY))
     _bodies: KeptBodies = field(default_factory=KeptBodies)
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TAKEN_APART))
 
     async def read(self, mail_id: str, domains: frozenset[str]) -> dict[str, Any]:
-        """The mail as the API tells it. Problem 404 when it is unknown, or not for these domains."""
+        """The mail as the API tells it, to be written in a turn (`turns`). Problem 404 when it is unknown, or not for these domains."""
         items = await self._items(mail_id, domains)
         parameters = _parameters(mail_id)
         visible = {item["recipient"] for item in items}

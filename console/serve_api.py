@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
@@ -47,9 +48,11 @@ def api_router(search: Search, reader: MailReader) -> APIRouter:
             "complete_until": complete_until,
         }
 
-    @router.get("/mails/{mail_id}", summary="One mail, whole")
-    async def mail(mail_id: MailId, principal: Reader) -> dict[str, Any]:
-        return await reader.read(mail_id, principal.domains)
+    @router.get("/mails/{mail_id}", summary="One mail, whole", response_model=dict[str, Any])
+    async def mail(mail_id: MailId, principal: Reader) -> Response:
+        async with reader.turns:
+            found = await reader.read(mail_id, principal.domains)
+            return Response(msgspec.json.encode(found), media_type="application/json")
 
     @router.get(
         "/mails/{mail_id}/raw",

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from console.admit_requests import LargeBody, ReadBody, TokenFirst
 from console.answer_errors import ErrorBody, answer_errors
 from console.authorise import demand
+from console.bound_answers import BoundAnswers
 from console.protect_responses import protect_responses
 from console.query_store import StoreQueries, begin_deadline
 from console.read_mail import MailReader
@@ -87,6 +88,7 @@ def create_app(
     for one in middleware:
         app.add_middleware(one.cls, *one.args, **one.kwargs)
     app.add_middleware(TokenFirst, large_bodies)
+    app.add_middleware(BoundAnswers)
     app.add_middleware(Measure)
     protect_responses(app)
     return app

@@ -65,18 +65,19 @@ def pages_router(search: Search, reader: MailReader, settings: Settings) -> APIR
     async def mail(request: Request, mail_id: str) -> Response:
         principal = _needs_read(request)
         request.state.principal = principal
-        found = await reader.read(mail_id, principal.domains)
-        return render(
-            request,
-            "mail.html",
-            mail=found,
-            shown=found["recipients"][:MAX_RECIPIENTS],
-            timeline=arrange_timeline(found, MAX_TIMELINE),
-            max_text=MAX_TEXT,
-            checks=arrange_checks(found["auth"]),
-            flags=(found["auth"] or {}).get("flags", []),
-            **await _content(reader, principal, found),
-        )
+        async with reader.turns:
+            found = await reader.read(mail_id, principal.domains)
+            return render(
+                request,
+                "mail.html",
+                mail=found,
+                shown=found["recipients"][:MAX_RECIPIENTS],
+                timeline=arrange_timeline(found, MAX_TIMELINE),
+                max_text=MAX_TEXT,
+                checks=arrange_checks(found["auth"]),
+                flags=(found["auth"] or {}).get("flags", []),
+                **await _content(reader, principal, found),
+            )
 
     return router
 

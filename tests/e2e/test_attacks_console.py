@@ -237,6 +237,42 @@ def test_exports_that_are_read_slowly_hold_little_memory(pipeline: Pipeline) -> 
     )  # their places are free again
 
 
+@pytest.mark.skipif(not IS_KNOWN, reason="memory is read from /proc")
+def test_large_answers_that_are_read_slowly_hold_little_memory(pipeline: Pipeline) -> None:
+    """Each of 200 readers of a mail of a thousand recipients held 4 MB."""
+    sent = pipeline.post(
+        "/send",
+        {
+            "from": "desk@ours.test",
+            "to": [f"u{n}@{'y' * 50}{n}.test" for n in range(1000)],
+            "subject": "\U0001f600" * 400,
+            "text": "x",
+            "headers": {f"X-{n}": "z" * 900 for n in range(60)},
+        },
+    )
+    path = f"/mails/{sent.json()['mail_id']}"
+    assert wait_for(lambda: len(pipeline.get(path).content) > 3 * MEBI, 60)
+    console = pipeline.stage_pid("console")
+    before, held = forget_peak(console), []
+    request = f"GET /api/v1{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {pipeline.token}\r\n\r\n"
+    try:
+        for _ in range(150):
+            held.append(socket.socket())
+            held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            held[-1].connect(("127.0.0.1", pipeline.base + 80))
+            held[-1].sendall(request.encode())
+        assert wait_for(lambda: pipeline.get(path).status_code == 503, 60), "all room is taken"
+        time.sleep(5)
+        assert pipeline.get("/mails", limit=1).status_code == 200
+        grown = peak(console) - before
+    finally:
+        for one in held:
+            one.close()
+    print(f"150 mails read slowly: {grown // MEBI} MB more")
+    assert grown < 500 * MEBI
+    assert wait_for(lambda: pipeline.get(path).status_code == 200, 20)
+
+
 def test_a_picture_named_600_times_makes_no_large_page(pipeline: Pipeline) -> None:
     mark = f"pictures{time.time_ns()}"
     picture = base64.encodebytes(b"\x89PNG\r\n\x1a\n" + b"x" * 860_000).replace(b"\n", b"\r\n")
