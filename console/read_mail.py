@@ -38,10 +38,10 @@ class MailReader:
     queries: StoreQueries
     settings: Settings
     blobs: BlobStore
+    _memory: OctetBudget = field(default_factory=lambda: OctetBudget(MEMORY))
     turns: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(AT_A_TIME)
     )  # from `read` until the answer is written
-    _memory: OctetBudget = field(default_factory=lambda: OctetBudget(MEMORY))
     _bodies: KeptBodies = field(default_factory=KeptBodies)
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TAKEN_APART))
 
