@@ -15,6 +15,7 @@ from commands.classify import classify
 from commands.doctor import doctor
 from commands.explain import explain
 from commands.postfix_log import postfix_log
+from commands.reclassify import reclassify
 from commands.replay import replay
 from commands.search import search
 from commands.send import send
@@ -176,6 +177,7 @@ for command in (
     replay,
     explain,
     classify,
+    reclassify,
     authenticate_command,
     check_domain_command,
     suppressions,

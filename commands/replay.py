@@ -4,16 +4,16 @@ import time
 
 import click
 import msgspec
-from confluent_kafka import KafkaException, TopicPartition
 
 from commands.ask_api import leave, settings_or_leave
+from commands.read_topic import read_topic
 from contracts import topics
 from contracts.dead_letter import HEADER, read_dead_letter
 from contracts.errors import InvalidEvent
 from contracts.raw_message import ENVELOPE, RawType, accepted_reply, decode_headers
 from contracts.records import Headers
 from contracts.setting_types import parse_duration
-from runtime.connect_kafka import producer, reader
+from runtime.connect_kafka import producer
 from runtime.log import printable
 
 
@@ -37,28 +37,26 @@ def replay(reason: str | None, stage: str | None, topic: str | None, since: str 
     found = again = 0
     back = producer(settings.kafka_client, timeout=30.0, linger_ms=5)
     failed: list[str] = []
-    for message in _dead_letters(settings.kafka_client):
-        if message.timestamp()[1] / 1000 < oldest:
-            continue
+    for record in read_topic(settings.kafka_client, topics.DEADLETTER, int(oldest * 1000)):
         try:
-            letter = read_dead_letter(message.headers())
+            letter = read_dead_letter(record.headers)
         except InvalidEvent as why:
-            click.echo(f"{message.topic()}[{message.partition()}]@{message.offset()}  cannot be read: {why}")
+            click.echo(f"{record}  cannot be read: {why}")
             continue
         if (reason, stage, topic) != tuple(
             given and value for given, value in ((reason, letter.reason), (stage, letter.stage), (topic, letter.topic))
         ):
             continue
         found += 1
-        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(message.timestamp()[1] / 1000))
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.timestamp_ms / 1000))
         place = f"{letter.topic}[{letter.partition}]@{letter.offset}"
         click.echo(f"{when}  {letter.stage}  {letter.reason}  {place}  {printable(letter.detail)}")
         if yes:
-            headers = [(name, value) for name, value in message.headers() or [] if name != HEADER]
+            headers = [(name, value) for name, value in record.headers if name != HEADER]
             back.produce(
                 letter.topic,
-                key=message.key(),
-                value=message.value(),
+                key=record.key,
+                value=record.value,
                 headers=heard(headers) if letter.topic == topics.RAW else headers,
                 on_delivery=lambda error, _: failed.append(str(error)) if error else None,
             )
@@ -80,22 +78,3 @@ def heard(headers: Headers) -> Headers:
         return headers
     told = msgspec.json.encode(msgspec.structs.replace(envelope, answered=accepted_reply(envelope.mail_id)))
     return [(name, told if name == ENVELOPE else value) for name, value in headers]
-
-
-def _dead_letters(kafka: dict[str, str]):  # type: ignore[no-untyped-def]
-    consumer = reader(kafka, "replay")
-    try:
-        for number in consumer.list_topics(topics.DEADLETTER, 5.0).topics[topics.DEADLETTER].partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topics.DEADLETTER, number), 5.0)
-            consumer.assign([TopicPartition(topics.DEADLETTER, number, low)])
-            while low < high:
-                message = consumer.poll(10.0)
-                if message is None:
-                    break
-                if message.error() is None and message.offset() < high:
-                    yield message
-                low = (message.offset() or 0) + 1
-    except KafkaException as error:
-        leave(f"Kafka does not answer: {error}", 69)
-    finally:
-        consumer.close()

@@ -3,13 +3,14 @@
 import asyncio
 import re
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import msgspec
 
 from console.answer_errors import Problem
 from console.build_query import conditions_where
+from console.judge_guidelines import judge_guidelines
 from console.keep_bodies import KeptBodies
 from console.present_mail import ITEM_COLUMNS, present_attempts, present_event, present_item
 from console.query_store import StoreQueries
@@ -56,7 +57,7 @@ class MailReader:
         events = [event for row in rows if (event := msgspec.json.decode(row["data"]))["recipient"] in visible]
         events.sort(key=lambda event: (event["occurred_at"], event["attempt"], event["terminal"]))
         headers: list[list[str]] = next((event["headers"] for event in events if event.get("headers")), [])
-        return {
+        mail = {
             "mail_id": items[0]["mail_id"],
             "direction": items[0]["direction"],
             "from": items[0]["from"],
@@ -72,6 +73,8 @@ class MailReader:
             "attempts": [attempt for event in events for attempt in present_attempts(event)],
             "references": _references(headers),
         }
+        offering = {name for name, stream in self.settings.outbound.streams.items() if stream.unsubscribe}
+        return mail | {"guidelines": [asdict(one) for one in judge_guidelines(mail, offering)]}
 
     async def raw(self, mail_id: str, domains: frozenset[str]) -> bytes:
         """The octets as received. Problem 404 when the mail is unknown or never had a message, 410 when they are gone."""

@@ -25,6 +25,7 @@ class DnsAnswer(msgspec.Struct, frozen=True):
     status: DnsStatus
     records: tuple[str | bytes, ...] = ()
     ttl: float = 0.0
+    authentic: bool = False  # the resolver has verified its signatures (AD, RFC 4035 section 3.2.3)
 
     @property
     def failed(self) -> bool:

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, field
 
 from contracts.auth_results import AuthResults
 from contracts.metadata import Metadata
+from contracts.notices import Notices
 from contracts.statuses import BounceClass, BounceType, Direction, Reason, Status
 
 Count = Annotated[int, Meta(ge=0)]
@@ -184,6 +185,7 @@ class Dispatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     envelope_from: str = ""  # as it goes on the wire: SRS for forwards, VERP for outbound mail; "" is the null sender
     targets: Annotated[list[Target], Meta(min_length=1)]  # addresses, or the one handler's name
     notify: bool = False  # a final failure is told to its sender (RFC 5321 section 6.1)
+    notices: Notices | None = None  # the reports that its submitter has asked for and has not had yet
     smtputf8: bool = False  # the message's own headers need SMTPUTF8 (RFC 6531); its addresses say so themselves
     prepend: str = ""  # header lines (CRLF) put before the untouched original
     cut: list[tuple[int, int]] = []  # octet ranges left out of the original: incoming headers that claim to be ours
@@ -203,6 +205,8 @@ class AttemptReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     attempts: list[Attempt]  # this attempt, one for each target tried
     targets: list[Target]  # all targets, with what settled them
     notify: bool = False  # a final failure is told to its sender
+    notices: Notices | None = None  # as in the command
+    is_late: bool = False  # its submitter is to be told now that it is
     next_attempt_at: datetime | None = None  # null: nothing is left to try
 
 

@@ -9,11 +9,12 @@ from enum import StrEnum
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from contracts import clock
 from contracts.errors import InvalidEvent
 from contracts.metadata import Metadata
+from contracts.notices import Notices
 from contracts.records import Headers
 from contracts.statuses import Direction, Reason
 
@@ -67,6 +68,9 @@ class Envelope(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):
     verdict_partition: int | None = None  # where the receiver waits for the verdict; null: nobody waits
     answered: str = ""  # what the sender has heard already; "" while it waits for the verdict
     refusal: Refusal | None = None
+    notices: dict[str, Notices] = field(
+        default_factory=dict
+    )  # by recipient: the reports that its submitter has asked for
     blob: Blob | None = None
 
     @property

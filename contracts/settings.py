@@ -306,6 +306,10 @@ class Delivery(Section):
     destinations: dict[Domain, Destination] = Field(
         {}, description="What holds for single domains: encryption, connections, messages of a connection, rate."
     )
+    dane: bool = Field(
+        True,
+        description="Do as TLSA records demand (RFC 7672) that the resolver says to have verified (AD): trust it, and the way to it.",
+    )
     mta_sts: bool = Field(True, description="Do as the MTA-STS policies of domains demand (RFC 8461).")
     ca_file: Path | None = Field(
         None, description="PEM file of the authorities whose certificates count as verified; empty: the system's."
@@ -328,6 +332,10 @@ class Delivery(Section):
     drain_timeout: Duration = Field(
         timedelta(seconds=3),
         description="On SIGTERM: time for mail whose content is leaving; what takes longer is sent again. More where a stop may take more.",
+    )
+    delay_notice: Duration = Field(
+        timedelta(hours=4),
+        description="Age at which the submitter of a mail that is still deferred hears so, once, where it asked for that (NOTIFY=DELAY).",
     )
     notify_senders: bool = Field(
         True,

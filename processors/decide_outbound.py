@@ -100,6 +100,7 @@ def _command(
         # A report has the null sender, and nobody is told when it does not arrive (RFC 3464 section 2).
         envelope_from=bounces.verp(envelope.mail_id, recipient, domain) if envelope.envelope_from else "",
         targets=[Target(address=recipient)],
+        notices=envelope.notices.get(recipient) if envelope.envelope_from else None,
         smtputf8=mail.needs_smtputf8,
         prepend=offer(recipient),
     )

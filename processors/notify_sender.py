@@ -1,11 +1,14 @@
-"""A forward that failed for good is told to its sender: a report goes out as a mail of ours (mail/reports/write_dsn.py)."""
+"""Reports to senders, each a mail of ours (mail/reports/write_dsn.py): of a forward that failed for good, and of what a submitter has asked
+for (RFC 3461)."""
 
 import time
 from collections import OrderedDict, deque
+from datetime import datetime
 
 from contracts import topics
 from contracts.events import AttemptReport, MailEvent, decisive_answer
 from contracts.ids import derived_mail_id
+from contracts.notices import Notices
 from contracts.raw_message import OWN_REPORT, Envelope, RawType, encode_headers
 from contracts.records import Record
 from contracts.settings import Settings
@@ -13,12 +16,14 @@ from contracts.statuses import Direction, Reason, Status
 from mail.addresses import split_address
 from mail.authentication.sign_dkim import read_domain_keys, sign_dkim
 from mail.parse_headers import split_message
-from mail.reports.write_dsn import FailedMail, FailedRecipient, write_dsn
+from mail.reports.report import Action
+from mail.reports.write_dsn import ToldMail, ToldRecipient, write_dsn
 from processors.publish_events import SOURCE
 
 PER_SENDER, TOTAL = 10, 1000  # reports in an hour, from this process
 HOUR = 3600.0  # seconds
 SENDERS = 10_000  # that are remembered
+_CLASSES = {Action.FAILED: "5", Action.DELAYED: "4", Action.RELAYED: "2"}  # of enhanced status codes (RFC 3463)
 
 
 class SenderNotices:
@@ -31,22 +36,41 @@ class SenderNotices:
 
     def of(self, report: AttemptReport, event: MailEvent) -> list[Record]:
         """The record that sends a report about this event; none where there is nothing to tell, or nobody may be told."""
-        failed = event.status in (Status.DELIVERY_FAILED, Status.FAILED) and event.reason is not Reason.INTERNAL_ERROR
-        if not (report.notify and failed and self._settings.delivery.notify_senders):
-            return []
-        if not self._may(report.mail.envelope_from.lower()):
-            return []
-        domain = split_address(event.recipient)[1]
-        mail_id = derived_mail_id(event.occurred_at, f"dsn {event.mail_id} {event.recipient}")
+        action = _action(event, is_late=report.is_late)
+        asked = action is not None and _is_asked(report.notices, action)
+        if (
+            not asked
+        ):  # who passes mail on has to tell its sender, a stranger, of failures, and may not be made to flood him
+            due = action is Action.FAILED and report.notify and event.reason is not Reason.INTERNAL_ERROR
+            if not (due and self._settings.delivery.notify_senders and self._may(report.mail.envelope_from.lower())):
+                return []
+        assert action is not None
+        return [self._write(event, action, report.notices or Notices())]
+
+    def of_refused(self, event: MailEvent, notices: Notices) -> list[Record]:
+        """The same for an event of a recipient that nothing is sent to, though the rest of the mail was accepted."""
+        return [self._write(event, Action.FAILED, notices)] if notices.failure else []
+
+    def _write(self, event: MailEvent, action: Action, notices: Notices) -> Record:
+        mail = event.mail
+        forwarded = event.direction is Direction.INBOUND
+        domain = split_address(event.recipient if forwarded else mail.envelope_from)[1]
+        # A late mail is told of once, however often its attempt is reported.
+        moment = (
+            mail.received_at + self._settings.delivery.delay_notice if action is Action.DELAYED else event.occurred_at
+        )
+        kind = "dsn" if action is Action.FAILED else action.value
+        mail_id = derived_mail_id(moment, f"{kind} {event.mail_id} {event.recipient}")
         octets = write_dsn(
-            FailedMail(
-                report.mail.envelope_from,
-                report.mail.from_,
-                report.mail.subject,
-                report.mail.message_id,
-                report.mail.received_at,
+            ToldMail(
+                mail.envelope_from,
+                mail.from_,
+                mail.subject,
+                mail.message_id,
+                mail.received_at,
+                notices.envelope_id,
             ),
-            [_failed(event)],
+            [_recipient(event, action, notices, mail.received_at + self._settings.delivery.expire)],
             self._settings.authserv_id,
             f"mailer-daemon@{domain}",
             f"{mail_id}@{domain}",
@@ -58,9 +82,9 @@ class SenderNotices:
             mail_id=mail_id,
             type=RawType.SUBMITTED,
             direction=Direction.OUTBOUND,
-            received_at=event.occurred_at,
+            received_at=moment,
             envelope_from="",
-            recipients=[report.mail.envelope_from],
+            recipients=[mail.envelope_from],
             size=len(octets),
             protocol=OWN_REPORT,
             user="the mail system",
@@ -68,7 +92,7 @@ class SenderNotices:
             stream="delivery-report",
             tag=event.mail_id,
         )
-        return [Record(topics.RAW, mail_id, octets, encode_headers(envelope, SOURCE))]
+        return Record(topics.RAW, mail_id, octets, encode_headers(envelope, SOURCE))
 
     def _may(self, sender: str) -> bool:
         """A sender is told a few times an hour, however much of their mail fails: the log has all of it."""
@@ -85,12 +109,30 @@ class SenderNotices:
         return True
 
 
-def _failed(event: MailEvent) -> FailedRecipient:
+def _action(event: MailEvent, *, is_late: bool) -> Action | None:
+    if event.status in (Status.DELIVERY_FAILED, Status.FAILED):
+        return Action.FAILED
+    if event.status is Status.DEFERRED and is_late:
+        return Action.DELAYED
+    return Action.RELAYED if event.status is Status.DELIVERED else None
+
+
+def _is_asked(notices: Notices | None, action: Action) -> bool:
+    if notices is None:
+        return False
+    return {Action.FAILED: notices.failure, Action.DELAYED: notices.delay, Action.RELAYED: notices.success}[action]
+
+
+def _recipient(event: MailEvent, action: Action, notices: Notices, retry_until: datetime) -> ToldRecipient:
     answer = decisive_answer(event)
-    return FailedRecipient(
-        original=event.recipient,
-        status=answer.enhanced_code if answer is not None and answer.enhanced_code[:1] == "5" else "",
+    status = answer.enhanced_code if answer is not None else ""
+    return ToldRecipient(
+        address=event.recipient,
+        status=status if status[:1] == _CLASSES[action] else "",
         code=answer.code if answer is not None else 0,
         text=answer.text if answer is not None and answer.code else event.detail,
         host=answer.host if answer is not None else "",
+        action=action,
+        original=notices.original_recipient,
+        retry_until=retry_until if action is Action.DELAYED else None,
     )

@@ -18,6 +18,7 @@ from processors.decide_inbound import decide_unusable
 from processors.decide_outbound import beyond_quota, decide_outbound
 from processors.decision import Consequences, Decision, ReadMail
 from processors.judge_recipient import Known, judge_mail, judge_recipient
+from processors.notify_sender import SenderNotices
 from processors.offer_unsubscribe import UnsubscribeOffers
 from processors.publish_events import consequence_records
 from processors.recall_decisions import Decisions
@@ -54,6 +55,7 @@ class Outbound:
         self._memory = OctetBudget(MEMORY)
         self._decisions = Decisions(settings.kafka_client, Direction.OUTBOUND)
         self._keys = KeyWatch(settings)
+        self._notices = SenderNotices(settings)
 
     def begin(self, publisher: Publisher) -> None:
         """Follow what is known of addresses, and watch our keys."""
@@ -74,7 +76,7 @@ class Outbound:
             message = split_message(await self._blobs.message(envelope, source.value))
             found = await self._decide(source, envelope, message)
         self._decisions.decided(source, envelope.mail_id)
-        return consequence_records(envelope, found, self._settings.delivery.split)
+        return [*consequence_records(envelope, found, self._settings.delivery.split), self._reports(envelope, found)]
 
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
         """The events of a mail whose record was put aside."""
@@ -113,6 +115,16 @@ class Outbound:
 
         # Many signatures would hold up everybody else.
         return decide() if len(envelope.recipients) <= FEW else await asyncio.to_thread(decide)
+
+    def _reports(self, envelope: Envelope, found: Consequences) -> list[Record]:
+        """To who asked for them: of the recipients that get nothing. Where nobody does, the dialogue has said so."""
+        refused = [event for event in found.events if event.status is not Status.SENT]
+        return [
+            record
+            for event in (refused if found.commands else [])
+            if (asked := envelope.notices.get(event.recipient)) is not None
+            for record in self._notices.of_refused(event, asked)
+        ]
 
     async def _judge(self, recipients: list[str], envelope: Envelope, domain: str, reached: int) -> dict[str, Decision]:
         """The recipients that get nothing, and why; `reached`: how many others of this mail were `sent` before a restart."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import dns.asyncresolver
 import dns.exception
+import dns.flags
 import dns.message
 import dns.name
 import dns.nameserver
@@ -50,6 +51,7 @@ class DnsResolver:
             ]
         self._resolver.cache = None
         self._resolver.use_edns(0, payload=1232)
+        self._resolver.set_flags(dns.flags.RD | dns.flags.AD)  # we understand AD in answers (RFC 6840 section 5.7)
         self._resolver.lifetime = timeout
         self._resolver.timeout = min(2.0, timeout)
         self._cache_size = max(1, cache_size)
@@ -103,15 +105,18 @@ class DnsResolver:
             kind = dns.rdatatype.from_text(rtype)
         except (dns.exception.DNSException, UnicodeError, ValueError):
             return DnsAnswer(name, rtype, DnsStatus.NXDOMAIN, ttl=FAILURE_SECONDS)
+        authentic = True  # all along a chain of CNAMEs
         try:
             for _ in range(MAX_CNAMES):
                 found = await self._resolver.resolve(target, kind, raise_on_no_answer=False, search=False)
                 ttl = max(0.0, found.expiration - time.time())
+                authentic = authentic and bool(found.response.flags & dns.flags.AD)
                 if found.rrset is not None:
                     records = tuple(_to_record(rdata, rtype) for rdata in list(found.rrset)[:MAX_RECORDS])
-                    return DnsAnswer(name, rtype, DnsStatus.OK, records, min(ttl, MAX_TTL))
+                    return DnsAnswer(name, rtype, DnsStatus.OK, records, min(ttl, MAX_TTL), authentic)
                 if found.canonical_name == target:
-                    return DnsAnswer(name, rtype, DnsStatus.NODATA, ttl=min(ttl, MAX_NEGATIVE_TTL))
+                    ttl = min(ttl, MAX_NEGATIVE_TTL)
+                    return DnsAnswer(name, rtype, DnsStatus.NODATA, ttl=ttl, authentic=authentic)
                 target = found.canonical_name  # a server that leaves it to us to follow its CNAME
             return DnsAnswer(name, rtype, DnsStatus.SERVFAIL, ttl=FAILURE_SECONDS)
         except dns.resolver.NXDOMAIN as error:

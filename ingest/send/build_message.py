@@ -83,10 +83,15 @@ def recipients_of(mail: Outgoing) -> tuple[str, ...]:
     """Its envelope: each recipient once, in their order. What is no address stays as it was given: that is told in the log, and the others
     get their mail. InvalidMail when there is none, or one is not even text of one line."""
     named = (("to", mail.to), ("cc", mail.cc), ("bcc", mail.bcc))
-    found = [_spec(address) or _as_given(name, address) for name, addresses in named for address in addresses]
+    found = [as_recipient(address, name) for name, addresses in named for address in addresses]
     if not found:
         raise InvalidMail("to", "give at least one recipient")
     return tuple(dict.fromkeys(found))
+
+
+def as_recipient(address: str, field: str = "to") -> str:
+    """The recipient that an address, with or without a display name, stands for."""
+    return _spec(address) or _as_given(field, address)
 
 
 def _named(mail: Outgoing) -> Outgoing:

@@ -3,7 +3,8 @@ ingest/smtp/submit_mail.py the one of SMTP)."""
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -13,12 +14,13 @@ from contracts.errors import Unavailable
 from contracts.events import RecipientState, Verdict
 from contracts.ids import new_mail_id
 from contracts.metadata import metadata_of
+from contracts.notices import Notices
 from contracts.raw_message import Envelope, RawType
 from contracts.settings import Settings
 from contracts.statuses import Direction, Status
 from ingest.await_verdict import VerdictWaiter
 from ingest.hold_message import MessageHolder
-from ingest.send.build_message import Built, build_message, recipients_of
+from ingest.send.build_message import Built, as_recipient, build_message, recipients_of
 from ingest.send.outgoing import InvalidMail, Outgoing
 from mail.addresses import split_address
 from mail.authentication.sign_dkim import read_domain_keys, sign_dkim
@@ -41,6 +43,7 @@ class Handover:
     helo: str = ""
     tls: str = ""  # version and cipher; "" is a connection in the clear
     smtputf8: bool = False  # asked for in MAIL
+    notices: Mapping[str, Notices] = field(default_factory=dict)  # reports that are asked for, by recipient
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ class Sender:
             user=handover.user,
             smtputf8=handover.smtputf8,
             receiver=self._settings.authserv_id,
+            notices={as_recipient(address): asked for address, asked in handover.notices.items()},
             verdict_partition=waiter.partition if waiter is not None else None,
             **metadata_of(built.metadata),
         )

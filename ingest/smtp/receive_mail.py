@@ -18,6 +18,7 @@ from ingest.hold_message import MessageHolder
 from ingest.smtp.accept_recipient import accept_recipient
 from ingest.smtp.limit_rates import AN_HOUR, RateLimit
 from ingest.smtp.log_refusals import RefusalLog
+from ingest.smtp.read_notices import NO_OPTIONS, Options
 from ingest.smtp.transaction import TROUBLE, Peer
 from mail.addresses import normalise
 from mail.bounce_address import BounceAddresses
@@ -37,6 +38,8 @@ _OTHER_POLICY = "452 4.5.3 This recipient has another policy, send it in another
 class MailReceiver:
     """The purpose of a server that other servers send to; what its transactions share."""
 
+    offers_notices = False
+
     def __init__(
         self, settings: Settings, holder: MessageHolder, verdicts: VerdictWaiter, bounces: BounceAddresses
     ) -> None:
@@ -51,7 +54,7 @@ class MailReceiver:
         self._reports_to = RateLimit(settings.smtp.reports_per_sender, AN_HOUR)
         self._has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
 
-    def mail(self, peer: Peer, envelope_from: str) -> "InboundTransaction | str":
+    def mail(self, peer: Peer, envelope_from: str, options: Options = NO_OPTIONS) -> "InboundTransaction | str":
         """Any sender may ask, while there is room; what it may send is decided by recipient, and by the verdict."""
         if self.closed:
             return BEHIND
@@ -106,7 +109,7 @@ class InboundTransaction:
         self._mail_id = ""
         self._expected: asyncio.Future[Verdict | None] | None = None
 
-    def rcpt(self, address: str) -> str | Refusal:
+    def rcpt(self, address: str, options: Options = NO_OPTIONS) -> str | Refusal:
         """Recipients of one transaction share a policy, since one reply is for all of them."""
         receiver = self._receiver
         decision = accept_recipient(address, self._envelope_from, receiver.settings, receiver.bounces, clock.now())

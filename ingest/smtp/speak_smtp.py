@@ -20,6 +20,7 @@ from contracts.settings import Smtp
 from ingest.smtp.connections import Connections
 from ingest.smtp.know_users import Logins
 from ingest.smtp.read_content import ContentReader, ContentRefused
+from ingest.smtp.read_notices import NO_OPTIONS, OF_MAIL, OF_RECIPIENT, take_options
 from ingest.smtp.time_content import ContentClock
 from ingest.smtp.transaction import TROUBLE, Peer, Purpose, Transaction
 from runtime.budget_octets import Hold, OctetBudget
@@ -42,7 +43,9 @@ class _Hooks:
         session.host_name = hostname
         if not server.takes_logins:
             responses = [line for line in responses if not line.startswith("250-AUTH")]
-        return [*responses[:-1], "250-PIPELINING", responses[-1]]  # RFC 2920: commands may come in one packet
+        ours = ["250-PIPELINING"]  # RFC 2920: commands may come in one packet
+        ours += ["250-DSN"] if server.purpose.offers_notices else []  # RFC 3461
+        return [*responses[:-1], *ours, responses[-1]]
 
     async def handle_MAIL(
         self, server: "SmtpConnection", session: Session, envelope: Any, address: str, options: list[str]
@@ -112,6 +115,8 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         self._data_timeout = settings.data_timeout.total_seconds()
         self._commands = 0
         self._refusals = 0
+        self._takes: frozenset[str] = frozenset()  # names of options that the command in hand may have
+        self._options = NO_OPTIONS
         self._guesses = False  # it has asked for many that do not exist: it hears of no further one
         self._hanging_up = False
         methods: dict[str, Any] = vars(self)["_smtp_methods"]
@@ -181,10 +186,21 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         """A path and the parameters behind it. Plain addresses are read here; aiosmtpd's parser of everything else takes a
         third of the receiver's time."""
         plain = _PLAIN_PATH.fullmatch(arg.lstrip())
-        if plain is not None:
-            return plain[1], (plain[2] or "").strip()
-        found: tuple[str | None, str | None] = super()._getaddr(arg)
-        return found
+        found: tuple[str | None, str | None] = (
+            (plain[1], (plain[2] or "").strip()) if plain is not None else super()._getaddr(arg)
+        )
+        address, parameters = found
+        if parameters and self._takes:  # aiosmtpd knows none of them, and would write them in capitals
+            parameters, self._options = take_options(parameters, self._takes)
+        return address, parameters
+
+    async def smtp_MAIL(self, arg: str | None) -> None:
+        self._takes, self._options = OF_MAIL if self.purpose.offers_notices else frozenset(), NO_OPTIONS
+        await super().smtp_MAIL(arg)
+
+    async def smtp_RCPT(self, arg: str | None) -> None:
+        self._takes, self._options = OF_RECIPIENT if self.purpose.offers_notices else frozenset(), NO_OPTIONS
+        await super().smtp_RCPT(arg)
 
     async def smtp_AUTH(self, arg: str | None) -> None:
         if self._logins is None:
@@ -218,7 +234,7 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
             return f"421 4.7.0 {GUESSES}"
         if not _is_clean(envelope_from):
             return "553 5.1.7 The sender's address has characters that no address may have"
-        begun = self.purpose.mail(self._describe_peer(), envelope_from)
+        begun = self.purpose.mail(self._describe_peer(), envelope_from, self._options)
         if isinstance(begun, str):
             return begun
         self.transaction = begun
@@ -233,7 +249,7 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
             return "452 4.5.3 Too many recipients, send the rest in another transaction", 0
         if self._guesses:
             return self._no_further(), 0
-        reply = self.transaction.rcpt(address)
+        reply = self.transaction.rcpt(address, self._options)
         if not isinstance(reply, Refusal):
             return reply, 0
         self._refusals += 1

@@ -7,11 +7,13 @@ from email.utils import format_datetime
 
 from contracts import clock
 from contracts.errors import InvalidEvent, Unavailable
+from contracts.notices import Notices
 from contracts.raw_message import accepted_reply
 from contracts.settings import Settings
 from ingest.send.outgoing import InvalidMail, Outgoing
 from ingest.send.send import Handover, Held, Sender
 from ingest.smtp.know_users import Logins
+from ingest.smtp.read_notices import Options, notices_of
 from ingest.smtp.transaction import TROUBLE, Peer
 from mail.addresses import is_address, split_address
 from runtime.watch_disk import DiskRoom
@@ -27,13 +29,15 @@ _RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
 class Submission:
     """The purpose of the server that our applications submit to."""
 
+    offers_notices = True
+
     def __init__(self, settings: Settings, sender: Sender, logins: Logins) -> None:
         self.settings = settings
         self.sender = sender
         self.logins = logins
         self._has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
 
-    def mail(self, peer: Peer, envelope_from: str) -> "SubmissionTransaction | str":
+    def mail(self, peer: Peer, envelope_from: str, options: Options) -> "SubmissionTransaction | str":
         """Who has logged in may send from its domains; the null sender is for reports of theirs."""
         if not self._has_room():
             return _NO_ROOM
@@ -41,7 +45,7 @@ class Submission:
         allowed = self.logins.domains(peer.user)
         if envelope_from and domain not in allowed:
             return f"550 5.7.1 {peer.user} may not send from {domain or 'this address'}"
-        return SubmissionTransaction(self, peer, envelope_from, allowed)
+        return SubmissionTransaction(self, peer, envelope_from, allowed, options)
 
 
 @dataclass
@@ -52,17 +56,21 @@ class SubmissionTransaction:
     _peer: Peer
     _envelope_from: str
     _allowed: frozenset[str]
+    _options: Options
 
     def __post_init__(self) -> None:
         self.recipients: list[str] = []
+        self._notices: dict[str, Notices] = {}
         self._held: Held | None = None
 
-    def rcpt(self, address: str) -> str:
+    def rcpt(self, address: str, options: Options) -> str:
         """Any address may be sent to; whether it is, the processors decide."""
         if not is_address(address):
             return "553 5.1.3 This is no mail address"
         if address not in self.recipients:
             self.recipients.append(address)
+            if (asked := notices_of(self._options, options)) is not None:
+                self._notices[address] = asked
         return "250 2.1.5 Recipient ok"
 
     async def hold(self, message: bytes) -> str:
@@ -70,7 +78,7 @@ class SubmissionTransaction:
         if len(_RECEIVED.findall(message.partition(b"\r\n\r\n")[0])) > MAX_RECEIVED:
             return "554 5.4.6 The message goes round in a circle"
         peer = self._peer
-        handover = Handover(peer.protocol, peer.user, peer.ip, peer.helo, peer.tls, peer.smtputf8)
+        handover = Handover(peer.protocol, peer.user, peer.ip, peer.helo, peer.tls, peer.smtputf8, self._notices)
         mail = Outgoing(self._envelope_from, tuple(self.recipients), raw=self._trace() + message)
         try:
             self._held = await self._server.sender.hold(mail, handover, allowed=self._allowed)

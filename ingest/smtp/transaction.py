@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from contracts.raw_message import Refusal
+from ingest.smtp.read_notices import Options
 
 TROUBLE = "451 4.3.0 Temporary trouble here, try again later"
 
@@ -29,8 +30,9 @@ class Transaction(Protocol):
     def recipients(self) -> Sequence[str]:
         """Those that were accepted."""
 
-    def rcpt(self, address: str) -> str | Refusal:
-        """The reply to RCPT. A connection that collects many Refusals is closed (`smtp.max_unknown_recipients`)."""
+    def rcpt(self, address: str, options: Options) -> str | Refusal:
+        """The reply to RCPT; `options` ask for reports. A connection that collects many Refusals is closed
+        (`smtp.max_unknown_recipients`)."""
 
     async def hold(self, message: bytes) -> str:
         """Take responsibility for the message: "" when it is held and `verdict` gives the reply, else the reply. Any exception is
@@ -43,5 +45,7 @@ class Transaction(Protocol):
 class Purpose(Protocol):
     """What a server is there for. One for all its connections."""
 
-    def mail(self, peer: Peer, envelope_from: str) -> Transaction | str:
+    offers_notices: bool  # whether a client may ask for reports about the delivery (RFC 3461)
+
+    def mail(self, peer: Peer, envelope_from: str, options: Options) -> Transaction | str:
         """What MAIL begins, or the reply that refuses it. `envelope_from` is "" for the null sender."""

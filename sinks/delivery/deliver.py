@@ -62,7 +62,14 @@ class Deliverer:
             attempts = await self._attempt(job)
         for attempt in attempts:
             counter(metrics.DELIVERY_ATTEMPTS).labels(command.action, attempt.outcome).inc()
-        records = report_attempt(command, job.key, attempts, self._settings.retry, self._settings.retry_names)
+        records = report_attempt(
+            command,
+            job.key,
+            attempts,
+            self._settings.retry,
+            self._settings.retry_names,
+            delay_notice=self._settings.delay_notice,
+        )
         silent = [
             one for one in attempts if not one.code and one.outcome is Outcome.TEMPORARY and one.command != "DATA"
         ]
@@ -125,10 +132,10 @@ class Deliverer:
 
     def _way(self, domain: str, policy: TlsPolicy) -> Way:
         given = self._settings.destinations.get(domain)
-        encryption = policy.encryption
+        encryption, dane = policy.encryption, not policy.is_ours
         if self._settings.smarthost is not None and given is not None and given.tls is not None:
             encryption = Encryption(given.tls)
-        return Way(encryption, given.messages or TRANSACTIONS if given is not None else TRANSACTIONS)
+        return Way(encryption, given.messages or TRANSACTIONS if given is not None else TRANSACTIONS, dane)
 
     async def _content(self, job: Job) -> bytes:
         """The octets as they travel: our header lines, then the original without what claims to be ours. InvalidEvent when it is gone, or
@@ -147,7 +154,11 @@ class Deliverer:
             if not name:
                 raise NoServer(f"{domain} is no domain name", permanent=True)
             return await find_servers(
-                name, self._resolver, self._settings.port, allow_private=self._settings.allow_private
+                name,
+                self._resolver,
+                self._settings.port,
+                allow_private=self._settings.allow_private,
+                dane=self._settings.dane,
             )
         host, port = split_smarthost(smarthost)
         number = port or self._settings.port

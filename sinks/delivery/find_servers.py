@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from contracts.dns_answers import DnsStatus, Resolver
 from runtime.is_public import is_public
+from sinks.delivery.dane import Dane, DaneUnknown, find_dane
 
 MAX_SERVERS = 5
 
@@ -16,6 +17,7 @@ class Server:
     host: str
     addresses: tuple[str, ...]
     port: int
+    dane: Dane | None = None  # what its domain demands of its certificate
 
 
 class NoServer(Exception):
@@ -28,8 +30,11 @@ class NoServer(Exception):
         self.private = private
 
 
-async def find_servers(domain: str, resolver: Resolver, port: int, *, allow_private: bool) -> list[Server]:
-    """The domain's servers, best first. NoServer says why there are none."""
+async def find_servers(
+    domain: str, resolver: Resolver, port: int, *, allow_private: bool, dane: bool = False
+) -> list[Server]:
+    """The domain's servers, best first, with `dane` those alone of which it is known what holds for them. NoServer says why there are
+    none."""
     answer = await resolver.query(domain, "MX")
     if answer.failed:
         raise NoServer(f"the MX records of {domain} could not be read ({answer.status.value})", permanent=False)
@@ -38,25 +43,37 @@ async def find_servers(domain: str, resolver: Resolver, port: int, *, allow_priv
     hosts = _in_order(answer.exchanges()) if answer.status is DnsStatus.OK else [domain]
     if hosts == [""] or hosts == ["."]:
         raise NoServer(f"{domain} does not accept mail (null MX)", permanent=True)
-    return await find_addresses(hosts[:MAX_SERVERS], resolver, port, allow_private=allow_private)
+    signed = dane and answer.authentic
+    return await find_addresses(hosts[:MAX_SERVERS], resolver, port, allow_private=allow_private, dane=signed)
 
 
-async def find_addresses(hosts: list[str], resolver: Resolver, port: int, *, allow_private: bool) -> list[Server]:
+async def find_addresses(
+    hosts: list[str], resolver: Resolver, port: int, *, allow_private: bool, dane: bool = False
+) -> list[Server]:
     """The hosts with those of their addresses that we may use. The address that was checked is the one that is used, so that
     a name cannot point elsewhere a moment later."""
-    servers, failed, private = [], False, False
+    servers, failed, private, unknown = [], False, False, ""
     for host in hosts:
         found: list[str] = []
+        signed = dane
         for kind in ("A", "AAAA"):
             answer = await resolver.query(host, kind)
             failed |= answer.failed
             found += answer.values()
+            signed = signed and answer.authentic
         usable = [address for address in found if allow_private or is_public(address)]
         private |= len(usable) < len(found)
         if usable:
-            servers.append(Server(host, tuple(usable), port))
+            try:
+                demanded = await find_dane(host, port, resolver) if signed else None
+            except DaneUnknown as why:
+                unknown = str(why)
+                continue
+            servers.append(Server(host, tuple(usable), port, demanded))
     if servers:
         return servers
+    if unknown:
+        raise NoServer(unknown, permanent=False)
     names = ", ".join(hosts)
     if private:
         raise NoServer(f"{names} is at a private address, where no mail is sent", permanent=True, private=True)

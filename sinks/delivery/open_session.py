@@ -13,6 +13,7 @@ from aiosmtplib.errors import SMTPException, SMTPResponseException
 from aiosmtplib.protocol import PERIOD_REGEX, normalize_message_line_endings
 from aiosmtplib.response import SMTPResponse
 
+from sinks.delivery.dane import Dane, chain_of
 from sinks.delivery.tls_policy import Encryption
 
 CONNECT = 30.0  # seconds for the connection and the greeting
@@ -92,21 +93,28 @@ def to_wire(content: bytes) -> bytes:
 
 
 async def open_session(
-    host: str, address: str, port: int, identity: Identity, encryption: Encryption = Encryption.OPPORTUNISTIC
+    host: str,
+    address: str,
+    port: int,
+    identity: Identity,
+    encryption: Encryption = Encryption.OPPORTUNISTIC,
+    dane: Dane | None = None,
 ) -> Session:
     """A session with one address. Opportunistic encryption that cannot be had does not stop the mail: it goes in the clear then (RFC 7435).
     With a login, nothing goes before the server has taken it, and that only encrypted."""
     if identity.login is not None and encryption is Encryption.OPPORTUNISTIC:
         encryption = Encryption.REQUIRED
     try:
-        return await _open(host, address, port, identity, encryption)
+        return await _open(host, address, port, identity, encryption, dane)
     except NotOpened as error:
         if error.step != "STARTTLS" or encryption is not Encryption.OPPORTUNISTIC:
             raise
     return await _open(host, address, port, identity, None)
 
 
-async def _open(host: str, address: str, port: int, identity: Identity, encryption: Encryption | None) -> Session:
+async def _open(
+    host: str, address: str, port: int, identity: Identity, encryption: Encryption | None, dane: Dane | None = None
+) -> Session:
     """`encryption` None: in the clear."""
     session = Session(host, address, port, identity)
     step = "connect"
@@ -120,11 +128,14 @@ async def _open(host: str, address: str, port: int, identity: Identity, encrypti
             verified = encryption is Encryption.VERIFIED
             context = _verifying(identity.ca_file) if verified else _opportunistic()
             await session.starttls(tls_context=context, server_hostname=host)
+            if encryption is Encryption.DANE and dane is not None:
+                dane.verify(chain_of(session.get_transport_info("ssl_object")), host)
+                verified = bool(dane.records)
             cipher = session.get_transport_info("cipher")
             session.tls = f"{cipher[1]} {cipher[0]}{' verified' if verified else ''}" if cipher else ""
             step = "EHLO"
             await session.ehlo()
-        elif encryption in (Encryption.REQUIRED, Encryption.VERIFIED):
+        elif encryption not in (None, Encryption.OPPORTUNISTIC):
             raise NotOpened("STARTTLS", 0, f"{host} offers no TLS, and none is sent in the clear there")
         if identity.login is not None:
             step = "AUTH"

@@ -27,6 +27,7 @@ class Encryption(StrEnum):
     OPPORTUNISTIC = "opportunistic"  # encrypted where the server offers it, with any certificate (RFC 7435)
     REQUIRED = "required"  # encrypted, with any certificate
     VERIFIED = "verified"  # encrypted, and the certificate names the server and is of an authority that we know
+    DANE = "dane"  # encrypted, and the certificate is one that the server's domain has published (RFC 7672)
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class TlsPolicy:
 
     encryption: Encryption = Encryption.OPPORTUNISTIC
     sts: StsPolicy | None = None
+    is_ours: bool = False  # set by our own settings, before which nothing else counts
 
     def allows(self, host: str) -> bool:
         """Whether mail may go to this server at all."""
@@ -63,7 +65,7 @@ class TlsPolicies:
         """What holds for a domain now."""
         configured = self._settings.destinations.get(domain)
         if configured is not None and configured.tls is not None:
-            return TlsPolicy(Encryption(configured.tls))
+            return TlsPolicy(Encryption(configured.tls), is_ours=True)
         if not self._settings.mta_sts:
             return TlsPolicy()
         policy = await self._sts(domain)

@@ -23,6 +23,13 @@ class Way:
 
     encryption: Encryption = Encryption.OPPORTUNISTIC
     messages: int = TRANSACTIONS
+    dane: bool = True  # what a server's domain demands holds instead
+
+    def to(self, server: Server) -> Encryption:
+        """How the sessions with this server are encrypted. DANE comes before MTA-STS (RFC 8461 section 2)."""
+        if not self.dane or server.dane is None:
+            return self.encryption
+        return Encryption.DANE
 
 
 DEFAULT_WAY = Way()
@@ -76,23 +83,24 @@ class SmtpClient:
         way: Way,
     ) -> tuple[list[Attempt], bool]:
         """(attempts, whether a session came about) with one address, over a kept session where there is one."""
-        kept = self.sessions.take(server.host, server.port, way.encryption)
+        encryption = way.to(server)
+        kept = self.sessions.take(server.host, server.port, encryption)
         if kept is not None:
-            attempts, alive = await self._transact(kept, server.port, transaction, number, begin, deadline, way)
+            attempts, alive = await self._transact(kept, server, transaction, number, begin, deadline, way)
             if alive or _answered_for_recipients(attempts):
                 return attempts, True
             # It had been closed meanwhile, or wants no more from us: that is no answer to this mail.
         try:
-            session = await open_session(server.host, address, server.port, self._identity, way.encryption)
+            session = await open_session(server.host, address, server.port, self._identity, encryption, server.dane)
         except NotOpened as error:
             return not_opened(error, transaction.recipients, number, server.host, address, server.port), False
-        attempts, _ = await self._transact(session, server.port, transaction, number, begin, deadline, way)
+        attempts, _ = await self._transact(session, server, transaction, number, begin, deadline, way)
         return attempts, True
 
     async def _transact(
         self,
         session: Session,
-        port: int,
+        server: Server,
         transaction: SmtpTransaction,
         number: int,
         begin: Callable[[], None],
@@ -105,7 +113,7 @@ class SmtpClient:
             return attempts, reusable
         finally:
             if reusable:
-                self.sessions.give(session, port, way.encryption, way.messages)
+                self.sessions.give(session, server.port, way.to(server), way.messages)
             else:
                 session.close()
 

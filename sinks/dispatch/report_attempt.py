@@ -25,10 +25,12 @@ def report_attempt(
     delays: list[timedelta],
     names: list[str],
     spread: float | None = None,
+    delay_notice: timedelta = timedelta.max,
 ) -> list[Record]:
     """The report of one attempt and, where a target is left, the command of the next one, under the same key. Where the next attempt
     would come after the mail's time limit, the last answer stands and the target has expired. `spread` (0 to 1, random) lets a
-    retry come up to a tenth of its delay later, so that what failed together does not come back together."""
+    retry come up to a tenth of its delay later, so that what failed together does not come back together. A mail that is older than
+    `delay_notice` is late, which its submitter hears of once."""
     now = clock.now()
     share = max(LEAST, TEXTS // max(1, len(command.targets)))
     attempts = [msgspec.structs.replace(one, text=cut_text(one.text, share)) for one in attempts]
@@ -46,6 +48,8 @@ def report_attempt(
         Target(address=target.address, settled=target.settled or results.get(target.address))
         for target in command.targets
     ]
+    notices = command.notices
+    late = retry and notices is not None and notices.delay and now - command.mail.received_at >= delay_notice
     report = AttemptReport(
         mail_id=command.mail_id,
         recipient=command.recipient,
@@ -58,11 +62,17 @@ def report_attempt(
         attempts=final,
         targets=targets,
         notify=command.notify,
+        notices=notices,
+        is_late=late,
         next_attempt_at=due if retry else None,
     )
     records = [Record(topics.ATTEMPTS, command.mail_id, encode_attempt_report(report, SOURCE), HEADERS)]
     if retry:
-        again = msgspec.structs.replace(command, attempt=command.attempt + 1, parked=0, not_before=due, targets=targets)
+        if notices is not None and late:
+            notices = msgspec.structs.replace(notices, delay=False)
+        again = msgspec.structs.replace(
+            command, attempt=command.attempt + 1, parked=0, not_before=due, targets=targets, notices=notices
+        )
         records.append(Record(topics.retry_topic(names[step]), key, encode_dispatch(again, SOURCE), HEADERS))
     return records
 

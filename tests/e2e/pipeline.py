@@ -108,6 +108,7 @@ class Pipeline:
                 "port": base + 150,
                 "allow_private": True,
                 "retry": ["1s", "2s"],
+                "delay_notice": "1s",
                 "expire": "60s",
                 "helo": "mx.ours.test",
                 **changes.pop("delivery", {}),
@@ -298,6 +299,20 @@ class Pipeline:
         answer = self.get(f"/mails/{mail_id}")
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def command(self, *arguments: str, expect: int = 0) -> str:
+        """What `mailscope ...` prints in this pipeline's environment, to both outputs."""
+        done = subprocess.run(
+            [sys.executable, "-m", "mailscope", *arguments],
+            cwd=ROOT,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
     def submit(self, to: str, **fields: Any) -> str:
         """Send a mail through the hook; its mail_id."""

@@ -9,41 +9,32 @@ import time
 from tests.e2e.pipeline import ROOT, Pipeline
 
 
-def _run(pipeline: Pipeline, *arguments: str, expect: int = 0) -> str:
-    command = [sys.executable, "-m", "mailscope", *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, env=pipeline.environ, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == expect, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 def test_doctor_finds_nothing_wrong(pipeline: Pipeline) -> None:
-    text = _run(pipeline, "doctor")
+    text = pipeline.command("doctor")
     assert "FAIL" not in text and "SMTP" in text and "Kafka" in text
 
 
 def test_config_check_counts_what_it_found(pipeline: Pipeline) -> None:
     domains = len(json.loads(pipeline.config.read_text())["inbound"]["domains"])
-    assert f"{domains} inbound domains" in _run(pipeline, "config", "check")
+    assert f"{domains} inbound domains" in pipeline.command("config", "check")
 
 
 def test_search_show_and_explain_tell_what_happened(pipeline: Pipeline) -> None:
     raw, message_id = pipeline.mail(subject="for the command line", sign=False)
     pipeline.send(raw, "a@open.test", source="127.0.0.9")
     (row,) = pipeline.settled(message_id)
-    found = _run(pipeline, "search", f"message_id:{message_id}")
+    found = pipeline.command("search", f"message_id:{message_id}")
     assert "for the command line" in found and "dropped" in found and row["mail_id"] in found
-    (line,) = _run(pipeline, "search", "--json", f"message_id:{message_id}").splitlines()
+    (line,) = pipeline.command("search", "--json", f"message_id:{message_id}").splitlines()
     assert json.loads(line)["mail_id"] == row["mail_id"]
-    shown = _run(pipeline, "show", row["mail_id"])
+    shown = pipeline.command("show", row["mail_id"])
     assert "dmarc=fail" in shown and "Timeline" in shown and "logged only" in shown
-    explained = _run(pipeline, "explain", row["mail_id"])
+    explained = pipeline.command("explain", row["mail_id"])
     assert "dmarc" in explained and "cause" in explained and "cure" in explained
 
 
 def test_an_unknown_mail_is_told_in_one_sentence(pipeline: Pipeline) -> None:
-    assert _run(pipeline, "show", "nonsense", expect=1) == "mailscope: there is no such mail, or it has expired\n"
+    assert pipeline.command("show", "nonsense", expect=1) == "mailscope: there is no such mail, or it has expired\n"
 
 
 def test_send_and_tail(pipeline: Pipeline) -> None:
@@ -56,8 +47,7 @@ def test_send_and_tail(pipeline: Pipeline) -> None:
     )
     try:
         time.sleep(2)
-        sent = _run(
-            pipeline,
+        sent = pipeline.command(
             "send",
             "--from",
             "desk@ours.test",
@@ -78,7 +68,7 @@ def test_send_and_tail(pipeline: Pipeline) -> None:
 
 
 def test_a_token_is_created_with_its_scopes(pipeline: Pipeline) -> None:
-    token = _run(pipeline, "token", "create", "reader", "--scope", "read").strip()
+    token = pipeline.command("token", "create", "reader", "--scope", "read").strip()
     headers = {"Authorization": f"Bearer {token}"}
     import httpx
 
@@ -89,4 +79,4 @@ def test_a_token_is_created_with_its_scopes(pipeline: Pipeline) -> None:
 
 
 def test_topics_apply_again_changes_nothing(pipeline: Pipeline) -> None:
-    assert _run(pipeline, "topics", "apply").strip() == "all topics are there"
+    assert pipeline.command("topics", "apply").strip() == "all topics are there"

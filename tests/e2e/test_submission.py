@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import email
 import os
 import signal
 import smtplib
@@ -97,6 +98,66 @@ def test_each_recipient_hears_what_is_wrong_and_the_others_get_their_mail(pipeli
         assert pipeline.outcome(mail_id_of(reply))["recipients"][0]["reason"] == "suppressed"
         assert connection.mail("desk@ours.test")[0] == 250
         assert connection.rcpt("never@-partner..test")[0] == 553 and connection.rcpt("fine@partner.test")[0] == 250
+
+
+def reports_about(pipeline: Pipeline, mail_id: str) -> dict[str, bytes]:
+    """The reports that were sent about a mail: their octets by the recipient and the action that they name."""
+    found = {}
+    for row in pipeline.get("/mails", stream="delivery-report", to="desk@ours.test", limit=500).json()["items"]:
+        if row["tag"] == mail_id:
+            octets = pipeline.get(f"/mails/{row['mail_id']}/raw").content
+            told = email.message_from_bytes(octets).get_payload()[1].get_payload()  # type: ignore[union-attr,index]
+            found[f"{told[1]['Final-Recipient'].split()[-1]} {told[1]['Action']}"] = octets
+    return found
+
+
+def test_a_submitter_hears_what_it_asked_to_hear(pipeline: Pipeline) -> None:
+    """RFC 3461: failure, success and delay, each for the recipient that it was asked for."""
+    plan = pipeline.outside.partner.plan
+    plan["asked-gone@partner.test"] = plan["quiet-gone@partner.test"] = "550 5.1.1 User unknown"
+    plan["asked-late@partner.test"] = ["451 4.2.1 Not now", "451 4.2.1 Not now", "451 4.2.1 Not now"]
+    pipeline._client.put(f"{pipeline.api}/api/v1/suppressions/asked-never@partner.test", json={})
+    asked = {
+        "asked-gone@partner.test": ["NOTIFY=FAILURE,DELAY", "ORCPT=rfc822;Gone+2Bx@partner.test"],
+        "quiet-gone@partner.test": ["NOTIFY=NEVER"],
+        "asked-late@partner.test": ["NOTIFY=DELAY"],
+        "asked-well@partner.test": ["NOTIFY=SUCCESS,FAILURE"],
+        "asked-never@partner.test": ["NOTIFY=FAILURE"],
+        "quiet-well@partner.test": [],
+    }
+    with submitting(pipeline) as connection:
+        connection.ehlo()
+        assert connection.has_extn("dsn")
+        assert connection.mail("desk@ours.test", ["RET=HDRS", "ENVID=Job+2B7"])[0] == 250
+        assert connection.rcpt("wrong@partner.test", ["NOTIFY=SOMETIMES"])[0] == 555
+        for address, options in asked.items():
+            assert connection.rcpt(address, options)[0] == 250
+        code, reply = connection.data(message("asked-gone@partner.test"))
+    assert code == 250
+    mail_id = mail_id_of(reply.decode())
+    wanted = {
+        "asked-gone@partner.test failed",
+        "asked-late@partner.test delayed",
+        "asked-well@partner.test relayed",
+        "asked-never@partner.test failed",
+    }
+    assert wait_for(lambda: set(reports_about(pipeline, mail_id)) >= wanted, 30), reports_about(
+        pipeline, mail_id
+    ).keys()
+    pipeline.outcome(mail_id)
+    reports = reports_about(pipeline, mail_id)
+    assert set(reports) == wanted
+    gone = reports["asked-gone@partner.test failed"]
+    for line in (b"Original-Envelope-Id: Job+7", b"Original-Recipient: rfc822;Gone+x@partner.test", b"Status: 5.1.1"):
+        assert line + b"\r\n" in gone
+    assert b"suppress" in reports["asked-never@partner.test failed"]
+
+
+def test_the_receiver_offers_no_reports(pipeline: Pipeline) -> None:
+    with pipeline.smtp() as connection:
+        connection.ehlo()
+        assert not connection.has_extn("dsn")
+        assert connection.mail("a@good.test", ["ENVID=x"])[0] == 555
 
 
 @pytest.mark.parametrize(

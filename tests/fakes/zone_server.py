@@ -25,6 +25,7 @@ class ZoneServer:
     def __init__(self, records: Records, ttl: int = 3600, port: int = 0) -> None:
         self.records: Records = {name.lower().rstrip("."): types for name, types in records.items()}
         self.asked: list[tuple[str, str]] = []
+        self.signed = False  # answers say that their signatures were verified (AD)
         self._ttl = ttl
         self._thread = LoopThread()
         self._server = NameServer(self, port)
@@ -47,7 +48,7 @@ class ZoneServer:
         name, rtype = question.name.to_text().lower().rstrip("."), dns.rdatatype.to_text(question.rdtype)
         self.asked.append((name, rtype))
         response = dns.message.make_response(query)
-        response.flags |= dns.flags.AA
+        response.flags |= dns.flags.AA | (dns.flags.AD if self.signed else 0)
         types = self.records.get(name)
         if types is None:
             if not any(other.endswith("." + name) for other in self.records):

@@ -7,18 +7,12 @@ import ssl
 import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from contracts.events import Outcome
 from contracts.settings import Delivery
@@ -27,68 +21,31 @@ from sinks.delivery.attempt_smtp import not_opened
 from sinks.delivery.open_session import Identity, NotOpened, open_session
 from sinks.delivery.tls_policy import Encryption, TlsPolicies
 from tests.conftest import find_free_port
+from tests.fakes.authority import Authority
 from tests.fakes.zone import Zone
 
 HOST = "mx.x.test"
 NAMES = [HOST, "mta-sts.x.test"]
 
 
-class Authority:
-    """A certificate authority, and a certificate of it for the names above."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ca_file, self.chain = folder / "ca.pem", folder / "chain.pem"
-        key, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-        issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        self.ca_file.write_bytes(self._certificate(issuer, issuer, key.public_key(), key, None))
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-        octets = self._certificate(subject, issuer, own.public_key(), key, NAMES)
-        private = own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        self.chain.write_bytes(private + octets)
-
-    def _certificate(
-        self, subject: x509.Name, issuer: x509.Name, public: Any, key: Any, names: list[str] | None
-    ) -> bytes:
-        now = datetime.now(UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
-            .public_key(public)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=2))
-            .add_extension(x509.BasicConstraints(names is None, None), critical=True)
-        )
-        if names is not None:
-            builder = builder.add_extension(x509.SubjectAlternativeName(list(map(x509.DNSName, names))), critical=False)
-        return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
-
-    @property
-    def context(self) -> ssl.SSLContext:
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        made.load_cert_chain(self.chain)
-        return made
-
-
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
+    return Authority(tmp_path, NAMES)
 
 
 @pytest.fixture
 def server(authority: Authority) -> Iterator[int]:
     """A server that offers STARTTLS and a log-in; its port."""
-    yield from _serve(authority.context)
+    yield from serve(authority.context)
 
 
 @pytest.fixture
 def plain_server() -> Iterator[int]:
     """One that offers neither."""
-    yield from _serve(None)
+    yield from serve(None)
 
 
-def _serve(tls: ssl.SSLContext | None) -> Iterator[int]:
+def serve(tls: ssl.SSLContext | None) -> Iterator[int]:
     def knows(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
         return AuthResult(success=(data.login, data.password) == (b"us", b"secret"), handled=False)
 

@@ -1,12 +1,14 @@
 """A sender is told once of a forward that failed for good, and not of what is ours to mend."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
 from contracts.events import Action, Attempt, AttemptReport, Outcome, RawPointer, Summary, Target
 from contracts.ids import derived_mail_id, received_ms
+from contracts.notices import Notices
 from contracts.raw_message import RawType, decode_headers
 from contracts.settings import Settings
 from contracts.statuses import Direction, Reason
@@ -89,3 +91,79 @@ def test_one_sender_is_told_a_few_times_an_hour() -> None:
     assert told == [True] * PER_SENDER + [False] * 5
     other = report(mail=Summary(received_at=NOW, envelope_from="bo@good.test"))
     assert notices.of(other, settle(other))
+
+
+ASKED = Notices(failure=True, delay=True, success=True, envelope_id="job 7", original_recipient="rfc822;a@x.test")
+
+
+def submitted(outcome: Outcome, notices: Notices | None = ASKED, **changes: object) -> AttemptReport:
+    """The report about a mail that an application submitted."""
+    attempt = msgspec.structs.replace(
+        report().attempts[0],
+        outcome=outcome,
+        code={Outcome.ACCEPTED: 250, Outcome.TEMPORARY: 451, Outcome.PERMANENT: 550}[outcome],
+        enhanced_code={Outcome.ACCEPTED: "2.1.5", Outcome.TEMPORARY: "4.2.1", Outcome.PERMANENT: "5.1.1"}[outcome],
+    )
+    settled = None if outcome is Outcome.TEMPORARY else attempt
+    return report(
+        recipient="a@x.test",
+        direction=Direction.OUTBOUND,
+        action=Action.DELIVER,
+        mail=Summary(received_at=NOW, envelope_from="app@ours.test", from_="desk@ours.test"),
+        attempts=[attempt],
+        targets=[Target(address="a@x.test", settled=settled)],
+        next_attempt_at=None if settled else NOW,
+        notify=False,
+        notices=notices,
+        **changes,
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "late", "action", "status"),
+    [
+        (Outcome.PERMANENT, False, b"failed", b"5.1.1"),
+        (Outcome.ACCEPTED, False, b"relayed", b"2.1.5"),
+        (Outcome.TEMPORARY, True, b"delayed", b"4.2.1"),
+    ],
+)
+def test_a_submitter_gets_the_reports_that_it_asked_for(
+    outcome: Outcome, late: bool, action: bytes, status: bytes
+) -> None:
+    one = submitted(outcome, is_late=late)
+    (record,) = SenderNotices(Settings()).of(one, settle(one))
+    envelope, value = decode_headers(record.headers), record.value or b""
+    assert (envelope.envelope_from, envelope.recipients, envelope.is_own_report) == ("", ["app@ours.test"], True)
+    for line in (
+        b"Action: " + action,
+        b"Status: " + status,
+        b"Original-Envelope-Id: job 7",
+        b"Original-Recipient: rfc822;a@x.test",
+        b"Final-Recipient: rfc822; a@x.test",
+        b"From: Mail Delivery System <mailer-daemon@ours.test>",
+    ):
+        assert line + b"\r\n" in value, line
+    assert (b"Will-Retry-Until: " in value) == late
+
+
+def test_a_submitter_that_asks_for_nothing_gets_nothing() -> None:
+    notices = SenderNotices(Settings())
+    for outcome in Outcome.PERMANENT, Outcome.ACCEPTED, Outcome.TEMPORARY:
+        for asked in (None, Notices()):
+            one = submitted(outcome, asked, is_late=outcome is Outcome.TEMPORARY)
+            assert notices.of(one, settle(one)) == []
+    on_time = submitted(Outcome.TEMPORARY)
+    assert notices.of(on_time, settle(on_time)) == []
+
+
+def test_who_asks_is_told_however_often() -> None:
+    notices, one = SenderNotices(Settings()), submitted(Outcome.PERMANENT)
+    assert all(notices.of(one, settle(one)) for _ in range(PER_SENDER + 5))
+
+
+def test_of_one_delay_there_is_one_report_whenever_it_is_told() -> None:
+    notices = SenderNotices(Settings())
+    first, again = (
+        submitted(Outcome.TEMPORARY, is_late=True, occurred_at=NOW + timedelta(hours=hours)) for hours in (4, 5)
+    )
+    assert notices.of(first, settle(first))[0].key == notices.of(again, settle(again))[0].key

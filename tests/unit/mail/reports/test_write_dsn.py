@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 import pytest
 
 from mail.parse_headers import split_message
-from mail.reports.write_dsn import FailedMail, FailedRecipient, may_be_told, write_dsn
+from mail.reports.write_dsn import ToldMail, ToldRecipient, may_be_told, write_dsn
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-MAIL = FailedMail("anna@good.test", "anna@good.test", "Grüße", "id-1@good.test", NOW)
-REFUSED = FailedRecipient("team@ours.test", "5.1.1", 550, "5.1.1 no such user", "mx.corp.test")
+MAIL = ToldMail("anna@good.test", "anna@good.test", "Grüße", "id-1@good.test", NOW)
+REFUSED = ToldRecipient("team@ours.test", "5.1.1", 550, "5.1.1 no such user", "mx.corp.test")
 
 
-def report(mail: FailedMail = MAIL, *failed: FailedRecipient) -> bytes:
+def report(mail: ToldMail = MAIL, *failed: ToldRecipient) -> bytes:
     return write_dsn(mail, list(failed) or [REFUSED], "mx.ours.test", "mailer-daemon@ours.test", "x@ours.test", NOW)
 
 
@@ -40,8 +40,8 @@ def test_the_same_report_is_the_same_octets() -> None:
 
 
 def test_strangers_words_begin_no_header_and_end_no_part() -> None:
-    evil = FailedMail("a@b.test", "x\r\nBcc: y@z.test", "s\r\n\r\n--=x=--", "id>\r\nBcc: q@z.test", NOW)
-    answer = FailedRecipient(
+    evil = ToldMail("a@b.test", "x\r\nBcc: y@z.test", "s\r\n\r\n--=x=--", "id>\r\nBcc: q@z.test", NOW)
+    answer = ToldRecipient(
         "t@ours.test\r\nX: 1", "", 550, "no\r\n\r\nStatus: 2.0.0\x00\udcff" + "y" * 5000, "mx\nEvil: 1"
     )
     raw = report(evil, answer)

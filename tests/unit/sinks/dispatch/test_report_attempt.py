@@ -8,6 +8,7 @@ import pytest
 from contracts import clock
 from contracts.codec import decode
 from contracts.events import Action, Attempt, AttemptReport, Dispatch, Outcome, RawPointer, Summary, Target
+from contracts.notices import Notices
 from contracts.records import Record
 from contracts.statuses import Direction, Reason
 from runtime.connect_kafka import MAX_RECORD
@@ -99,3 +100,20 @@ def test_a_report_fits_into_kafka_whatever_the_servers_say(character: str) -> No
     (report,) = report_attempt(command(targets=addresses), "x.test", said, DELAYS, NAMES)
     assert report.size < MAX_RECORD // 2
     assert f"5.1.1 {character * 10}" in report_of([report]).attempts[-1].text
+
+
+def test_a_mail_that_is_late_is_told_of_once() -> None:
+    asked = Notices(delay=True, failure=True)
+    first = msgspec.structs.replace(command(), notices=asked)
+    delays = [timedelta(minutes=1)]
+
+    def try_again(one: Dispatch, patience: timedelta) -> tuple[AttemptReport, Dispatch]:
+        records = report_attempt(one, "x.test", [tried("a@x.test", Outcome.TEMPORARY)], delays, ["1m"], 0.0, patience)
+        return report_of(records), decode(records[1].value, Dispatch)
+
+    report, second = try_again(first, timedelta(hours=4))
+    assert (report.is_late, second.notices) == (False, asked)
+    report, third = try_again(second, timedelta(0))
+    assert report.is_late and third.notices == Notices(failure=True)
+    report, fourth = try_again(third, timedelta(0))
+    assert not report.is_late and fourth.notices == Notices(failure=True)
