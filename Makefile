@@ -29,7 +29,8 @@ unit: $(INSTALLED)
 	@$(BIN)/python -m pytest tests/unit
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest -m "not long"
+	@$(BIN)/python -m pytest -m "not long" --numprocesses 2 --dist loadfile tests/unit tests/integration
+	@$(BIN)/python -m pytest -m "not long" tests/e2e tests/chaos
 
 # All storms, the long ones too; each prints its seed and what it counted.
 chaos: $(INSTALLED)

@@ -65,7 +65,8 @@ def _type(kind: str) -> socket.SocketKind:
 
 def _held_by(one: Listening) -> str:
     """` by process 4711 (java ...)` for each that holds it; empty where that cannot be known."""
-    inodes = set(_inodes(one))
+    # The kernel gives the table page by page, and leaves a line out now and then where connections come and go between two of them.
+    inodes = next((found for _ in range(3) if (found := set(_inodes(one)))), set())
     holders = [f"process {pid} ({command})" for pid, command in _processes_with(inodes)] if inodes else []
     return f", held by {' and '.join(holders)}" if holders else ""
 

@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from tests.chaos.conftest import Brew
 from tests.chaos.storm import Storm
 from tests.wait_for import wait_for
@@ -119,6 +121,7 @@ def test_big_mail(brew: Brew) -> None:
     assert storm.settled(message_id)[0]["status"] == "dropped"
 
 
+@pytest.mark.long
 def test_a_thousand_recipients_again_and_again(brew: Brew) -> None:
     """One application within its quota: mail of others is decided meanwhile, and what is in memory is bounded."""
     storm = brew(delivery={"expire": "600s"})

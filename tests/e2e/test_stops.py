@@ -29,7 +29,7 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
 
 def fill_the_log(pipeline: Pipeline) -> None:
     """More than fits into the buffers between a client that does not read and the console."""
-    for _ in range(50):
+    for _ in range(20):
         raw, _ = pipeline.mail(subject=LONG, sign=False)
         code, text = pipeline.send(raw, [f"r{number}@open.test" for number in range(100)])
         assert code == 250, text
@@ -68,7 +68,7 @@ def occupy(pipeline: Pipeline, held: contextlib.ExitStack) -> None:
 
 def test_it_stops_within_ten_seconds_without_kills_whatever_clients_hold_open(pipeline: Pipeline) -> None:
     fill_the_log(pipeline)
-    for _ in range(3):
+    for _ in range(2):
         with contextlib.ExitStack() as held:
             occupy(pipeline, held)
             time.sleep(1)

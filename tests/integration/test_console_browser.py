@@ -6,11 +6,12 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email.message import EmailMessage
 
 import pytest
 import uvicorn
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Playwright, sync_playwright
 
 from contracts.statuses import Status
 from tests.integration.console_log import Log
@@ -76,6 +77,15 @@ def evil() -> Iterator[http.server.HTTPServer]:
     server.server_close()
 
 
+@contextmanager
+def chromium() -> Iterator[Playwright]:
+    """Its profile has a socket, whose path may have 107 octets: the store of this process has moved TMPDIR deep down."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", "/tmp")
+        with sync_playwright() as play:
+            yield play
+
+
 def test_hostile_mail_neither_runs_nor_phones_home(log: Log, address: str, evil: http.server.HTTPServer) -> None:
     mail = EmailMessage()
     mail["From"], mail["Subject"] = "a@b.example", EVIL
@@ -84,7 +94,7 @@ def test_hostile_mail_neither_runs_nor_phones_home(log: Log, address: str, evil:
         raw=mail.as_bytes(), subject=EVIL, from_name=EVIL, detail=EVIL, status=Status.SKIPPED, headers=[("X", EVIL)]
     )
     rule = f"--host-resolver-rules=MAP evil.example 127.0.0.1:{evil.server_port}"
-    with sync_playwright() as play:
+    with chromium() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=[*ARGS, "--no-proxy-server", rule])
         page = browser.new_page()
         page.goto(f"{address}/mails/{mail_id}")
@@ -120,7 +130,7 @@ def test_the_pictures_of_a_mail_are_seen_in_its_sandbox(log: Log, address: str) 
     mail.set_content("<img id=own src='cid:dot@x'><img id=other src='/static/logo.svg'>", subtype="html")
     mail.add_related(PNG, "image", "png", cid="<dot@x>")
     mail_id = log.add(raw=mail.as_bytes())
-    with sync_playwright() as play:
+    with chromium() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         page = browser.new_page()
         page.goto(f"{address}/mails/{mail_id}")
@@ -139,7 +149,7 @@ def test_pages_obey_their_own_policy_and_fit_a_phone(log: Log, address: str) -> 
     mail_id = log.add(
         raw=b"Subject: x\r\n\r\nhi\r\n", subject="w" * 300, from_name="n" * 200, detail="d" * 900, message_id="m" * 300
     )
-    with sync_playwright() as play:
+    with chromium() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         page = browser.new_page(viewport={"width": 400, "height": 800})
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
