@@ -1,11 +1,17 @@
 """Who gets a mail of ours and who does not: each reason is reached for real, and told in the answer, in the log and on the page."""
 
+import asyncio
+import base64
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
+from contracts.settings import Settings
+from ingest.send.outgoing import Outgoing
+from ingest.send.send import Sender
+from runtime.publish import Publisher
 from tests.e2e.pipeline import ROOT, Pipeline
 from tests.wait_for import wait_for
 
@@ -114,6 +120,41 @@ def test_a_key_that_nobody_can_verify_sends_nothing(pipeline: Pipeline, domain: 
     (row,) = pipeline.outcome(mail_id)["recipients"]
     assert why in row["detail"] and f"s1._domainkey.{domain}" in row["detail"]
     assert arrived(pipeline, "keyed@partner.test") == 0
+
+
+def test_a_mail_of_which_nothing_is_aligned_is_not_sent(pipeline: Pipeline) -> None:
+    """A domain without a key of its own, in an envelope of another organization: DMARC would fail wherever it goes."""
+    raw = b"From: desk@second.test\r\nTo: loose@partner.test\r\nSubject: x\r\n\r\nhi\r\n"
+    body = {"raw": base64.b64encode(raw).decode(), "from": "desk@ours.test", "to": ["loose@partner.test"]}
+    answer = pipeline.post("/send", body)
+    (state,) = answer.json()["recipients"]
+    assert (answer.status_code, state["status"], state["reason"]) == (202, "failed", "authentication_error")
+    (row,) = pipeline.outcome(answer.json()["mail_id"])["recipients"]
+    assert "nothing of it is aligned" in row["detail"] and arrived(pipeline, "loose@partner.test") == 0
+
+
+async def test_a_door_that_knows_more_domains_than_the_processors_do_is_told_so(pipeline: Pipeline) -> None:
+    """The Python function, in an application whose configuration is newer."""
+    settings = Settings.model_validate(
+        {
+            "kafka": {"bootstrap": pipeline.bootstrap},
+            "data_dir": str(pipeline.folder / "application"),
+            "outbound": {"domains": {"newer.test": {}}},
+        }
+    )
+    publisher = Publisher(settings.kafka_client)
+    try:
+        sender = Sender(settings, publisher)
+        await sender.start()
+        sent = await sender.send(Outgoing("desk@newer.test", ("conf@partner.test",), subject="x", text="hi\n"))
+    finally:
+        await publisher.close()
+    mail = await asyncio.to_thread(pipeline.outcome, sent.mail_id)
+    (row,) = mail["recipients"]
+    assert (row["status"], row["reason"]) == ("failed", "configuration_error")
+    assert "newer.test is not under outbound.domains" in row["detail"] and arrived(pipeline, "conf@partner.test") == 0
+    page = pipeline._client.get(f"{pipeline.api}/mails/{sent.mail_id}", headers={"Accept": "text/html"})
+    assert "onfiguration" in page.text
 
 
 def test_the_command_line_changes_the_list(pipeline: Pipeline) -> None:
