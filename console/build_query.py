@@ -1,12 +1,14 @@
 """From conditions to SQL: every value is a bound parameter, every column comes from a list here. Pure."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from console.parse_filters import COLUMNS, Condition
+from console.conditions import COLUMNS, NUMBERS, WITHIN, Condition, Junction, Term, leaves
 
 # Filters with an index that finds keys without a fold. Their columns do not change over a mail's life.
-INDEXED = frozenset({"from", "to", "message_id", "reference", "domain", "subject", "address"})
+INDEXED = frozenset({"from", "to", "message_id", "reference", "domain", "subject", "address", "mail_id"})
+_NUMBER_AT = re.compile(r"(<=|>=|<|>|=)(\d+)")
 
 
 @dataclass
@@ -32,12 +34,11 @@ class Where:
         return " AND ".join(self.clauses) or "1"
 
 
-def conditions_where(conditions: tuple[Condition, ...], domains: frozenset[str]) -> Where:
+def terms_where(terms: tuple[Term, ...], domains: frozenset[str]) -> Where:
     """What must hold for a row. `domains` limits whose mail may be seen; empty means all."""
     where = Where()
-    for condition in conditions:
-        clause = _clause(condition, where)
-        where.add(f"NOT ({clause})" if condition.exclude else clause)
+    for term in terms:
+        where.add(_term(term, where))
     if domains:
         # Our own side of a mail: the recipient's domain inbound, the author's domain outbound.
         allowed = where.bind(sorted(domains), "Array(String)")
@@ -45,15 +46,37 @@ def conditions_where(conditions: tuple[Condition, ...], domains: frozenset[str])
     return where
 
 
-def has_indexed(conditions: tuple[Condition, ...]) -> bool:
-    """Whether a condition finds few rows by an index."""
-    return any(c.name in INDEXED and not c.exclude and not any(v.startswith("*") for v in c.values) for c in conditions)
+def has_indexed(terms: tuple[Term, ...]) -> bool:
+    """Whether a term finds few rows by an index."""
+    return any(
+        is_indexed(term) and not any(value.startswith("*") for leaf in leaves((term,)) for value in leaf.values)
+        for term in terms
+    )
 
 
-def recipients_clause(condition: Condition, where: Where) -> str | None:
+def is_indexed(term: Term) -> bool:
+    """Whether all that a term looks at has an index, and none of it is excluded."""
+    if term.exclude:
+        return False
+    if isinstance(term, Condition):
+        return term.name in INDEXED
+    return (all if term.any else any)(is_indexed(one) for one in term.terms)
+
+
+def _term(term: Term, where: Where) -> str:
+    if isinstance(term, Condition):
+        clause = _clause(term, where)
+    else:
+        clause = "(" + (" OR " if term.any else " AND ").join(_term(one, where) for one in term.terms) + ")"
+    return f"NOT ({clause})" if term.exclude else clause
+
+
+def recipients_clause(condition: Term, where: Where) -> str | None:
     """The condition on the narrow table `recipients`, whose key is the lower-cased address; None when it names neither whole
     addresses nor their beginnings."""
-    if condition.name != "to" or condition.exclude or not all(_begins(value) for value in condition.values):
+    if isinstance(condition, Junction) or condition.name != "to" or condition.exclude:
+        return None
+    if not all(_begins(value) for value in condition.values):
         return None
     clauses = [f"recipient LIKE {where.bind(_like(value), 'String')}" for value in condition.values if "*" in value]
     exact = [value for value in condition.values if "*" not in value]
@@ -75,16 +98,24 @@ def _clause(condition: Condition, where: Where) -> str:
         return f"({_addresses('sender', condition, where)} OR {_addresses('recipient', condition, where)})"
     if name in ("from", "to"):
         return _addresses(COLUMNS[name], condition, where)
-    if name == "subject":
+    column = COLUMNS[name]
+    if name in WITHIN:
         likes = [
-            f"lower(subject) LIKE {where.bind(_like(value.lower(), within=True), 'String')}"
+            f"lower({column}) LIKE {where.bind(_like(value.lower(), within=True), 'String')}"
             for value in condition.values
         ]
         return "(" + " OR ".join(likes) + ")"
-    column = COLUMNS[name]
+    if name in NUMBERS:
+        found = [_NUMBER_AT.fullmatch(value) for value in condition.values]
+        return "(" + " OR ".join(f"{column} {one[1]} {where.bind(int(one[2]), 'UInt64')}" for one in found if one) + ")"
+    if name == "mail_id":
+        return f"{column} IN {where.bind(list(condition.values), 'Array(UUID)')}"
     if any("*" in value for value in condition.values):
         return "(" + " OR ".join(f"{column} LIKE {where.bind(_like(v), 'String')}" for v in condition.values) + ")"
-    return f"{column} IN {where.bind(list(condition.values), 'Array(String)')}"
+    values = [*condition.values]
+    if name == "reference":  # it-42 is IT-42
+        values = list(dict.fromkeys(one for value in values for one in (value, value.upper(), value.lower())))
+    return f"{column} IN {where.bind(values, 'Array(String)')}"
 
 
 def _addresses(column: str, condition: Condition, where: Where) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from console.answer_errors import Problem
-from console.build_query import conditions_where
+from console.build_query import terms_where
 from console.judge_guidelines import judge_guidelines
 from console.keep_bodies import KeptBodies
 from console.present_mail import ITEM_COLUMNS, present_attempts, present_event, present_item
@@ -125,7 +125,7 @@ class MailReader:
         return await self._bodies.get(canonical_mail_id(mail_id), take_apart)
 
     async def _items(self, mail_id: str, domains: frozenset[str]) -> list[dict[str, Any]]:
-        where = conditions_where((), domains)
+        where = terms_where((), domains)
         sql = f"SELECT {ITEM_COLUMNS} FROM mails FINAL WHERE {_PLACE} AND {where.sql} ORDER BY recipient LIMIT 10000"
         rows = await self.queries.rows(sql, {**where.parameters, **_parameters(mail_id)})
         if not rows:

@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from console.answer_errors import Problem
-from console.build_query import INDEXED, conditions_where, has_indexed, recipients_clause
-from console.parse_filters import Condition, Filters
+from console.build_query import has_indexed, is_indexed, recipients_clause, terms_where
+from console.conditions import Term
+from console.parse_filters import Filters
 from console.present_mail import ITEM_COLUMNS, present_item, retention_start
 from console.query_store import StoreQueries, begin_deadline
 from contracts import clock
@@ -101,7 +102,7 @@ class Search:
         now = clock.now()
         if now < self._count_after:
             return None
-        where = conditions_where(filters.conditions, domains)
+        where = terms_where(filters.terms, domains)
         low = max(filters.since or now - COUNTED, now - COUNTED)
         bounds = self._bounds(where, low, filters.until or now + timedelta(minutes=5), None)
         sql = f"SELECT status, count() AS mails FROM mails FINAL WHERE {bounds} AND {where.sql} GROUP BY status"
@@ -111,6 +112,20 @@ class Search:
             self._count_after = now + timedelta(minutes=1)
             return None
         return {row["status"]: row["mails"] for row in rows}
+
+    async def count(self, filters: Filters, domains: frozenset[str]) -> int | None:
+        """How many mails there are, in all that the log holds; None when counting takes longer than a second."""
+        now = clock.now()
+        where = terms_where(filters.terms, domains)
+        low = max(filters.since or retention_start(self._settings, now), retention_start(self._settings, now))
+        bounds = self._bounds(where, low, filters.until or now + timedelta(minutes=5), None)
+        try:
+            rows = await self._queries.rows(
+                f"SELECT count() AS mails FROM mails FINAL WHERE {bounds} AND {where.sql}", where.parameters, seconds=1
+            )
+        except Problem:
+            return None
+        return int(rows[0]["mails"])
 
     async def _window(
         self,
@@ -122,11 +137,11 @@ class Search:
         limit: int,
         now: datetime,
     ) -> list[dict[str, Any]]:
-        if high <= now - MERGED and has_indexed(filters.conditions):
+        if high <= now - MERGED and has_indexed(filters.terms):
             found = await self._by_keys(filters, domains, low, high, cursor, limit)
             if found is not None:
                 return found
-        where = conditions_where(filters.conditions, domains)
+        where = terms_where(filters.terms, domains)
         bounds = self._bounds(where, low, high, cursor)
         sql = f"SELECT {ITEM_COLUMNS} FROM mails FINAL WHERE {bounds} AND {where.sql} {ORDER} LIMIT {int(limit)}"
         return await self._queries.rows(sql, where.parameters)
@@ -142,8 +157,8 @@ class Search:
     ) -> list[dict[str, Any]] | None:
         """Keys by index, then the fold of those keys; None when there are too many keys to be sure."""
         # The keys come newest first: when they are cut off, what they fold to is still right, if it is enough.
-        indexed: tuple[Condition, ...] = tuple(c for c in filters.conditions if c.name in INDEXED and not c.exclude)
-        inner = conditions_where(indexed, domains)
+        indexed: tuple[Term, ...] = tuple(term for term in filters.terms if is_indexed(term))
+        inner = terms_where(indexed, domains)
         for condition in indexed:
             if clause := recipients_clause(condition, inner):
                 span = self._bounds(inner, low, high, None)
@@ -157,7 +172,7 @@ class Search:
         )
         if not keys:
             return []
-        where = conditions_where(filters.conditions, domains)
+        where = terms_where(filters.terms, domains)
         moments = where.bind(sorted({clock.to_ms(_aware(key["received_at"])) for key in keys}), "Array(Int64)")
         ids = where.bind([str(key["mail_id"]) for key in keys], "Array(UUID)")
         bounds = self._bounds(where, low, high, cursor)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from console.authorise import authorised
+from console.conditions import COLUMNS
 from console.export_mails import as_csv, as_ndjson
 from console.parse_filters import Filters, parse_filters
 from console.read_mail import MailReader, canonical_mail_id
@@ -20,9 +21,10 @@ Reader = Annotated[Principal, Depends(authorised("read"))]
 RawReader = Annotated[Principal, Depends(authorised("raw"))]
 MailId = Annotated[str, Path(description="The id that every row and event of the mail carries.")]
 FILTER_HELP = (
-    "Filters, all combinable: direction status from to subject message_id reference channel stream template domain spf dkim "
-    "dmarc bounce_type bounce_class reason source since until q. Several values with commas are OR; a leading `!` excludes; `*` is a "
-    "wildcard in addresses and subject; `q` takes the same as one line."
+    f"Filters, all combinable: {' '.join(COLUMNS)} since until q. Several values with commas are OR; a leading `!` excludes; `*` is a "
+    "wildcard; `size` and `attempts` take `<` and `>`. `q` is one line: the same filters as `name:value`, in any case, AND, OR, NOT and "
+    "parentheses, and words, which are looked for by their shape: an address, a Message-ID, a mail_id, a key such as IT-42, a code, a "
+    "domain, else subject, addresses, names and the server's answer."
 )
 
 

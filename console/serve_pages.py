@@ -9,7 +9,9 @@ from fastapi.responses import Response
 from console.answer_errors import Problem
 from console.arrange_mail import arrange_checks, arrange_timeline
 from console.authorise import authorised
-from console.parse_filters import COLUMNS, TIMES, parse_filters
+from console.conditions import COLUMNS, TIMES, Term
+from console.explain_search import describe, suggest, write_query
+from console.parse_filters import Filters, parse_filters
 from console.read_mail import MailReader
 from console.render_page import render
 from console.search_mails import Cursor, Search
@@ -25,6 +27,7 @@ MAX_PREVIEW = 10 << 20  # octets of a message that a page takes apart; larger on
 MAX_RECIPIENTS = 100  # outcomes on one page; the JSON has all
 MAX_TIMELINE = 300  # events on one page
 MAX_TEXT = 256 << 10  # characters of the text on one page; the download has all
+MAX_PARTS = 6  # of a search that found nothing, that are counted; each for a second at most
 LAGS = 30  # seconds behind after which the page says so loudly
 _needs_read = authorised("read")
 
@@ -39,6 +42,7 @@ def pages_router(search: Search, reader: MailReader, settings: Settings) -> APIR
         request.state.principal = principal
         parameters = {name: value for name, value in request.query_params.items() if value}
         page: dict[str, Any] = {"items": [], "following": None, "counts": None, "problem": None}
+        page |= {"read_as": [], "suggestions": [], "parts": []}
         status = 200
         try:
             page |= await _list(search, principal, parameters)
@@ -89,11 +93,40 @@ async def _list(search: Search, principal: Principal, parameters: dict[str, str]
     after = Cursor.decode(parameters["cursor"]) if "cursor" in parameters else None
     items, following = await search.page(filters, principal.domains, PAGE, after)
     others = parse_filters([pair for pair in given if pair[0] != "status"], now)
+    line = parameters.get("q", "")
     return {
         "items": items,
+        "read_as": [describe(term) for term in parse_filters([("q", line)], now).terms],
+        "suggestions": suggest(line),
+        "parts": await _parts(search, principal, parameters, now) if not items and after is None else [],
         "following": following.encode() if following else None,
         "counts": await search.counts(others, principal.domains),
     }
+
+
+async def _parts(
+    search: Search, principal: Principal, parameters: dict[str, str], now: datetime
+) -> list[dict[str, Any]]:
+    """Each part of a search that found nothing: how many it finds alone, and the parameters without it."""
+    times = [(name, parameters[name]) for name in TIMES if name in parameters]
+    asked = parse_filters([("q", parameters.get("q", "")), *times], now)
+    in_line = parse_filters([("q", parameters.get("q", ""))], now).terms
+    parts: list[tuple[Term, dict[str, str | None]]] = [
+        (term, {"q": write_query(in_line[:place] + in_line[place + 1 :]) or None}) for place, term in enumerate(in_line)
+    ]
+    for name in COLUMNS:
+        if name in parameters:
+            parts += [(term, {name: None}) for term in parse_filters([(name, parameters[name])], now).terms]
+    if len(parts) + len(times) < 2:
+        return []
+    return [
+        {
+            "said": describe(term),
+            "count": await search.count(Filters((term,), asked.since, asked.until), principal.domains),
+            "without": {**without, "cursor": None},
+        }
+        for term, without in parts[:MAX_PARTS]
+    ]
 
 
 def _choices(parameters: dict[str, str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from console.answer_errors import Problem
-from console.build_query import conditions_where
+from console.build_query import terms_where
 from console.parse_filters import parse_filters
 from console.search_mails import Cursor
 from contracts import codec, raw_message
@@ -95,7 +95,7 @@ def queries(octets: bytes) -> None:
     with contextlib.suppress(Problem):
         Cursor.decode(words)
     with contextlib.suppress(Problem):
-        conditions_where(parse_filters([("q", words)], NOW).conditions, frozenset())
+        terms_where(parse_filters([("q", words)], NOW).terms, frozenset())
 
 
 def reports(octets: bytes) -> None:

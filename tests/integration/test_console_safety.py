@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from console.parse_filters import COLUMNS
+from console.conditions import COLUMNS
 from contracts.statuses import Direction, Status
 from tests.integration.console_log import Log
 

@@ -1,5 +1,6 @@
 """Every filter of the API, against rows that the sink's own code wrote into the real engine."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -119,6 +120,22 @@ def letters(found: list[str]) -> str:
         ({"q": "reference:IT-42", "status": "processed"}, "a"),
         ({"q": 'template:"Customer invitation"'}, "c"),
         ({"q": "   "}, "edcba"),
+        ({"q": "<two@bank.example>"}, "b"),
+        ({"q": "two@bank.example"}, "b"),
+        ({"q": "it-42"}, "a"),
+        ({"q": "bank.example"}, "b"),
+        ({"q": "@Bank.example"}, "b"),
+        ({"q": "ann_a"}, "c"),
+        ({"q": "Anna Partner <anna@partner.example>"}, "a"),
+        ({"q": "Status:processed"}, "a"),
+        ({"q": "message-id:<two@bank.example>"}, "b"),
+        ({"q": "template:customer"}, "c"),
+        ({"q": "printer OR straße"}, "da"),
+        ({"q": "to:*@shop.example AND NOT (straße OR news)"}, "c"),
+        ({"q": "attempts:>=1 direction:outbound"}, "edc"),
+        ({"q": "size:>100MiB"}, ""),
+        ({"q": "printer fire"}, "a"),
+        ({"q": "-(printer OR invite)"}, "eb"),
         ({"status": "", "q": ""}, "edcba"),
     ],
 )
@@ -138,6 +155,9 @@ def test_a_filter_finds_exactly_its_mail(log: Log, parameters: dict[str, str], e
         ({"limit": "0"}, "limit", ""),
         ({"cursor": "zzz"}, "cursor", "not one of ours"),
         ({"direction": "sideways"}, "direction", "known: inbound, outbound"),
+        ({"since": "1h", "until": "2h"}, "since", "is not before until"),
+        ({"q": "a OR since:1h"}, "q", "whole search"),
+        ({"mail_id": "x"}, "mail_id", "no mail_id"),
         ({"address": "a@b"}, "address", "no filter"),
     ],
 )
@@ -188,3 +208,31 @@ def test_a_mail_is_told_whole(log: Log) -> None:
         "RCPT",
         250,
     )
+
+
+def test_a_mail_is_found_by_its_id_its_answer_and_its_codes(log: Log) -> None:
+    mail_id = log.add(
+        "full@shop.example", Status.DELIVERY_FAILED, age=timedelta(days=3), direction=OUT, subject="z full", from_="app@example.com",
+        attempt=1, bounce=(BounceType.SOFT, BounceClass.MAILBOX_FULL), answer="5.2.2 The Mailbox is full", enhanced_code="5.2.2",
+    )  # fmt: skip
+    for pasted in (
+        mail_id,
+        mail_id.upper(),
+        "mailbox full",
+        "5.2.2",
+        "550 mailbox",
+        "full mx.partner.example",
+        'smtp_text:"is full"',
+    ):
+        assert log.search(q=pasted) == ["z full"], pasted
+
+
+def test_the_page_says_how_it_read_the_line_and_what_each_part_finds(log: Log) -> None:
+    page = log.http.get("/", params={"q": "Processed nowhere.example"}).text
+    assert "Read as:" in page and "status:processed nowhere.example" in page
+    page = log.http.get("/", params={"q": "printer reference:IT-99", "direction": "inbound"}).text
+    assert "Alone, each part finds:" in page
+    assert re.search(r"<strong>1</strong> <bdi>subject, address, name, answer or host contain “printer”", page)
+    assert re.search(r"<strong>0</strong> <bdi>reference is “IT-99”", page)
+    assert re.search(r"<strong>2</strong> <bdi>direction is inbound", page)
+    assert 'href="?q=printer&amp;direction=inbound"' in page or 'href="?direction=inbound&amp;q=printer"' in page

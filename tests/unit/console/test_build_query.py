@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.build_query import Where, conditions_where, has_indexed, recipients_clause
-from console.parse_filters import COLUMNS, Condition
+from console.build_query import Where, has_indexed, recipients_clause, terms_where
+from console.conditions import COLUMNS, NUMBERS, Condition, Junction, Term
 
 NOBODY: frozenset[str] = frozenset()
 
 
-def where(*conditions: Condition) -> Where:
-    return conditions_where(conditions, NOBODY)
+def where(*terms: Term) -> Where:
+    return terms_where(terms, NOBODY)
 
 
 def test_no_condition_holds_always() -> None:
@@ -40,7 +40,7 @@ def test_excluding_negates_the_whole_condition() -> None:
 
 
 def test_a_limited_token_is_bound_to_its_own_side() -> None:
-    made = conditions_where((), frozenset({"b.example", "a.example"}))
+    made = terms_where((), frozenset({"b.example", "a.example"}))
     assert made.sql == "if(direction = 'inbound', recipient_domain, sender_domain) IN {p0:Array(String)}"
     assert made.parameters == {"p0": ["a.example", "b.example"]}
 
@@ -77,22 +77,27 @@ def test_whole_addresses_and_beginnings_use_the_table_of_recipients(
     assert recipients_clause(Condition("from", values), Where()) is None
 
 
-conditions = st.builds(
-    Condition,
-    st.sampled_from([*COLUMNS, "address"]),
-    st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=4).map(tuple),
-    st.booleans(),
+texts = st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=4).map(tuple)
+numbers = st.lists(st.from_regex(r"(<=|>=|<|>|=)[0-9]{1,18}", fullmatch=True), min_size=1, max_size=4).map(tuple)
+conditions = st.one_of(
+    st.builds(Condition, st.sampled_from(sorted({*COLUMNS, "address"} - NUMBERS)), texts, st.booleans()),
+    st.builds(Condition, st.sampled_from(sorted(NUMBERS)), numbers, st.booleans()),
+)
+terms = st.recursive(
+    conditions,
+    lambda inner: st.builds(Junction, st.lists(inner, min_size=1, max_size=3).map(tuple), st.booleans(), st.booleans()),
+    max_leaves=6,
 )
 
 
-@given(st.lists(conditions, max_size=5), st.frozensets(st.text(min_size=1), max_size=2))
-def test_no_value_ever_stands_in_the_sql(given_: list[Condition], domains: frozenset[str]) -> None:
-    made = conditions_where(tuple(given_), domains)
-    placeholders = re.findall(r"\{(p\d+):(?:String|Array\(String\))\}", made.sql)
+@given(st.lists(terms, max_size=5), st.frozensets(st.text(min_size=1), max_size=2))
+def test_no_value_ever_stands_in_the_sql(given_: list[Term], domains: frozenset[str]) -> None:
+    made = terms_where(tuple(given_), domains)
+    placeholders = re.findall(r"\{(p\d+):(?:String|UInt64|Array\((?:String|UUID)\))\}", made.sql)
     assert sorted(placeholders) == sorted(made.parameters) or set(placeholders) == set(made.parameters)
     # Without its placeholders the SQL is made of our own words only.
-    rest = re.sub(r"\{p\d+:(?:String|Array\(String\))\}", "", made.sql)
+    rest = re.sub(r"\{p\d+:(?:String|UInt64|Array\((?:String|UUID)\))\}", "", made.sql)
     own = {"NOT", "AND", "OR", "IN", "LIKE", "lower", "if", "direction", "inbound", "1"}
     own |= {*COLUMNS.values(), "sender_domain", "recipient_domain"}
     assert set(re.findall(r"\w+", rest)) <= own
-    assert set(re.sub(r"\w", "", rest)) <= set("()=', ")
+    assert set(re.sub(r"\w", "", rest)) <= set("()=<>', ")
