@@ -14,7 +14,8 @@ _SUBJECT = re.compile(rb"^Subject: (.*?)\r\n", re.MULTILINE)
 
 class CountingMta:
     """Runs until `stop()`. `delay` (seconds) passes before the answer to the end of DATA, `greets` False is a black hole; `refuse` is
-    a reply to RCPT. `came` counts accepted mails by subject, `begun` those whose content has arrived, `came_at` is when the last one came."""
+    a reply to RCPT. `came` counts accepted mails by subject, `begun` those whose content has arrived, `came_at` is when each
+    came last."""
 
     def __init__(self, host: str, port: int, delay: float = 0.0, *, greets: bool = True) -> None:
         self.delay = delay
