@@ -104,7 +104,12 @@ class Session(SMTP):
 def to_wire(content: bytes) -> bytes:
     """Content as it follows DATA: lines end with CRLF, a leading period is doubled, and a line with one alone is the end (RFC 5321
     section 4.5.2)."""
-    return PERIOD_REGEX.sub(b"..", normalize_message_line_endings(content)) + b".\r\n"
+    ends = content.count(b"\r\n")
+    if not (content.count(b"\n") == content.count(b"\r") == ends and content.endswith(b"\r\n")):  # most are right
+        content = normalize_message_line_endings(content)
+    if content.startswith(b".") or b"\n." in content:
+        content = PERIOD_REGEX.sub(b"..", content)
+    return content + b".\r\n"
 
 
 async def open_session(
