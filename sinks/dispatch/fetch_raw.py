@@ -105,9 +105,16 @@ def _fetch(consumer: Consumer, pointer: RawPointer) -> list[ConsumedRecord]:
     """The record that was asked for, and those behind it that came with it."""
     try:
         consumer.assign([TopicPartition(pointer.topic, pointer.partition, pointer.offset)])
-        first = consumer.poll(TIMEOUT)
+        try:
+            return _read_on(consumer, pointer)
+        finally:
+            consumer.unassign()  # else it asks for what comes next, and the next fetch waits for that answer
     except KafkaException as error:
         raise Unavailable("Kafka", str(error)) from error
+
+
+def _read_on(consumer: Consumer, pointer: RawPointer) -> list[ConsumedRecord]:
+    first = consumer.poll(TIMEOUT)
     if first is None:
         raise Unavailable("Kafka", f"{pointer.topic}[{pointer.partition}]@{pointer.offset} was not read in time")
     problem = first.error()
