@@ -44,7 +44,7 @@ SIZE = 5_000  # octets
 WAITING = 10_000  # for the dead destination
 QUICK = 16  # destinations beside it, spread over all partitions
 RATE = 20  # mails a second to them
-DURATION = 15.0  # seconds
+DURATION = 10.0  # seconds
 
 # As many at a time as delivery has (delivery.concurrency, delivery.per_domain, and the two with which a lane begins).
 OUR_LIMITS = {
@@ -99,11 +99,8 @@ def _compare(
         f"  delivery                     {statistics.median(rates['ours']):8.0f} /s  ({statistics.median(cores):.2f} of a core)"
     )
     for name, label in (("postfix", "Postfix as it is"), ("limited", "Postfix with our limits")):
-        ratios = [mine / other for mine, other in zip(rates["ours"], rates[name], strict=True)]
         print(f"  {label:<28} {statistics.median(rates[name]):8.0f} /s")
-        print(
-            f"    ratio                      {statistics.median(ratios):8.2f}   ({min(ratios):.2f} to {max(ratios):.2f})"
-        )
+        print(f"    ratio                          {_spread(rates['ours'], rates[name])}")
 
 
 def _our_rate(delivery: "_Delivery", sink: SmtpSink, domains: list[str]) -> tuple[float, float]:
@@ -133,30 +130,37 @@ def _postfix_rate(postfix: Postfix, sink: SmtpSink, domains: list[str]) -> float
 def measure_dead_destination(delivery: "_Delivery", rounds: int = 3) -> None:
     """From the command in Kafka to the mail at its server, calm and beside mail for a server that takes connections and never greets."""
     print(
-        f"delivery: mail to {QUICK} destinations, {RATE}/s for {DURATION:g} s, {rounds} rounds: calm, and beside {WAITING}"
+        f"dead destination: mail to {QUICK} others, {RATE}/s for {DURATION:g} s each, {rounds} rounds: calm, from the moment when"
     )
-    print("  mails that have begun to wait for a server that takes connections and never greets")
+    print(
+        f"  {WAITING} mails have come for a server that takes connections and never greets, and after that, while they wait"
+    )
     others = CountingMta("127.0.2.1", delivery.port)
     hole = CountingMta("127.0.2.250", delivery.port, greets=False)
-    calm, beside = [], []
+    calm, coming, waiting = [], [], []
     try:
         with delivery.running():
             delivery.delays(others, 2.0)
             for number in range(rounds):
                 calm.append(sorted(delivery.delays(others, DURATION)))
                 asyncio.run(delivery.publish([f"user@hole{number}.test"] * WAITING))
-                beside.append(sorted(delivery.delays(others, DURATION)))
+                coming.append(sorted(delivery.delays(others, DURATION)))
+                waiting.append(sorted(delivery.delays(others, DURATION)))
     finally:
         others.stop()
         hole.stop()
     for share in (50, 90, 99):
         quiet = [delays[len(delays) * share // 100] for delays in calm]
-        dead = [delays[len(delays) * share // 100] for delays in beside]
-        ratios = [one / other for one, other in zip(dead, quiet, strict=True)]
-        print(
-            f"  p{share}  calm {statistics.median(quiet) * 1000:6.0f} ms, beside it {statistics.median(dead) * 1000:6.0f} ms,"
-            f" ratio {statistics.median(ratios):.2f}   ({min(ratios):.2f} to {max(ratios):.2f})"
-        )
+        print(f"  p{share}  calm        {statistics.median(quiet) * 1000:6.0f} ms")
+        for name, beside in (("they come", coming), ("they wait", waiting)):
+            loud = [delays[len(delays) * share // 100] for delays in beside]
+            print(f"       {name}   {statistics.median(loud) * 1000:6.0f} ms   ratio {_spread(loud, quiet)}")
+
+
+def _spread(ours: list[float], others: list[float]) -> str:
+    """Median and range of the ratios of what was measured in turn."""
+    ratios = [one / other for one, other in zip(ours, others, strict=True)]
+    return f"{statistics.median(ratios):.2f}   ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 class _Delivery:
