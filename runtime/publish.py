@@ -89,7 +89,7 @@ class Publisher:
         InvalidEvent when no broker would take one of them."""
         left = records
         while left:
-            futures = [self._publish_or_fail(record) for record in left]
+            futures = [self._begin_to_publish(record) for record in left]
             results = await asyncio.gather(*futures, return_exceptions=True)
             failed = [
                 (record, one) for record, one in zip(left, results, strict=True) if isinstance(one, BaseException)
@@ -102,8 +102,14 @@ class Publisher:
                 _log.warning("%s waits to publish %d of %d records: %s", who, len(left), len(records), failed[0][1])
                 await asyncio.sleep(1.0)
 
-    async def _publish_or_fail(self, record: Record) -> None:
-        await self.publish(record)
+    def _begin_to_publish(self, record: Record) -> asyncio.Future[None]:
+        """As `publish`; the future fails also with what that raises."""
+        try:
+            return self.publish(record)
+        except (InvalidEvent, Unavailable) as error:
+            failed: asyncio.Future[None] = self._loop.create_future()
+            failed.set_exception(error)
+            return failed
 
     async def warm_up(self, topic: str, at_most: float = 30.0) -> int:
         """Fetch the metadata of a topic, so that the first record does not wait for it. Its number of partitions."""

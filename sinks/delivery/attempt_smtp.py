@@ -6,7 +6,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from aiosmtplib.email import quote_address
 from aiosmtplib.errors import SMTPResponseException
+from aiosmtplib.response import SMTPResponse
 
 from contracts import clock
 from contracts.events import Attempt, Outcome
@@ -15,6 +17,7 @@ from sinks.delivery.open_session import TROUBLE, NotOpened, Session
 
 ANSWER = 600.0  # seconds for the answer to the end of DATA (RFC 5321 section 4.5.3.2.6)
 SLOWEST = 16 << 10  # octets a second that a line must carry, beyond which the transfer is given up
+MOST_AHEAD = 50  # recipients whose commands go in one write
 MAX_TEXT = 4096  # octets of an answer that are kept
 NO_UTF8 = "the server does not offer SMTPUTF8, which this mail's addresses or headers need"
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})\b")
@@ -22,7 +25,8 @@ _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})\b")
 
 @dataclass(frozen=True)
 class SmtpTransaction:
-    """What is said in a transaction. The content, as it travels (`to_wire`), is asked for when a recipient was accepted."""
+    """What is said in a transaction. The content, as it travels (`to_wire`), is asked for when a recipient was accepted; with
+    PIPELINING, when the session is open."""
 
     envelope_from: str
     recipients: tuple[str, ...]
@@ -129,6 +133,8 @@ class _Transaction:
         self._begin = begin
         self._deadline = deadline
         self._encoding = "utf-8" if transaction.smtputf8 else "ascii"
+        # Several commands in one write, DATA last (RFC 2920 section 3.1): then the content is at hand before anything is said.
+        self._ahead = session.supports_extension("pipelining") and len(transaction.recipients) <= MOST_AHEAD
         self.step = "MAIL"
         self.clean = False  # the session is where it was before
 
@@ -137,59 +143,89 @@ class _Transaction:
             self._answers.add_for_the_rest("EHLO", 0, NO_UTF8, Outcome.PERMANENT)
             self.clean = True
             return
-        await self._mail()
-        accepted = await self._recipients()
+        mail = self._mail()
+        recipients = [self._rcpt(recipient) for recipient in self._transaction.recipients]
+        content = None
+        if self._ahead:
+            content = await self._content()
+            self._session.say(mail, *recipients, b"DATA")
+        answer = await self._ask(mail)
+        if answer.code // 100 != 2:
+            raise SMTPResponseException(answer.code, answer.message)
+        accepted = await self._recipients(recipients)
         if accepted:
-            await self._data(accepted)
-            self.clean = True
+            await self._data(accepted, content)
         else:
-            await self._session.rset()
-            self.clean = True
+            await self._without_recipients()
 
-    async def _mail(self) -> None:
+    async def _ask(self, command: bytes) -> SMTPResponse:
+        """The answer to a command, which was sent already where commands go ahead."""
+        if not self._ahead:
+            self._session.say(command)
+        return await self._session.hear()
+
+    def _mail(self) -> bytes:
         offers = self._session.supports_extension
-        options = [f"SIZE={self._transaction.size}"] if offers("size") else []
-        options += ["BODY=8BITMIME"] if offers("8bitmime") else []
-        options += ["SMTPUTF8"] if self._transaction.smtputf8 else []
-        try:
-            await self._session.mail(self._transaction.envelope_from, options=options, encoding=self._encoding)
-        except SMTPResponseException as error:
-            if error.code // 100 != 2:
-                raise
+        options = [b"SIZE=%d" % self._transaction.size] if offers("size") else []
+        options += [b"BODY=8BITMIME"] if offers("8bitmime") else []
+        options += [b"SMTPUTF8"] if self._transaction.smtputf8 else []
+        return b" ".join(
+            [b"MAIL FROM:" + quote_address(self._transaction.envelope_from).encode(self._encoding), *options]
+        )
 
-    async def _recipients(self) -> list[str]:
+    def _rcpt(self, recipient: str) -> bytes:
+        return b"RCPT TO:" + quote_address(recipient).encode(self._encoding)
+
+    async def _recipients(self, commands: list[bytes]) -> list[str]:
         self.step = "RCPT"
         accepted = []
-        for recipient in self._transaction.recipients:
-            try:
-                await self._session.rcpt(recipient, encoding=self._encoding)
+        for recipient, command in zip(self._transaction.recipients, commands, strict=True):
+            answer = await self._ask(command)
+            if answer.code // 100 == 2:  # 252 is a yes too (RFC 5321 section 4.3.2): the first digit decides
                 accepted.append(recipient)
-            except SMTPResponseException as error:
-                if error.code // 100 == 2:  # 252 is a yes too (RFC 5321 section 4.3.2): the first digit decides
-                    accepted.append(recipient)
-                    continue
-                self._answers.add(recipient, self.step, error.code, error.message)
-                if error.code == 421:
-                    raise
+                continue
+            self._answers.add(recipient, self.step, answer.code, answer.message)
+            if answer.code == 421:
+                raise SMTPResponseException(answer.code, answer.message)
         return accepted
 
-    async def _data(self, accepted: list[str]) -> None:
-        if self._deadline is not None:  # how long our own store takes says nothing about the destination
-            self._deadline.reschedule(None)
+    async def _content(self) -> bytes:
+        """How long our own store takes says nothing about the destination."""
+        if self._deadline is None:
+            return await self._transaction.content()
+        until, now = self._deadline.when(), asyncio.get_running_loop().time
+        left = until - now() if until is not None else ANSWER
+        self._deadline.reschedule(None)
         content = await self._transaction.content()
+        self._deadline.reschedule(now() + left)
+        return content
+
+    async def _data(self, accepted: list[str], content: bytes | None) -> None:
+        if content is None:
+            content = await self._content()
         self.step = "DATA"
         if self._deadline is not None:
             self._deadline.reschedule(asyncio.get_running_loop().time() + ANSWER)
-        begun = await self._session.begin_data()
+        begun = await self._ask(b"DATA")
         if begun.code != 354:
             raise SMTPResponseException(begun.code, begun.message)
         allowed = ANSWER + len(content) / SLOWEST
         if self._deadline is not None:
             self._deadline.reschedule(asyncio.get_running_loop().time() + allowed + 5.0)
         self._begin()
-        answer = await self._session.send_content(content, allowed)
+        self._session.send(content)
+        answer = await self._session.hear(allowed)
         for recipient in accepted:
             self._answers.add(recipient, self.step, answer.code, answer.message)
+        self.clean = answer.code != 421
+
+    async def _without_recipients(self) -> None:
+        """No recipient was accepted. A server may ask for content all the same, and gets none (RFC 2920 section 3.1)."""
+        if self._ahead and (await self._session.hear()).code == 354:
+            self._session.send(b".\r\n")
+            await self._session.hear()
+        self._session.say(b"RSET")
+        self.clean = (await self._session.hear()).code // 100 == 2
 
 
 def refused_here(number: int, target: str, outcome: Outcome, text: str, reason: Reason | None, step: str) -> Attempt:

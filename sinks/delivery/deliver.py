@@ -97,6 +97,8 @@ class Deliverer:
             ]
         groups = [self._to_domain(domain, tuple(group), job, content) for domain, group in by_domain.items()]
         with histogram(metrics.DELIVERY_SECONDS).time():
+            if len(groups) == 1:
+                return await groups[0]
             answered = await asyncio.gather(*groups, return_exceptions=True)
         for one in answered:  # a bug in one group: told when all have ended, so that none goes on unseen
             if isinstance(one, BaseException):

@@ -26,7 +26,6 @@ class Sessions:
             if self._idle[session] == (host, port, encryption):
                 del self._idle[session]
                 if session.is_connected:
-                    session.forget_surplus()
                     return session
                 session.close()
                 return None

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from aiosmtplib import SMTP
-from aiosmtplib.errors import SMTPException, SMTPResponseException
-from aiosmtplib.protocol import PERIOD_REGEX, normalize_message_line_endings
+from aiosmtplib.errors import SMTPException, SMTPResponseException, SMTPServerDisconnected
+from aiosmtplib.protocol import COMMAND_INJECTION_REGEX, PERIOD_REGEX, normalize_message_line_endings
 from aiosmtplib.response import SMTPResponse
 
 from sinks.delivery.dane import Dane, chain_of
+from sinks.delivery.read_replies import Replies
 from sinks.delivery.tls_policy import Encryption
 
 CONNECT = 30.0  # seconds for the connection and the greeting
@@ -64,32 +65,52 @@ class Session(SMTP):
         self.tls = ""  # such as "TLSv1.3 TLS_AES_256_GCM_SHA384"; "" is a connection in the clear
         self.transactions = 0
         self.idle_since = 0.0
+        self._replies: Replies | None = None
 
-    def forget_surplus(self) -> None:
-        """Drop what the server said beyond its answers: it must not be taken for the answer to the next command."""
-        protocol: Any = self.protocol
-        if protocol is not None:
-            del protocol._buffer[:]
+    @property
+    def is_connected(self) -> bool:
+        """Whether neither side has closed it."""
+        return super().is_connected and not (self._replies is not None and self._replies.closed)
 
-    async def begin_data(self) -> SMTPResponse:
-        """The answer to DATA; 354 asks for the content."""
-        return await self.execute_command(b"DATA")
+    def begin(self) -> None:
+        """From now on it is spoken with `say` and `hear`: it is greeted and, where it can be, encrypted."""
+        transport: Any = self.transport
+        self._replies = Replies(transport)
+        transport.set_protocol(self._replies)
+        self.idle_since = time.monotonic()
 
-    async def send_content(self, content: bytes, seconds: float) -> SMTPResponse:
-        """Send the content (`to_wire`), and read the answer that decides: whatever 2yz it is, it takes responsibility (RFC 5321
-        section 4.3.2). TimeoutError when it is not over within `seconds`."""
-        protocol: Any = self.protocol
-        async with protocol._command_lock:
-            protocol._response_pending = True
-            protocol.write(content)
-            answer: SMTPResponse = await protocol.read_response(timeout=seconds)
-            return answer
+    def say(self, *commands: bytes) -> None:
+        """Send commands; as many replies have to be heard. Several at a time only where the server offers PIPELINING (RFC 2920).
+        What came before is no answer to them. ValueError for a command that would be two."""
+        for command in commands:
+            if COMMAND_INJECTION_REGEX.search(command):
+                raise ValueError("Command arg contains a prohibited control character")
+        self.send(b"".join(command + b"\r\n" for command in commands))
+
+    def send(self, octets: bytes) -> None:
+        """Send octets as they are, such as the content (`to_wire`); one reply has to be heard."""
+        transport: Any = self.transport
+        if not self.is_connected or self._replies is None:
+            raise SMTPServerDisconnected("Connection lost")
+        self._replies.forget()
+        transport.write(octets)
+
+    async def hear(self, seconds: float | None = None) -> SMTPResponse:
+        """The next reply, within the session's time for a command or so many `seconds`."""
+        if self._replies is None:
+            raise SMTPServerDisconnected("Connection lost")
+        return await self._replies.next(self.timeout if seconds is None else seconds)
 
 
 def to_wire(content: bytes) -> bytes:
     """Content as it follows DATA: lines end with CRLF, a leading period is doubled, and a line with one alone is the end (RFC 5321
     section 4.5.2)."""
-    return PERIOD_REGEX.sub(b"..", normalize_message_line_endings(content)) + b".\r\n"
+    ends = content.count(b"\r\n")
+    if not (content.count(b"\n") == content.count(b"\r") == ends and content.endswith(b"\r\n")):  # most are right
+        content = normalize_message_line_endings(content)
+    if content.startswith(b".") or b"\n." in content:
+        content = PERIOD_REGEX.sub(b"..", content)
+    return content + b".\r\n"
 
 
 async def open_session(
@@ -148,7 +169,7 @@ async def _open(
     finally:
         if not opened:  # also when cancelled
             session.close()
-    session.idle_since = time.monotonic()
+    session.begin()
     return session
 
 

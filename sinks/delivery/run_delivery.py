@@ -30,6 +30,7 @@ async def run_delivery(settings: Settings, stop: asyncio.Event, readiness: Readi
     for topic in (topics.DISPATCH, topics.ATTEMPTS, *map(topics.retry_topic, settings.delivery.retry_names)):
         await publisher.warm_up(topic)
     raw = RawReader(settings.kafka_client, BlobStore(settings.blobs_url), "delivery")
+    await raw.warm_up(topics.RAW)
     resolver = DnsResolver(settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds())
     suspects = SuspectRecords(settings.data_dir / "run" / f"{instance_name('delivery')}.suspects")
     deliverer = Deliverer(settings.delivery, settings.helo, raw, resolver, suspects)

@@ -33,7 +33,7 @@ from sinks.dispatch.own_partitions import Partitions
 from sinks.dispatch.park import park, rest_after
 
 _log = logging.getLogger("mailscope.sinks")
-BATCH = 500  # records of one read
+BATCH = 200  # records of one read
 MOST_JOBS = 10_000  # in memory, in work or waiting
 MOST_OCTETS = 32 << 20  # of their records
 EXPIRED = "(expired)"  # the lane of commands whose time is over

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -16,6 +16,7 @@ from runtime.consume import consumed
 
 _log = logging.getLogger("mailscope.sinks")
 READERS = 4  # that read side by side: a retry's message stands anywhere
+FETCH_OCTETS = 2 << 20  # that are kept of one fetch
 CACHE_OCTETS = 32 << 20
 RECORD_OVERHEAD = 1024  # octets that a record takes beside its value and headers
 TIMEOUT = 10.0  # seconds
@@ -28,6 +29,8 @@ class RawReader:
         self._blobs = blobs
         self._cache: OrderedDict[tuple[int, int], ConsumedRecord] = OrderedDict()
         self._octets = 0
+        # By partition: what stands together comes with one fetch, and those who wait for it need none of their own.
+        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._readers: list[Consumer] = []
         self._idle: asyncio.Queue[Consumer] = asyncio.Queue()
         for _ in range(READERS):
@@ -40,6 +43,13 @@ class RawReader:
             )
             self._readers.append(made)
             self._idle.put_nowait(made)
+
+    async def warm_up(self, topic: str, at_most: float = 30.0) -> None:
+        """Connect all readers: one that has stood idle since it was made takes half a second for its first message."""
+        try:
+            await asyncio.gather(*(asyncio.to_thread(one.list_topics, topic, at_most) for one in self._readers))
+        except KafkaException as error:
+            raise Unavailable("Kafka", str(error)) from error
 
     async def read(self, pointer: RawPointer) -> tuple[Envelope, bytes]:
         """Envelope and octets; waits while Kafka or the blob store is away. InvalidEvent when the message is gone."""
@@ -62,19 +72,19 @@ class RawReader:
     async def _find(self, pointer: RawPointer) -> ConsumedRecord:
         key = (pointer.partition, pointer.offset)
         if key not in self._cache:
-            consumer = await self._idle.get()
-            if key in self._cache:  # whoever waited for the reader may find that another one fetched it along the way
-                self._idle.put_nowait(consumer)
-                found = []
-            else:
-                fetching = asyncio.get_running_loop().run_in_executor(None, _fetch, consumer, pointer)
-                # A thread cannot be cancelled: its reader is free when it ends, not when nobody waits for it any more.
-                fetching.add_done_callback(lambda ended: self._free(consumer, ended))
-                found = await asyncio.shield(fetching)
-            for record in reversed(found):  # the one that was asked for last, so that it is not the first to go
-                self._keep(record)
+            async with self._turns[pointer.partition]:
+                if key not in self._cache:  # whoever was before fetched it along the way
+                    await self._fetch(pointer)
         self._cache.move_to_end(key)
         return self._cache[key]
+
+    async def _fetch(self, pointer: RawPointer) -> None:
+        consumer = await self._idle.get()
+        fetching = asyncio.get_running_loop().run_in_executor(None, _fetch, consumer, pointer)
+        # A thread cannot be cancelled: its reader is free when it ends, not when nobody waits for it any more.
+        fetching.add_done_callback(lambda ended: self._free(consumer, ended))
+        for record in reversed(await asyncio.shield(fetching)):
+            self._keep(record)  # the one that was asked for last, so that it is not the first to go
 
     def _free(self, consumer: Consumer, ended: "asyncio.Future[list[ConsumedRecord]]") -> None:
         self._idle.put_nowait(consumer)
@@ -95,9 +105,16 @@ def _fetch(consumer: Consumer, pointer: RawPointer) -> list[ConsumedRecord]:
     """The record that was asked for, and those behind it that came with it."""
     try:
         consumer.assign([TopicPartition(pointer.topic, pointer.partition, pointer.offset)])
-        first = consumer.poll(TIMEOUT)
+        try:
+            return _read_on(consumer, pointer)
+        finally:
+            consumer.unassign()  # else it asks for what comes next, and the next fetch waits for that answer
     except KafkaException as error:
         raise Unavailable("Kafka", str(error)) from error
+
+
+def _read_on(consumer: Consumer, pointer: RawPointer) -> list[ConsumedRecord]:
+    first = consumer.poll(TIMEOUT)
     if first is None:
         raise Unavailable("Kafka", f"{pointer.topic}[{pointer.partition}]@{pointer.offset} was not read in time")
     problem = first.error()
@@ -107,4 +124,12 @@ def _fetch(consumer: Consumer, pointer: RawPointer) -> list[ConsumedRecord]:
         raise Unavailable("Kafka", str(problem))
     if first.offset() != pointer.offset:
         raise InvalidEvent("raw_missing", f"asked for offset {pointer.offset}, found {first.offset()}")
-    return [consumed(message) for message in (first, *consumer.consume(50, 0)) if message.error() is None]
+    found = [consumed(first)]
+    octets = found[0].size
+    while octets < FETCH_OCTETS:
+        more = [consumed(message) for message in consumer.consume(50, 0) if message.error() is None]
+        if not more:
+            break
+        found += more
+        octets += sum(record.size for record in more)
+    return found

@@ -60,7 +60,9 @@ class PartitionHolder:
             instance_name(name),
             partition_assignment_strategy="range",
             topic_metadata_refresh_interval_ms=30_000,
-            queued_max_messages_kbytes=8_192,
+            # Little is read ahead: it waits in one line, in which ten thousand commands for one destination would stand before others'.
+            queued_max_messages_kbytes=1_024,
+            fetch_message_max_bytes=64 << 10,
             on_commit=self._on_commit,
         )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sinks.dispatch.job import Job
 
 SOON = 10.0  # what a lane can serve within this time may wait in it
-PATIENCE = 5.0  # for how long a lane that has served nothing yet may hold up the partition
+PATIENCE = 2.0  # for how long a lane that has served nothing yet may hold up the partition
 WAITING_UNPROVEN, WAITING_PROVEN = 100, 1000  # jobs that wait in one lane
 FIRST_LIMIT = 2  # jobs at a time of a destination that has not answered yet
 MOST_LANES = 20_000

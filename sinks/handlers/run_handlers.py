@@ -41,6 +41,7 @@ async def run_handlers(settings: Settings, stop: asyncio.Event, readiness: Readi
         await publisher.warm_up(topic)
     suspects = SuspectRecords(settings.data_dir / "run" / f"{instance_name('handlers')}.suspects")
     raw = RawReader(settings.kafka_client, BlobStore(settings.blobs_url), "handlers")
+    await raw.warm_up(topics.RAW)
     # A webhook is called as it is written, and where it redirects nobody follows.
     async with httpx.AsyncClient(follow_redirects=False, timeout=None, trust_env=False) as client:
         consumer = CommandConsumer(

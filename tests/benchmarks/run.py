@@ -1,4 +1,4 @@
-"""`make bench`: speeds as ratios within one run, and the time from a 250 to the API. Nothing here is asserted."""
+"""`make bench`: speeds as ratios within one run, the time from a 250 to the API, and delivery beside Postfix. Nothing here is asserted."""
 
 import os
 import statistics
@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from local.run_kafka import LocalKafka
+from tests.benchmarks.bench_delivery import measure_delivery
 from tests.conftest import find_free_port
 from tests.e2e.pipeline import ROOT, Pipeline
 from tests.wait_for import wait_for
@@ -29,6 +30,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mailscope-bench-") as folder:
         measure_receiver(Path(folder) / "receiver")
         measure_visibility(Path(folder) / "visibility")
+        measure_delivery(Path(folder) / "delivery")
 
 
 def measure_receiver(folder: Path) -> None:

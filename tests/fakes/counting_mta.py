@@ -4,6 +4,7 @@ import asyncio
 import collections
 import contextlib
 import re
+import time
 
 from tests.fakes.loop_thread import LoopThread
 from tests.wait_for import wait_for
@@ -13,7 +14,8 @@ _SUBJECT = re.compile(rb"^Subject: (.*?)\r\n", re.MULTILINE)
 
 class CountingMta:
     """Runs until `stop()`. `delay` (seconds) passes before the answer to the end of DATA, `greets` False is a black hole; `refuse` is
-    a reply to RCPT. `came` counts accepted mails by subject, `begun` those whose content has arrived."""
+    a reply to RCPT. `came` counts accepted mails by subject, `begun` those whose content has arrived, `came_at` is when each
+    came last."""
 
     def __init__(self, host: str, port: int, delay: float = 0.0, *, greets: bool = True) -> None:
         self.delay = delay
@@ -21,6 +23,7 @@ class CountingMta:
         self.refuse = ""
         self.came: collections.Counter[str] = collections.Counter()
         self.begun: collections.Counter[str] = collections.Counter()
+        self.came_at: dict[str, float] = {}  # seconds of time.monotonic
         self.connections = 0
         self._thread = LoopThread()
         self._server = self._thread.run(self._start(host, port))
@@ -57,6 +60,7 @@ class CountingMta:
             subject = found[1].decode() if found else ""
             self.begun[subject] += 1
             await asyncio.sleep(self.delay)
+            self.came_at[subject] = time.monotonic()
             self.came[subject] += 1  # taken from here on: whoever is not told so will send it again
             writer.write(b"250 2.0.0 taken\r\n")
         elif verb == b"QUIT":

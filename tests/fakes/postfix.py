@@ -41,6 +41,7 @@ class Postfix:
         self, folder: Path, address: str, port: int, settings: dict[str, str], maps: dict[str, dict[str, str]]
     ) -> None:
         self.folder = folder
+        self.address, self.port = address, port
         self.config = folder / "etc"
         self.log_file = folder / "mail.log"
         for name in ("etc", "queue", "data"):

@@ -36,8 +36,8 @@ async def test_a_reader_whose_asker_was_cancelled_is_used_by_nobody_else_until_i
     raw = RawReader({"bootstrap.servers": "127.0.0.1:1"}, BlobStore(f"file://{tmp_path}"), "test")
     try:
         gone = [
-            asyncio.create_task(raw._find(RawPointer(topic="mail.raw", partition=0, offset=offset)))
-            for offset in range(READERS)
+            asyncio.create_task(raw._find(RawPointer(topic="mail.raw", partition=partition, offset=0)))
+            for partition in range(READERS)
         ]
         await asyncio.sleep(0.05)
         for task in gone:
@@ -45,10 +45,37 @@ async def test_a_reader_whose_asker_was_cancelled_is_used_by_nobody_else_until_i
         await asyncio.gather(*gone, return_exceptions=True)
         await asyncio.gather(
             *(
-                raw._find(RawPointer(topic="mail.raw", partition=0, offset=100 + offset))
-                for offset in range(2 * READERS)
+                raw._find(RawPointer(topic="mail.raw", partition=partition, offset=100))
+                for partition in range(2 * READERS)
             )
         )
     finally:
         raw.close()
     assert not shared.is_set(), "one thread gets what another asked for: that message would be taken to be gone"
+
+
+async def test_of_many_who_ask_for_what_stands_together_one_fetches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[tuple[int, int]] = []
+
+    def fetch(consumer: Consumer, pointer: RawPointer) -> list[ConsumedRecord]:
+        fetched.append((pointer.partition, pointer.offset))
+        time.sleep(0.05)
+        offsets = range(pointer.offset, pointer.offset + 50)
+        return [ConsumedRecord(pointer.topic, pointer.partition, offset, b"", b"", []) for offset in offsets]
+
+    monkeypatch.setattr(fetch_raw, "_fetch", fetch)
+    raw = RawReader({"bootstrap.servers": "127.0.0.1:1"}, BlobStore(f"file://{tmp_path}"), "test")
+    try:
+        asked = [(partition, offset) for offset in range(60) for partition in range(2)]
+        found = await asyncio.gather(
+            *(
+                raw._find(RawPointer(topic="mail.raw", partition=partition, offset=offset))
+                for partition, offset in asked
+            )
+        )
+    finally:
+        raw.close()
+    assert [(one.partition, one.offset) for one in found] == asked
+    assert sorted(fetched) == [(0, 0), (0, 50), (1, 0), (1, 50)]
