@@ -56,6 +56,9 @@ class Attempt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     started_at: datetime
     duration_ms: Count = 0
     host: str = ""  # name of the server that answered
+    servers: list[
+        str
+    ] = []  # all that the domain's MX records named, best first; told once for the targets of one domain
     ip: str = ""
     port: Count = 0
     tls: str = ""  # such as "TLSv1.3 TLS_AES_256_GCM_SHA384 verified"; "" is a connection in the clear

@@ -5,6 +5,8 @@ import ssl
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
+from msgspec.structs import replace
+
 from contracts import clock, metrics
 from contracts.errors import ConfigurationError, InvalidEvent
 from contracts.events import Attempt, Outcome
@@ -28,6 +30,8 @@ from sinks.dispatch.fetch_raw import RawReader
 from sinks.dispatch.job import Done, Job
 from sinks.dispatch.limit_large import LargeMessages
 from sinks.dispatch.report_attempt import report_attempt
+
+MOST_TOLD = 20  # targets of a command beyond which their servers are not told: its report has to fit into a record
 
 
 class Deliverer:
@@ -125,8 +129,11 @@ class Deliverer:
             command.smtputf8 or not (command.envelope_from + "".join(group)).isascii(),
         )
         try:
-            return await self._client.try_servers(
-                servers, transaction, command.attempt, job.begin, self._way(name, policy)
+            return _with_servers(
+                await self._client.try_servers(
+                    servers, transaction, command.attempt, job.begin, self._way(name, policy)
+                ),
+                servers if len(command.targets) <= MOST_TOLD and self._settings.smarthost is None else [],
             )
         except InvalidEvent as why:  # the message is gone, or kills whoever reads it
             reason = Reason.EXPIRED if clock.now() >= command.expires_at else Reason.INTERNAL_ERROR
@@ -170,6 +177,11 @@ class Deliverer:
             return [Server(host, ("127.0.0.1",), number)]
         # A smarthost is our own configuration: it may well be inside.
         return await find_addresses([host], self._resolver, number, allow_private=True)
+
+
+def _with_servers(attempts: list[Attempt], servers: list[Server]) -> list[Attempt]:
+    """The attempts, the first of which names the servers of its domain."""
+    return [replace(attempts[0], servers=[one.host for one in servers]), *attempts[1:]] if attempts else []
 
 
 def _is_too_fast(attempt: Attempt) -> bool:

@@ -25,7 +25,7 @@ def test_delivered_mail_shows_the_servers_answer_and_is_signed(pipeline: Pipelin
     )
     (attempt,) = mail["attempts"]
     assert (attempt["code"], attempt["enhanced_code"], attempt["host"]) == (250, "2.0.0", "mx.partner.test")
-    assert "queued as " in attempt["text"]
+    assert "queued as " in attempt["text"] and attempt["servers"] == ["mx.partner.test"]
     (arrived,) = [one for one in pipeline.outside.partner.arrived if one.recipients == ["ok@partner.test"]]
     key = pipeline.outside.zones.records["s1._domainkey.ours.test"]["TXT"][0].encode()
     assert dkim.verify(arrived.content, dnsfunc=lambda name, timeout=5: key)
