@@ -1,6 +1,5 @@
 """The line of the search box: words, filters, AND, OR, NOT and parentheses; what is pasted is recognised by its shape. Pure."""
 
-import ipaddress
 import re
 import uuid
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from console.answer_errors import Problem
 from console.conditions import TIMES, Condition, Junction, Term, known_name, make_condition, unknown_filter
+from contracts.setting_types import is_address
 
 MAX_DEPTH = 10  # parentheses within parentheses
 LONG = 6  # words without a filter beyond which the line is looked for as it stands
@@ -78,7 +78,7 @@ def recognise(text: str) -> Term:
         return _either(
             bare, f"reference is {bare.upper()}, or subject contains “{bare}”", ("reference", bare), ("subject", bare)
         )
-    if _is_ip(bare):
+    if is_address(bare):
         return _either(
             bare, f"the peer is {bare}, or the answer contains it", ("peer_ip", bare.lower()), ("smtp_text", bare)
         )
@@ -120,14 +120,6 @@ def _mail_id(text: str) -> str | None:
         return str(uuid.UUID(text)) if len(text) == 36 else None
     except ValueError:
         return None
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _filter(word: _Word) -> tuple[str, str] | None:
