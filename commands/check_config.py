@@ -6,6 +6,7 @@ from commands.ask_api import leave
 from commands.check_references import doubtful_references, unusable_references
 from contracts.errors import ConfigurationError
 from contracts.settings import Settings
+from mail.addresses import matches
 from runtime.load_settings import load_with_origin
 
 
@@ -39,7 +40,7 @@ def look_through(settings: Settings) -> tuple[list[str], list[str]]:
 
 
 def _idle_settings(settings: Settings) -> list[str]:
-    """Routes that can never match, and parts that are not built yet."""
+    """Routes that can never match, and what nothing follows from."""
     hints = []
     for name, domain in settings.outbound.domains.items():
         if not domain.dkim:
@@ -48,9 +49,13 @@ def _idle_settings(settings: Settings) -> list[str]:
         to = route.match.to
         if to and "*" not in to.rpartition("@")[2] and to.rpartition("@")[2] not in settings.inbound.domains:
             hints.append(f"inbound.routes[{number}].match.to: {to} is not in inbound.domains, so no mail gets there")
-    for name, channel in settings.channels.items():
-        if channel.imap is not None:
-            hints.append(f"channels.{name}.imap: polling mailboxes is not built yet; nothing reads this")
+    for name, channel in settings.mailboxes.items():
+        if channel.handle is None and not any(
+            route.match.to is None or matches(route.match.to, channel.recipient) for route in settings.inbound.routes
+        ):
+            hints.append(
+                f"channels.{name}: no `handle`, and no route takes {channel.recipient}: what is found there is `rejected`"
+            )
     offers = [name for name, stream in settings.outbound.streams.items() if stream.unsubscribe]
     if offers and not settings.console.public_url.startswith("https://"):
         hints.append(

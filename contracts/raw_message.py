@@ -44,6 +44,7 @@ class Refusal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
 
 
+POLLED = "IMAP"  # the protocol of what was found in a mailbox
 OWN_REPORT = "a delivery report"  # the protocol of what we hand over to ourselves
 
 
@@ -68,6 +69,13 @@ class Envelope(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):
     answered: str = ""  # what the sender has heard already; "" while it waits for the verdict
     refusal: Refusal | None = None
     blob: Blob | None = None
+    channel: str = ""  # of a polled mailbox; "" where the recipient says it
+    repeated: bool = False  # the same mail may stand in a record before this one
+
+    @property
+    def polled(self) -> bool:
+        """Whether it was found in a mailbox: its peer is not who sent it, and nobody waits for an answer."""
+        return self.protocol == POLLED
 
     @property
     def is_own_report(self) -> bool:

@@ -35,6 +35,7 @@ class Stage:
         None  # from `metrics.port`, of its first process; None: it serves its health on its own port
     )
     instances_setting: str = ""  # the setting that says how many of it one machine runs; "": one
+    only_with: str = ""  # the property of the settings without which one machine runs none of it
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -97,7 +98,7 @@ STAGES = (
         "Insert the log into ClickHouse.",
         # Bodies in a group of their own, so that they never delay what the log is known to be complete of.
         groups=(
-            Group("mailscope-clickhouse", (topics.EVENTS, topics.DEADLETTER)),
+            Group("mailscope-clickhouse", (topics.EVENTS, topics.DEADLETTER, topics.CONNECTIVITY)),
             Group("mailscope-clickhouse-raw", (topics.RAW,)),
         ),
         writes=(topics.DEADLETTER, topics.ATTEMPTS),  # the latter for mail that is open beyond its limit
@@ -126,6 +127,15 @@ STAGES = (
         follows=(topics.VERDICTS,),
         writes=(topics.RAW,),
         health_offset=72,
+    ),
+    Stage(
+        "mailboxes",
+        ("ingest", "mailboxes"),
+        "Poll mailboxes over IMAP.",
+        groups=(Group("mailscope-mailboxes", (topics.MAILBOXES,)),),  # whose partitions say who polls what
+        writes=(topics.RAW, topics.MAILBOXES, topics.CONNECTIVITY),
+        health_offset=73,
+        only_with="mailboxes",
     ),
 )
 

@@ -74,6 +74,8 @@ class Inbound:
             return []
         if envelope.type is RawType.ANSWERED:
             return self._records(envelope, await self._answered(source, envelope))
+        if envelope.repeated and await self._is_decided(source, envelope):
+            return []
         decided = self._deciding[envelope.mail_id] = asyncio.get_running_loop().create_future()
         try:
             found = await self._decide(source, envelope)
@@ -122,6 +124,17 @@ class Inbound:
             self._open_checks.wait(envelope, found.events)
         self._decisions.decided(source, envelope.mail_id)
         return found
+
+    async def _is_decided(self, source: ConsumedRecord, envelope: Envelope) -> bool:
+        """Whether a record before this one has the same mail, which was decided. Of a poller that was killed nobody knows whether its last
+        mail got here."""
+        deciding = self._deciding.get(envelope.mail_id)
+        if deciding is not None:
+            await deciding
+        if self._refusals.of(envelope.mail_id) is not None:
+            return True
+        known = await self._decisions.look_up(envelope.mail_id, source.partition)
+        return any(event.raw is None or event.raw.offset != source.offset for event in known)
 
     async def _read_report(self, envelope: Envelope, octets: bytes) -> Report | None:
         """What it reports, where it is for an address that takes reports: off the event loop."""

@@ -21,7 +21,32 @@ from tests.fakes.outside import Outside
 from tests.wait_for import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-OFFSETS = (25, 80, 87, 92, 93, 101, 102, 103, 104, 105, 106, 150, 153, 172, 173, 180, 181, 182, 183, 184, 185, 190)
+OFFSETS = (
+    25,
+    80,
+    87,
+    92,
+    93,
+    101,
+    102,
+    103,
+    104,
+    105,
+    106,
+    150,
+    153,
+    172,
+    173,
+    174,
+    175,
+    180,
+    181,
+    182,
+    183,
+    184,
+    185,
+    190,
+)
 
 
 def free_base() -> int:
