@@ -4,6 +4,7 @@ import click
 
 from commands.ask_api import leave
 from commands.check_references import doubtful_references, unusable_references
+from commands.try_mailboxes import try_mailboxes
 from contracts.errors import ConfigurationError
 from contracts.settings import Settings
 from mail.addresses import matches
@@ -11,7 +12,8 @@ from runtime.load_settings import load_with_origin
 
 
 @click.command("check")
-def check_config() -> None:
+@click.option("--log-in", is_flag=True, help="Also log in to each mailbox of the channels.")
+def check_config(log_in: bool) -> None:
     """Read the configuration and say what is wrong with it; exit 0 when it can be used.
 
     Keys, certificates, passwords and Python functions that it names are tried as well.
@@ -23,6 +25,10 @@ def check_config() -> None:
     problems, hints = look_through(settings)
     for hint in hints:
         click.echo(f"note: {origin.point_by_text(hint)}")
+    if log_in and not problems:
+        problems = [
+            f"channels.{name}.imap: {seen}: {advice}" for name, seen, advice in try_mailboxes(settings) if advice
+        ]
     if problems:
         told = "\n".join(f"  {origin.point_by_text(problem)}" for problem in problems)
         leave(f"the configuration cannot be used:\n{told}", 78)
