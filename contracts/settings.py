@@ -5,7 +5,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -29,6 +29,7 @@ from contracts.setting_types import (
 )
 
 AuthWord = Literal["none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror"]
+SkipWord = Literal["blocked_sender", "loop", "auto_reply", "bulk", "empty", "duplicate"]
 RejectOn = Literal["spf-fail", "dkim-fail", "dmarc-reject", "dmarc-quarantine", "bad-from"]
 
 
@@ -477,6 +478,12 @@ class Channel(Section):
         le=10,
         description="Received fields that stand above that server's own one: servers behind it, which every mail has to pass.",
     )
+    skip: list[SkipWord] = Field(
+        list(get_args(SkipWord)),
+        description="What of the channel's mail no handler gets: automatic answers (RFC 3834), mail from the channel itself, lists and "
+        "mass mail, `blocked_senders`, empty mail, and a Message-ID that the channel got from this author within a day. `[]`: none.",
+    )
+    blocked_senders: list[Pattern] = Field([], description="Senders, or patterns of them, whose mail no handler gets.")
     handle: str | None = Field(
         None, description="Handler of what is found in the mailbox; empty: `inbound.routes` say, by the recipient."
     )

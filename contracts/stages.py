@@ -52,8 +52,8 @@ STAGES = (
         ("processors", "inbound"),
         "Authenticate and route every mail (Faust).",
         groups=(Group("mailscope-inbound", (topics.RAW,)),),
-        follows=(topics.EVENTS,),
-        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW, topics.ATTEMPTS),
+        follows=(topics.EVENTS, topics.CLAIMS),
+        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW, topics.ATTEMPTS, topics.CLAIMS),
         health_offset=0,
     ),
     Stage(

@@ -23,6 +23,7 @@ from processors.detect_loop import MAX_RECEIVED, detect_loop
 from processors.detect_loop import REPLY as LOOP_REPLY
 from processors.find_channel import find_channel
 from processors.route import handle_polled, route
+from processors.skip_mail import why_skipped
 from processors.summarise import readable_headers, summarise
 
 ANSWERED = " (answered "  # how the detail of a refusal says what the sender heard
@@ -107,7 +108,7 @@ def _decide(
     bounces: BounceAddresses,
 ) -> Decision:
     received_at = mail.envelope.received_at
-    if detect_loop(mail.message, recipient):
+    if detect_loop(mail.message, "" if mail.envelope.polled else recipient):
         detail = f"the message has been here before, or has more than {MAX_RECEIVED} Received headers"
         return Decision(Status.REJECTED, detail, reason=Reason.LOOP, reply=LOOP_REPLY)
     domain = split_address(recipient)[1]
@@ -119,6 +120,12 @@ def _decide(
     decision = decide_report(mail, auth, recipient, settings, bounces)
     if decision is None:
         decision = handle_polled(mail.envelope, settings) or route(recipient, summary, mail.message, auth, settings)
+        channel = settings.channels.get(summary.channel)
+        skipped = (
+            why_skipped(mail, summary, channel) if decision.action is Action.HANDLE and channel is not None else None
+        )
+        if skipped is not None:
+            decision = Decision(Status.SKIPPED, skipped[1], decision.arrival, skipped[0])
         if decision.action is Action.FORWARD:
             rewritten = bounces.srs(summary.envelope_from, domain, received_at)
             decision = replace(decision, envelope_from=rewritten)

@@ -25,6 +25,7 @@ from processors.decide_inbound import decide_answered, decide_inbound, decide_re
 from processors.decide_report import takes_reports
 from processors.decision import Consequences, ReadMail
 from processors.head_forward import ForwardHead
+from processors.know_duplicates import KnownMail
 from processors.publish_events import consequence_records
 from processors.recall_decisions import Decisions
 from processors.run_app import run_app
@@ -61,9 +62,11 @@ class Inbound:
         self._deciding: dict[str, asyncio.Future[None]] = {}
         self._refusals = RememberedRefusals()
         self._open_checks = OpenChecks()
+        self._known: KnownMail | None = None
 
     def begin(self, publisher: Publisher) -> None:
-        """Nothing is needed of the loop."""
+        """Follow what the channels have got lately."""
+        self._known = KnownMail(self._settings, publisher)
 
     async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
         """What to publish about one record; outbound mail is another app's. InvalidEvent when it has no envelope, Unavailable when its
@@ -120,6 +123,9 @@ class Inbound:
             now = max((event.occurred_at for event in before), default=clock.now())
             head = self._head.of(envelope, auth, octets)
             found = decide_inbound(mail, auth, self._settings, self._bounces, now, head)
+            if self._known is not None and (repeats := await self._known.repeats_in(found, before)):
+                mail = replace(mail, repeats_in=repeats)
+                found = decide_inbound(mail, auth, self._settings, self._bounces, now, head)
         if not before:
             self._open_checks.wait(envelope, found.events)
         self._decisions.decided(source, envelope.mail_id)

@@ -66,6 +66,7 @@ CHANNELS: dict[str, dict[str, Any]] = {
     "backlog": {},
     "locked": {},
     "late": {},
+    "noise": {"blocked_senders": ["*@spam.test"]},
 }
 
 
@@ -120,6 +121,25 @@ def test_what_was_taken_is_moved_where_the_channel_says(world: World) -> None:
     assert "trusted_authserv_id" in world.pipeline.detail(row["mail_id"])["auth"]["dmarc"]["detail"]
     assert wait_for(lambda: len(world.dovecot.flags("moved", "Done")) == 1, 10)
     assert world.dovecot.flags("moved") == [] and b"Seen" not in world.dovecot.flags("moved", "Done")[0]
+
+
+def test_what_becomes_no_request_is_skipped_and_a_repetition_is_one(world: World) -> None:
+    again = mail("sent again and again")
+    world.dovecot.deliver(
+        "noise",
+        mail("away", **{"Auto-Submitted": "auto-replied"}),
+        mail("news", **{"List-Id": "<a.b.test>"}),
+        mail("mine", From="noise@mailbox.test"),
+        mail("buy", From="x@spam.test"),
+        mail("", ""),
+        *(b"X-Copy: %d\r\n" % number + again for number in range(10)),
+    )
+    rows = world.log_of("noise", 15)
+    reasons = {row["subject"]: row["reason"] for row in rows if row["subject"] != "sent again and again"}
+    assert reasons == {"away": "auto_reply", "news": "bulk", "mine": "loop", "buy": "sender_blocked", "": "empty"}
+    copies = sorted((row["status"], row["reason"]) for row in rows if row["subject"] == "sent again and again")
+    assert copies == [("processed", None), *[("skipped", "duplicate")] * 9]
+    assert len(world.pipeline.outside.desk.called("sent again and again")) == 1
 
 
 def test_a_wrong_password_is_told_and_heals_when_it_is_mended(world: World) -> None:
