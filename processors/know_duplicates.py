@@ -14,13 +14,17 @@ from runtime.claim import Claims
 from runtime.publish import Publisher
 from runtime.run_stage import instance_name
 
+MAIL = "mail "  # how these claims begin, among those of others
+
 
 class KnownMail:
     """The Message-IDs of a day."""
 
     def __init__(self, settings: Settings, publisher: Publisher) -> None:
         self._channels = {name for name, channel in settings.channels.items() if "duplicate" in channel.skip}
-        self._claims = Claims(settings.kafka_client, publisher, instance_name("inbound")) if self._channels else None
+        self._claims = (
+            Claims(settings.kafka_client, publisher, instance_name("inbound"), MAIL) if self._channels else None
+        )
 
     async def repeats_in(self, found: Consequences, before: list[MailEvent]) -> frozenset[str]:
         """The channels on which this mail is a duplicate, of those whose handler would get it. `before` is what was decided about it
@@ -36,7 +40,7 @@ class KnownMail:
         for channel, command in mails.items():
             assert self._claims is not None
             words = f"{channel}\0{command.mail.message_id}\0{command.mail.from_}"
-            name = f"mail {hashlib.sha256(words.encode()).hexdigest()}"
+            name = f"{MAIL}{hashlib.sha256(words.encode()).hexdigest()}"
             if (await self._claims.claim(name, command.mail_id)).claimant != command.mail_id:
                 repeated.add(channel)
         return frozenset(repeated)

@@ -36,6 +36,9 @@ from runtime.watch_disk import DiskRoom
 OPEN = 60.0  # seconds to connect, log in and open the folder
 COMMAND = 60.0  # seconds for a command
 RATE = 64 << 10  # octets of a message that have to come in a second, beside that
+RECLAIM = (
+    60.0  # seconds until a mailbox that another process has taken is polled again, if it is still ours by the group
+)
 LEAVING = 3.0  # seconds that a command may still take once the poller is told to stop
 IDLE = 240.0  # seconds after which a silent IDLE is begun anew: some networks forget a connection after five minutes
 AT_LEAST = 0.2  # seconds between two looks, whatever the server tells
@@ -79,6 +82,7 @@ class MailboxPoller:
         self._has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
         self._box: Mailbox | None = None
         self._passed: dict[Folder, int] = {}  # the highest UID that is done with
+        self._held = ""  # mail_id of the last mail that Kafka has acknowledged to us
         self._unread: tuple[int, int] = (0, 0)  # a mail that the server does not give, and how often
         self._stop = asyncio.Event()
 
@@ -92,7 +96,7 @@ class MailboxPoller:
             self._box.cut()
 
     async def run(self) -> None:
-        """Poll until told to stop, or until another process polls this mailbox."""
+        """Poll until told to stop."""
         pauses = _Pauses(AGAIN)
         owned = False
         try:
@@ -114,9 +118,12 @@ class MailboxPoller:
                 except Unavailable as error:
                     _log.warning("channel %s waits: %s", self._name, error)
                     await self._rest(pauses.next(AGAIN))
-        except Superseded:
-            _log.warning("channel %s is polled by another process", self._name)
+                except Superseded:
+                    _log.warning("channel %s is polled by another process", self._name)
+                    owned = False
+                    await self._rest(RECLAIM)  # by then the group has told us to stop, or it is ours all the same
         finally:
+            self._health.leave()
             self._thread.shutdown(wait=False)
 
     async def _session(self, pauses: "_Pauses") -> None:
@@ -140,7 +147,14 @@ class MailboxPoller:
     async def _take_all(self, box: Mailbox, folder: OpenFolder) -> None:
         where = (self._mailbox_id, folder.uid_validity)
         doubt = self._notes.in_doubt(self._name)
-        if doubt is not None and (doubt.mailbox, doubt.uid_validity) == where:
+        here = doubt is not None and (doubt.mailbox, doubt.uid_validity) == where
+        if (
+            doubt is not None and doubt.mail_id == self._held
+        ):  # we have seen its acknowledgement, and perhaps could not flag it
+            if here:
+                await self._mark(box, doubt.uid)
+            doubt = None
+        elif doubt is not None and here:
             await self._take(box, where, doubt.uid, doubt)
             doubt = None
         elif doubt is not None:
@@ -220,6 +234,7 @@ class MailboxPoller:
             await self._holder.hold(envelope, octets)
         except InvalidEvent as error:  # its envelope and itself are more than a record may have
             raise UnreadableMail(str(error)) from error
+        self._held = mail_id
         counter(metrics.MAILBOX_MAILS).labels("taken").inc()
         self._health.took(found.arrived_at)
         return None
@@ -239,6 +254,7 @@ class MailboxPoller:
             mail_id, found.size, Refusal(reply=text, reason=reason), repeated=doubt is not None
         )
         await self._holder.hold(envelope, b"")
+        await self._notes.settle(self._name)  # so that it is not tried again as one in doubt
         _log.warning("channel %s: %s", self._name, text)
         counter(metrics.MAILBOX_MAILS).labels(result).inc()
 

@@ -4,8 +4,6 @@ Every method blocks and belongs to one thread; `cut` alone may be called from an
 may take is the caller's: it cuts. What a server says is not believed: lines and literals are counted, UIDs are looked at.
 """
 
-import imaplib
-import select
 import socket
 import ssl
 from dataclasses import dataclass
@@ -13,15 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import IMAPClientAbortError, IMAPClientError, LoginError
 
 from contracts.events import ChannelState
 from contracts.setting_types import MailboxPlace
+from ingest.mailboxes.bound_imap import ANSWER, BoundedClient, BoundedConnection
 
-SILENCE = 60.0  # seconds without an octet while an answer is due
-LONGEST_LINE = 1 << 20  # octets; a search names 50,000 UIDs in half of that
-ANSWER = 4 << 20  # octets of one answer, beside the message that was asked for
 AT_ONCE = 50_000  # mails that one search may name
 MOST_UID = (1 << 32) - 1
 _THROTTLED = ("[LIMIT]", "[UNAVAILABLE]", "[INUSE]", "too many", "throttl", "rate limit", "try again later")
@@ -33,7 +28,7 @@ class MailboxTrouble(Exception):
     def __init__(self, state: ChannelState, detail: str) -> None:
         super().__init__(f"{state}: {detail}")
         self.state = state
-        self.detail = detail[:500]
+        self.detail = "".join(one if one.isprintable() else " " for one in detail[:500])
 
 
 class UnreadableMail(Exception):
@@ -66,100 +61,12 @@ class FoundMail:
     arrived_at: datetime | None  # INTERNALDATE, UTC; None where the server gives none that is one
 
 
-class _Connection(imaplib.IMAP4):
-    """imaplib's connection, which counts what it reads, and can be cut."""
-
-    def __init__(self, place: MailboxPlace, context: ssl.SSLContext | None) -> None:
-        self.room = ANSWER
-        self._context = context
-        self._to_cut: socket.socket | None = None
-        super().__init__(place.host, place.port, SILENCE)
-
-    def _create_socket(self, timeout: float | None) -> socket.socket:
-        connected = self._to_cut = socket.create_connection((self.host, self.port), timeout)
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if self._context is None:
-            return connected
-        tls = self._context.wrap_socket(connected, server_hostname=self.host, do_handshake_on_connect=False)
-        self._to_cut = tls
-        tls.do_handshake()
-        return tls
-
-    def cut(self) -> None:
-        if self._to_cut is not None:
-            try:
-                socket.socket.shutdown(self._to_cut, socket.SHUT_RDWR)  # below TLS, which is another thread's
-            except OSError:
-                return
-
-    def close_files(self) -> None:
-        """Also of a connection that never came to be."""
-        for one in (getattr(self, "file", None), getattr(self, "sock", None), self._to_cut):
-            if one is not None:
-                one.close()
-
-    def read(self, size: int) -> bytes:
-        self._spend(size)
-        octets: bytes = self.file.read(size)  # type: ignore[assignment]
-        if len(octets) < size:
-            raise self.abort("the connection ended within a literal")
-        return octets
-
-    def readline(self) -> bytes:
-        line: bytes = self.file.readline(LONGEST_LINE + 1)  # type: ignore[assignment]
-        if len(line) > LONGEST_LINE:
-            raise self.abort(f"a line of more than {LONGEST_LINE} octets")
-        self._spend(len(line))
-        return line
-
-    def news_within(self, seconds: float) -> bool:
-        """Whether the server has said something that is not read yet, or says it in time."""
-        if self._buffered():
-            return True
-        poller = select.poll()
-        poller.register(self.sock.fileno(), select.POLLIN)
-        if not poller.poll(seconds * 1000):
-            return False
-        if not self._buffered() and not isinstance(self.sock, ssl.SSLSocket):
-            raise self.abort("the connection ended")
-        return True  # of TLS it may be no more than a ticket: who asks hears it
-
-    def _buffered(self) -> bool:
-        """What the reader or TLS has already taken from the socket is not seen by poll()."""
-        self.sock.setblocking(False)
-        try:
-            return bool(self.file.peek(1))  # type: ignore[union-attr]
-        except (ssl.SSLWantReadError, BlockingIOError):
-            return False
-        finally:
-            self.sock.settimeout(SILENCE)
-
-    def _spend(self, octets: int) -> None:
-        self.room -= octets
-        if self.room < 0:
-            raise self.abort("more than was asked for")
-
-
-class _Client(IMAPClient):  # type: ignore[misc]
-    """IMAPClient over such a connection."""
-
-    def __init__(self, mailbox: "Mailbox", context: ssl.SSLContext | None) -> None:
-        self._mailbox, self._context = mailbox, context
-        super().__init__(mailbox.place.host, mailbox.place.port, timeout=SocketTimeout(SILENCE, SILENCE))
-
-    def _create_IMAP4(self) -> _Connection:
-        connection = _Connection.__new__(_Connection)
-        self._mailbox.connection = connection  # known before it is open: opening can be cut as well
-        connection.__init__(self._mailbox.place, self._context)  # type: ignore[misc]
-        return connection
-
-
 class Mailbox:
     """One connection to one folder."""
 
     def __init__(self, place: MailboxPlace, ca_file: Path | None) -> None:
         self.place = place
-        self.connection: _Connection | None = None
+        self.connection: BoundedConnection | None = None
         self._ca_file = ca_file
         self._client: Any = None
         self._was_cut = ""
@@ -171,8 +78,7 @@ class Mailbox:
         except OSError as error:
             raise MailboxTrouble(ChannelState.TLS_FAILED, f"ca_file: {self._ca_file}: {error.strerror}") from error
         try:
-            self._client = _Client(self, context)
-            self._client._imap.debug = 0
+            self._client = BoundedClient(self.place, context, self._connecting)
             self._log_in(login)
         except LoginError as error:
             if self._was_cut or isinstance(error.__context__, IMAPClientAbortError):  # it ended before it was answered
@@ -318,6 +224,9 @@ class Mailbox:
         self._was_cut = self._was_cut or why
         if self.connection is not None:
             self.connection.cut()
+
+    def _connecting(self, connection: BoundedConnection) -> None:
+        self.connection = connection
 
     def _log_in(self, login: Login) -> None:
         client, user = self._client, self.place.user

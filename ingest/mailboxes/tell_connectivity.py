@@ -1,5 +1,6 @@
 """The health of a polled mailbox, for `mail.connectivity`: one row a gap, told when it begins and again when it is over."""
 
+import contextlib
 import logging
 from datetime import datetime
 
@@ -60,6 +61,11 @@ class ChannelHealth:
             _log.info("channel %s: connected", self._channel)
             await self._tell(Connectivity(channel=self._channel, state=ChannelState.CONNECTED, occurred_at=now))
         self._told_connected = True
+
+    def leave(self) -> None:
+        """This process polls it no longer, and says nothing of it."""
+        with contextlib.suppress(KeyError):
+            gauge(metrics.CHANNEL_UP).remove(self._channel)
 
     def took(self, arrived_at: datetime | None) -> None:
         """A mail was taken that had arrived in the mailbox at this time."""

@@ -9,7 +9,8 @@ import pytest
 
 from contracts.events import ChannelState
 from contracts.setting_types import split_mailbox
-from ingest.mailboxes.speak_imap import ANSWER, LONGEST_LINE, Login, Mailbox, MailboxTrouble, OpenFolder, UnreadableMail
+from ingest.mailboxes.bound_imap import ANSWER, LONGEST_LINE
+from ingest.mailboxes.speak_imap import Login, Mailbox, MailboxTrouble, OpenFolder, UnreadableMail
 from tests.fakes.scripted_imap import Line, ScriptedImap
 
 PASSWORD = Login("correct horse")
