@@ -14,7 +14,7 @@ from contracts.errors import InvalidEvent
 from contracts.events import AttemptReport, Connectivity, Dispatch, LateNews, MailEvent, StatusChange, Verdict
 from contracts.ids import event_id
 from contracts.preferences import Preference
-from contracts.shared_state import Claim, MailboxNote, QuotaTicket, Token, claim_key, note_key
+from contracts.shared_state import Claim, MailboxNote, QuotaTicket, Thread, Token, claim_key, note_key
 from contracts.suppressions import Suppression
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -53,6 +53,7 @@ _decoders: dict[type[Struct], msgspec.json.Decoder[Struct]] = {
         Preference,
         QuotaTicket,
         MailboxNote,
+        Thread,
         LateNews,
     )
 }
@@ -221,6 +222,18 @@ def encode_mailbox_note(note: MailboxNote, source: str) -> bytes:
         type=f"mailscope.mailbox.{done}.v1",
         time=note.at,
         subject=note.channel,
+    )
+
+
+def encode_thread(thread: Thread, source: str) -> bytes:
+    """The request that a mail belongs to, for `mail.threads`."""
+    return encode(
+        thread,
+        id=event_id(thread.message_id_digest, thread.reference, "thread", 0),
+        source=source,
+        type="mailscope.thread.known.v1",
+        time=thread.at,
+        subject=thread.message_id_digest,
     )
 
 

@@ -45,6 +45,14 @@ class Claim(Struct, frozen=True, kw_only=True):
     answer: str | None = None  # what came of it; null: not done yet
 
 
+class Thread(Struct, frozen=True, kw_only=True):
+    """The request that a mail belongs to, for `mail.threads`: whoever answers that mail writes about the same request."""
+
+    message_id_digest: str
+    reference: str  # its key, such as IT-42
+    at: datetime
+
+
 class QuotaLimit(Struct, frozen=True, kw_only=True):
     """Recipients that a domain may reach in one hour or day of UTC."""
 

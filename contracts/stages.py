@@ -52,7 +52,7 @@ STAGES = (
         ("processors", "inbound"),
         "Authenticate and route every mail (Faust).",
         groups=(Group("mailscope-inbound", (topics.RAW,)),),
-        follows=(topics.EVENTS, topics.CLAIMS),
+        follows=(topics.EVENTS, topics.CLAIMS, topics.THREADS),
         writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW, topics.ATTEMPTS, topics.CLAIMS),
         health_offset=0,
     ),
@@ -62,7 +62,7 @@ STAGES = (
         "Decide who gets the mail that we send (Faust).",
         groups=(Group("mailscope-outbound", (topics.RAW,)),),
         follows=(topics.EVENTS, topics.SUPPRESSIONS, topics.PREFERENCES, topics.QUOTAS),
-        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW, topics.QUOTAS),
+        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW, topics.QUOTAS, topics.THREADS),
         health_offset=71,
     ),
     Stage(
@@ -71,7 +71,7 @@ STAGES = (
         "Say what became of every attempt (Faust).",
         groups=(Group("mailscope-outcomes", (topics.ATTEMPTS,)),),
         follows=(topics.SUPPRESSIONS, topics.PREFERENCES, topics.EVENTS),
-        writes=(*_DECIDES, topics.ATTEMPTS, topics.RAW, topics.SUPPRESSIONS, topics.PREFERENCES),
+        writes=(*_DECIDES, topics.ATTEMPTS, topics.RAW, topics.SUPPRESSIONS, topics.PREFERENCES, topics.THREADS),
         health_offset=1,
     ),
     Stage(

@@ -18,6 +18,7 @@ TOKENS = "mail.tokens"
 CLAIMS = "mail.claims"
 QUOTAS = "mail.quotas"
 MAILBOXES = "mail.mailboxes"
+THREADS = "mail.threads"
 CONNECTIVITY = "mail.connectivity"
 DEADLETTER = "mail.deadletter"
 
@@ -75,6 +76,7 @@ def all_topics(retry: list[str], expire: timedelta, retention: timedelta) -> lis
         Topic(
             MAILBOXES, "channel and poller, or channel and UID; all in partition 0", "MailboxNote", None, compacted=True
         ),
+        Topic(THREADS, "digest of a Message-ID", "Thread", max(week, retention), compacted=True),
         Topic(CONNECTIVITY, "channel", "Connectivity", max(week, retention)),
         Topic(DEADLETTER, "as the source", "untouched octets, why in the headers", 21 * DAY),
     ]

@@ -41,7 +41,7 @@ def decide_inbound(
     found = []
     for recipient in envelope.recipients:
         channel = envelope.channel or find_channel(recipient, settings.channels)
-        one = msgspec.structs.replace(summary, channel=channel)
+        one = msgspec.structs.replace(summary, channel=channel, reference=mail.answers or summary.reference)
         found.append((recipient, one, _decide(mail, auth, recipient, one, settings, bounces)))
     out = Consequences()
     if envelope.verdict_partition is not None:
@@ -228,5 +228,5 @@ def _without_message(envelope: Envelope, recipient: str, decision: Decision) -> 
         occurred_at=envelope.received_at,
         reason=decision.reason,
         detail=decision.detail,
-        mail=summarise(envelope, Message([], b"", []), None, ""),
+        mail=summarise(envelope, Message([], b"", []), None, envelope.channel),
     )

@@ -24,6 +24,7 @@ from processors.authenticate_received import Authenticator
 from processors.decide_inbound import decide_answered, decide_inbound, decide_refused, decide_unusable
 from processors.decide_report import takes_reports
 from processors.decision import Consequences, ReadMail
+from processors.find_reference import Threads
 from processors.head_forward import ForwardHead
 from processors.know_duplicates import KnownMail
 from processors.publish_events import consequence_records
@@ -63,10 +64,12 @@ class Inbound:
         self._refusals = RememberedRefusals()
         self._open_checks = OpenChecks()
         self._known: KnownMail | None = None
+        self._threads: Threads | None = None
 
     def begin(self, publisher: Publisher) -> None:
-        """Follow what the channels have got lately."""
+        """Follow what the channels have got lately, and what became a request."""
         self._known = KnownMail(self._settings, publisher)
+        self._threads = Threads(self._settings.kafka_client)
 
     async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
         """What to publish about one record; outbound mail is another app's. InvalidEvent when it has no envelope, Unavailable when its
@@ -120,6 +123,8 @@ class Inbound:
                 mail = replace(
                     mail, envelope=msgspec.structs.replace(envelope, answered=accepted_reply(envelope.mail_id))
                 )
+            if self._threads is not None:
+                mail = replace(mail, answers=await self._threads.find(message, before))
             now = max((event.occurred_at for event in before), default=clock.now())
             head = self._head.of(envelope, auth, octets)
             found = decide_inbound(mail, auth, self._settings, self._bounces, now, head)

@@ -16,7 +16,6 @@ from tests.fakes.dovecot import DOVECOT, Dovecot
 from tests.wait_for import wait_for
 
 pytestmark = pytest.mark.skipif(DOVECOT is None, reason="needs Debian's dovecot-imapd")
-MANY = 500
 
 
 class World:
@@ -28,6 +27,7 @@ class World:
         self.passwords.mkdir()
         self.pipeline = Pipeline(folder)
         self.dovecot.set_passwords(dict.fromkeys(CHANNELS, "correct horse"))
+        self.pipeline.change(smtp={"max_size": "1MiB"})
         self.pipeline.change(channels={name: {**self.channel(name), **more} for name, more in CHANNELS.items()})
 
     def channel(self, name: str) -> dict[str, Any]:
@@ -54,6 +54,11 @@ class World:
         assert wait_for(done, timeout, 0.2), (len(self.rows(channel)), self.pipeline.log()[-3000:])
         return self.rows(channel)
 
+    def count(self, channel: str, **filters: Any) -> int:
+        """Rows of a channel, of any number of pages."""
+        answer = self.pipeline.get("/export", channel=channel, **filters)
+        return len(answer.text.splitlines()) if answer.status_code == 200 else 0
+
     def connectivity(self, channel: str) -> list[dict[str, Any]]:
         answer = self.pipeline.get(f"/channels/{channel}/connectivity")
         return answer.json()["items"] if answer.status_code == 200 else []
@@ -64,8 +69,10 @@ CHANNELS: dict[str, dict[str, Any]] = {
     "moved": {"move_to": "Done", "mark_seen": False},
     "renumbered": {},
     "backlog": {},
+    "long-backlog": {},
     "locked": {},
     "late": {},
+    "sizes": {},
     "noise": {"blocked_senders": ["*@spam.test"]},
 }
 
@@ -109,6 +116,37 @@ def test_new_mail_is_taken_by_idle_and_becomes_a_request(world: World) -> None:
     got = world.pipeline.page(f"/api/v1/mails/{row['mail_id']}/raw")
     assert got.content == raw
     assert wait_for(lambda: b"\\Seen" in world.dovecot.flags("legacy")[0], 10)
+
+
+def test_an_answer_reaches_the_handler_with_the_key_of_its_request(world: World) -> None:
+    pipeline = world.pipeline
+    (first,) = world.log_of("legacy", 1)
+    pipeline.submit("anna@partner.test", reference="IT-77", headers={"Message-ID": "<told-anna@ours.test>"})
+    assert wait_for(lambda: pipeline.rows("told-anna@ours.test"), 30)
+    world.dovecot.append(
+        mail("Re: printer on fire", **{"In-Reply-To": f"<{first['message_id']}>"}),
+        mail("Re: what you told me", References="<unknown@x.test> <told-anna@ours.test>"),
+        mail("IT-1 is in the subject only"),
+        user="legacy",
+    )
+    world.log_of("legacy", 4)
+    given = {call.mail["subject"]: call.mail["reference"] for call in pipeline.outside.desk.calls}
+    assert given["printer on fire"] is None and given["IT-1 is in the subject only"] is None
+    assert given["Re: printer on fire"] == first["reference"] and given["Re: what you told me"] == "IT-77"
+
+
+def test_large_mail_is_taken_and_what_is_too_large_is_told_and_left(world: World) -> None:
+    large, too_large = mail("large", "line\n" * 120_000), mail("too large", "line\n" * 300_000)
+    world.dovecot.append(large, too_large, mail("after it"), user="sizes")
+    rows = world.log_of("sizes", 3)
+    assert sorted((row["subject"], row["status"]) for row in rows) == [
+        ("", "failed"), ("after it", "processed"), ("large", "processed"),
+    ]  # fmt: skip
+    failed = next(row for row in rows if row["status"] == "failed")
+    assert failed["reason"] == "message_too_large" and "UID 2 of INBOX is left" in failed["detail"]
+    raw = next(row["mail_id"] for row in rows if row["subject"] == "large")
+    assert world.pipeline.page(f"/api/v1/mails/{raw}/raw").content == large
+    assert wait_for(lambda: [b"Seen" in flags for flags in world.dovecot.flags("sizes")] == [True, False, True], 10)
 
 
 def test_what_was_taken_is_moved_where_the_channel_says(world: World) -> None:
@@ -188,7 +226,10 @@ def test_a_server_that_goes_and_comes_back_with_another_certificate_and_other_ui
     assert len(found) == 21 and len({row["message_id"] for row in found}) == 21
 
 
-def test_a_backlog_is_taken_once_by_two_pollers_of_which_one_is_killed(world: World) -> None:
+@pytest.mark.parametrize(
+    ("channel", "many"), [("backlog", 500), pytest.param("long-backlog", 5000, marks=pytest.mark.long)]
+)
+def test_a_backlog_is_taken_once_by_two_pollers_of_which_one_is_killed(world: World, channel: str, many: int) -> None:
     pipeline = world.pipeline
     with open(pipeline.folder / "second.log", "wb") as log:
         second = subprocess.Popen(
@@ -199,18 +240,17 @@ def test_a_backlog_is_taken_once_by_two_pollers_of_which_one_is_killed(world: Wo
             stderr=subprocess.STDOUT,
         )
     try:
-        world.dovecot.deliver("backlog", *(mail(f"backlog {number}") for number in range(MANY)))
-        for part in (MANY // 5, MANY // 3, MANY // 2):
-            assert wait_for(lambda part=part: len(world.rows("backlog")) >= part, 90, 0.1)
+        world.dovecot.deliver(channel, *(mail(f"{channel} {number}") for number in range(many)))
+        for part in (many // 5, many // 3, many // 2):
+            assert wait_for(lambda part=part: world.count(channel) >= part, 120, 0.1)
             os.kill(pipeline.stage_pid("mailboxes"), signal.SIGKILL)
-            if part == MANY // 3:
+            if part == many // 3:
                 second.kill()
                 second.wait(10)
-        found = world.log_of("backlog", MANY, 120)
-        assert len(found) == MANY and len({row["message_id"] for row in found}) == MANY
-        assert pipeline.get("/mails", channel="backlog", limit=500).json()["next_cursor"] is None
-        calls = [call.mail["subject"] for call in pipeline.outside.desk.calls if call.mail["channel"] == "backlog"]
-        assert sorted(calls) == sorted(f"backlog {number}" for number in range(MANY))
+        assert wait_for(lambda: world.count(channel, status="processed") >= many, many // 4, 0.5), world.count(channel)
+        assert world.count(channel) == many
+        calls = [call.mail["subject"] for call in pipeline.outside.desk.calls if call.mail["channel"] == channel]
+        assert sorted(calls) == sorted(f"{channel} {number}" for number in range(many))
     finally:
         second.kill()
         second.wait(10)
