@@ -105,16 +105,7 @@ class MailboxPoller:
                     if not owned:
                         await self._notes.own(self._name)
                         owned = True
-                    await self._session(pauses)
-                except MailboxTrouble as trouble:
-                    if self._stop.is_set():
-                        return
-                    await tell(self._health, trouble)
-                    if trouble.state is ChannelState.AUTH_FAILED:
-                        self._login.forget()
-                        await self._rest(pauses.next(LOGIN_AGAIN), until_changed=True)
-                    else:
-                        await self._rest(pauses.next(AGAIN))
+                    await self._try_session(pauses)
                 except Unavailable as error:
                     _log.warning("channel %s waits: %s", self._name, error)
                     await self._rest(pauses.next(AGAIN))
@@ -126,6 +117,20 @@ class MailboxPoller:
             self._health.leave()
             self._thread.shutdown(wait=False)
 
+    async def _try_session(self, pauses: "_Pauses") -> None:
+        """A session, and the pause after it where it ended in trouble. Superseded, Unavailable."""
+        try:
+            await self._session(pauses)
+        except MailboxTrouble as trouble:
+            if self._stop.is_set():
+                return
+            await tell(self._health, trouble)
+            if trouble.state is ChannelState.AUTH_FAILED:
+                self._login.forget()
+                await self._rest(pauses.next(LOGIN_AGAIN), until_changed=True)
+            else:
+                await self._rest(pauses.next(AGAIN))
+
     async def _session(self, pauses: "_Pauses") -> None:
         self._box = box = Mailbox(self._place, self._channel.ca_file)
         try:
@@ -134,23 +139,25 @@ class MailboxPoller:
             await self._health.works()
             while not self._stop.is_set():
                 began = time.monotonic()
-                await self._take_all(box, folder)
+                settled = await self._take_all(box, folder)
                 pauses.reset()
                 await self._health.caught_up()
-                await self._notes.settle(self._name)
+                if settled:
+                    await self._notes.settle(self._name)
+                if self._stop.is_set():
+                    return
                 await self._await_news(box)
                 await self._rest(AT_LEAST - (time.monotonic() - began))
         finally:
             self._box = None
             await asyncio.get_running_loop().run_in_executor(self._thread, box.close)
 
-    async def _take_all(self, box: Mailbox, folder: OpenFolder) -> None:
+    async def _take_all(self, box: Mailbox, folder: OpenFolder) -> bool:
+        """Take what is new. Whether nothing is in doubt then: told to stop, it may not have come to a mail whose UID has changed."""
         where = (self._mailbox_id, folder.uid_validity)
         doubt = self._notes.in_doubt(self._name)
         here = doubt is not None and (doubt.mailbox, doubt.uid_validity) == where
-        if (
-            doubt is not None and doubt.mail_id == self._held
-        ):  # we have seen its acknowledgement, and perhaps could not flag it
+        if doubt is not None and doubt.mail_id == self._held:  # it was acknowledged to us, and perhaps is not flagged
             if here:
                 await self._mark(box, doubt.uid)
             doubt = None
@@ -163,15 +170,16 @@ class MailboxPoller:
             last = max(self._notes.last_uid(self._name, where), self._passed.get(where, 0))
             uids = await self._call(COMMAND, box.uids_after, last, folder)
             if not uids:
-                return
+                return True
             known: TakenMail | None = None
             for uid in uids:
                 if self._stop.is_set():
                     break
                 known = await self._take(box, where, uid, None, doubt)
-                self._passed[where] = uid
-            if known is not None:  # so that it is not read again after a restart
+                self._passed = {where: uid}
+            if known is not None and doubt is None:  # so that it is not read again after a restart
                 await self._notes.take(self._name, known)
+        return doubt is None
 
     async def _take(
         self, box: Mailbox, where: Folder, uid: int, doubt: TakenMail | None, elsewhere: TakenMail | None = None

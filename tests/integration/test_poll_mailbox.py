@@ -59,6 +59,8 @@ class Notes:
         self._write(settled=True, gap=self.gap(channel))
 
     async def note_gap(self, channel: str, gap: Gap | None) -> None:
+        if self.superseded:
+            raise Superseded(channel)
         self._write(settled=self.order.of(channel).settled, gap=gap)
 
     def _write(self, **what: Any) -> None:
@@ -189,6 +191,18 @@ async def test_who_was_superseded_stops(world: World) -> None:
         await wait_until(lambda: any("FETCH" in one for one in world.server.heard))
         await asyncio.sleep(0.2)
     assert world.did == [] and len([one for one in world.server.heard if "SELECT" in one]) == 1
+
+
+async def test_who_was_superseded_in_a_gap_looks_again_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poll_mailbox, "RECLAIM", 0.1)
+    world.notes.superseded = True
+    world.server.on("UID SEARCH", lambda line: None)
+    async with world.polling():
+        await wait_until(lambda: len([one for one in world.server.heard if "SELECT" in one]) > 2)
+        world.server.on("UID SEARCH", world._search)
+        world.notes.superseded = False
+        await wait_until(lambda: "flag 5" in world.did)
+    assert world.did == ["note 5", "hold", "flag 5"]
 
 
 async def test_a_mail_that_the_server_does_not_give_is_told_and_passed_by(world: World) -> None:
