@@ -48,6 +48,7 @@ CODE = {
     "clickhouse": "sinks.clickhouse.run_clickhouse:run_clickhouse_alone",
     "smtp": "ingest.smtp.serve_smtp:serve_smtp",
     "submission": "ingest.smtp.serve_submission:serve_submission",
+    "mailboxes": "ingest.mailboxes.poll_mailboxes:poll_mailboxes",
 }
 OWN_LOOP = "processors"  # Faust brings its event loop and its way to stop
 ROOMS = {

@@ -108,17 +108,26 @@ def _secrets(settings: Settings) -> Iterator[str]:
         (f"outbound.credentials[{number}].password_file", credential.password_file)
         for number, credential in enumerate(settings.outbound.credentials)
     ]
-    named += [
-        (f"channels.{name}.password_file", channel.password_file)
-        for name, channel in settings.channels.items()
-        if channel.password_file is not None
-    ]
+    for name, channel in settings.channels.items():
+        oauth = channel.oauth
+        files = {"password_file": channel.password_file}
+        if oauth is not None:
+            files["oauth.token_file"] = oauth.token_file
+            files["oauth.refresh_token_file"] = oauth.refresh_token_file
+            files["oauth.client_secret_file"] = oauth.client_secret_file
+        named += [(f"channels.{name}.{key}", path) for key, path in files.items() if path is not None]
     for place, path in named:
         octets = _read(path)
         if isinstance(octets, str):
             yield f"{place}: {octets}"
         elif not octets.partition(b"\n")[0].strip():
             yield f"{place}: the first line of {path} is empty"
+    for name, channel in settings.channels.items():
+        if channel.ca_file is not None:
+            try:
+                ssl.create_default_context(cafile=channel.ca_file)
+            except OSError as error:
+                yield f"channels.{name}.ca_file: {channel.ca_file} cannot be used: {error.strerror or error}"
     if settings.secret_file is not None:
         octets = _read(settings.secret_file)
         if isinstance(octets, str):

@@ -5,6 +5,7 @@ import json
 import shutil
 import socket
 from collections.abc import Callable
+from itertools import chain
 
 import click
 import httpx
@@ -12,6 +13,7 @@ from confluent_kafka import KafkaException
 
 from commands.ask_api import settings_or_leave
 from commands.check_config import look_through
+from commands.try_mailboxes import try_mailboxes
 from contracts.errors import ConfigurationError, Unavailable
 from contracts.settings import Settings
 from runtime.apply_topics import pipeline_topics
@@ -24,7 +26,7 @@ Finding = tuple[bool, str, str]  # good, what was seen, what to do
 
 @click.command()
 def doctor() -> None:
-    """Check configuration, DNS, broker, store, ports and disk; exit 1 when something is wrong."""
+    """Check configuration, DNS, broker, store, ports and disk, and log in to each mailbox; exit 1 when something is wrong."""
     settings = settings_or_leave()
     good = True
     checks: list[Callable[[Settings], Finding]] = [
@@ -38,8 +40,8 @@ def doctor() -> None:
         _stages,
         _disk,
     ]
-    for check in checks:
-        fine, seen, advice = check(settings)
+    mailboxes = ((not advice, f"channel {name}: {seen}", advice) for name, seen, advice in try_mailboxes(settings))
+    for fine, seen, advice in chain((check(settings) for check in checks), mailboxes):
         good &= fine
         mark = click.style("ok  ", fg="green") if fine else click.style("FAIL", fg="red", bold=True)
         click.echo(f"{mark} {seen}" + (f"\n     {advice}" if advice else ""))

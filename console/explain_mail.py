@@ -31,6 +31,10 @@ _EXPLAINED = frozenset(
         Reason.RULE,
         Reason.REPORT,
         Reason.UNMATCHED,
+        Reason.AUTO_REPLY,
+        Reason.BULK,
+        Reason.SENDER_BLOCKED,
+        Reason.DUPLICATE,
         Reason.HANDLER_DECLINED,
         Reason.HANDLER_ERROR,
         Reason.DESTINATION_UNAVAILABLE,
@@ -52,6 +56,15 @@ _BECAUSE: dict[str | None, str] = {
     Reason.LOOP: "it went round in a circle",
     Reason.REPORT: "it is a report about a mail of ours, and was read",
     Reason.UNMATCHED: "it is a report that names no mail of ours",
+}
+# Why no application gets it, as the end of a sentence.
+_SKIPPED: dict[str | None, str] = {
+    Reason.AUTO_REPLY: "it is an automatic answer",
+    Reason.LOOP: "it is from the channel itself",
+    Reason.BULK: "it is from a list, or mass mail",
+    Reason.SENDER_BLOCKED: "its sender is blocked here",
+    Reason.EMPTY: "there is nothing in it",
+    Reason.DUPLICATE: "we have got it before",
 }
 # Why a mail of ours never left, as the end of a sentence.
 _NOT_SENT: dict[str | None, str] = {
@@ -97,13 +110,17 @@ def what_happened(item: dict[str, Any]) -> str:
     sentence = {
         Status.RECEIVED: "Received, and being routed now.",
         Status.FORWARDED: "Forwarded: every target of the forward accepted it.",
-        Status.SKIPPED: "The application read it and chose not to act on it.",
         Status.SENT: "Accepted and queued; the first delivery attempt comes next.",
     }.get(status)
     if sentence:
         return sentence
     if status == Status.DROPPED:
         return f"Accepted and dropped on purpose: {_BECAUSE.get(item['reason'], 'a rule says so')}."
+    if status == Status.SKIPPED:
+        because = _SKIPPED.get(item["reason"])
+        return (
+            f"It becomes no request: {because}." if because else "The application read it and chose not to act on it."
+        )
     if status == Status.PROCESSED:
         reference = item["reference"]
         return f"The application took it: it became {reference}." if reference else "The application took it."

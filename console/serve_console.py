@@ -18,10 +18,12 @@ from console.authorise import demand
 from console.bound_answers import BoundAnswers
 from console.protect_responses import protect_responses
 from console.query_store import StoreQueries, begin_deadline
+from console.read_channels import ChannelReader
 from console.read_mail import MailReader
 from console.render_page import STATIC
 from console.search_mails import Search
 from console.serve_api import api_router
+from console.serve_channels import channels_router
 from console.serve_login import login_router
 from console.serve_message import message_router
 from console.serve_pages import pages_router
@@ -75,6 +77,7 @@ def create_app(
     answer_errors(app)
     search, reader = Search(queries, settings), MailReader(queries, settings, BlobStore(settings.blobs_url))
     app.include_router(api_router(search, reader))
+    app.include_router(channels_router(ChannelReader(queries, settings)))
     for router in (
         *routers,
         pages_router(search, reader, settings),

@@ -172,6 +172,7 @@ class AuthResults(msgspec.Struct, frozen=True):
     from_domain: str = ""  # its domain in A-labels
     helo: str = ""
     authserv_id: str = ""
+    trusted: str = ""  # the server whose word this is, of a polled mail; "": our own checks, or there is no such server
     evaluated_at: str = ""  # RFC 3339, UTC
 
     @property

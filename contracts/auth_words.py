@@ -130,4 +130,7 @@ class AuthReason(StrEnum):
     # iprev
     IPREV_NO_NAME = "iprev_no_name"  # the address has no PTR record
     IPREV_NO_MATCH = "iprev_no_match"  # the names do not lead back to the address
+    # polled mail
+    TRUSTED_HOP = "trusted_hop"  # what the server that took the mail said; no check of ours
+    NOT_CHECKED = "not_checked"  # the peer was not ours, and no server that was is trusted
     INTERNAL_ERROR = "internal_error"  # the check itself failed on this input

@@ -14,7 +14,7 @@ from contracts.errors import InvalidEvent
 from contracts.events import AttemptReport, Connectivity, Dispatch, LateNews, MailEvent, StatusChange, Verdict
 from contracts.ids import event_id
 from contracts.preferences import Preference
-from contracts.shared_state import Claim, QuotaTicket, Token, claim_key
+from contracts.shared_state import Claim, MailboxNote, QuotaTicket, Thread, Token, claim_key, note_key
 from contracts.suppressions import Suppression
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -52,6 +52,8 @@ _decoders: dict[type[Struct], msgspec.json.Decoder[Struct]] = {
         Suppression,
         Preference,
         QuotaTicket,
+        MailboxNote,
+        Thread,
         LateNews,
     )
 }
@@ -207,6 +209,43 @@ def encode_quota_ticket(ticket: QuotaTicket, source: str) -> bytes:
         type="mailscope.quota.asked.v1",
         time=ticket.at,
         subject=ticket.domain,
+    )
+
+
+def encode_mailbox_note(note: MailboxNote, source: str) -> bytes:
+    """What a poller has done, for `mail.mailboxes`."""
+    done = "owned" if note.taken is None else "taken"
+    return encode(
+        note,
+        id=event_id(note_key(note), note.owner, f"mailbox.{done}.{clock.rfc3339(note.at)}", note.generation),
+        source=source,
+        type=f"mailscope.mailbox.{done}.v1",
+        time=note.at,
+        subject=note.channel,
+    )
+
+
+def encode_thread(thread: Thread, source: str) -> bytes:
+    """The request that a mail belongs to, for `mail.threads`."""
+    return encode(
+        thread,
+        id=event_id(thread.message_id_digest, thread.reference, "thread", 0),
+        source=source,
+        type="mailscope.thread.known.v1",
+        time=thread.at,
+        subject=thread.message_id_digest,
+    )
+
+
+def encode_connectivity(change: Connectivity, source: str) -> bytes:
+    """The health of a channel, for `mail.connectivity`. What is told again of a gap, when it is over, has the id of the gap."""
+    return encode(
+        change,
+        id=event_id(change.channel, change.state, f"connectivity.{clock.rfc3339(change.occurred_at)}", 0),
+        source=source,
+        type=f"mailscope.connectivity.{change.state}.v1",
+        time=change.ended_at or change.occurred_at,
+        subject=change.channel,
     )
 
 

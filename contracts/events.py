@@ -255,10 +255,26 @@ class DeadLetter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     offset: int
 
 
+class ChannelState(StrEnum):
+    CONNECTED = "connected"  # logged in, and the folder is open
+    RECOVERED = "recovered"  # the same after a gap
+    AUTH_FAILED = "auth_failed"  # the server refuses the log-in
+    DNS_FAILED = "dns_failed"  # its name cannot be looked up
+    TLS_FAILED = "tls_failed"  # no secure connection: a certificate that is expired or of somebody else, for one
+    CONNECTION_DROPPED = "connection_dropped"  # refused, reset, silent, or not what IMAP allows
+    THROTTLED = "throttled"  # the server asks for less
+    REFUSED = "refused"  # logged in, but the folder is not given
+
+
+WORKING = frozenset({ChannelState.CONNECTED, ChannelState.RECOVERED})
+
+
 class Connectivity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The health of a channel changed (topic `mail.connectivity`)."""
+    """The health of a channel changed (topic `mail.connectivity`). A gap is told when it begins, and again when it is over."""
 
     channel: str
-    state: str  # connected, auth_failed, dropped, recovered
+    state: ChannelState
     occurred_at: datetime
-    detail: str = ""
+    ended_at: datetime | None = None  # of a gap that is over
+    detail: str = ""  # the server's text
+    delayed: Count = 0  # mails that arrived in the mailbox during the gap, and here after it

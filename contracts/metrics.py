@@ -82,6 +82,19 @@ SENDS = Counter(
     ("result",),
 )
 
+CHANNEL_UP = Gauge(
+    "mailscope_channel_up",
+    "1 while the mailbox of a channel (a name under `channels`) can be read, 0 in a gap; only of those that this process polls.",
+    ("mailboxes",),
+    ("channel",),
+)
+MAILBOX_MAILS = Counter(
+    "mailscope_mailboxes_mails_total",
+    "What was found in the mailboxes, by result: taken, known (it had been taken under another UID), too_large, unreadable.",
+    ("mailboxes",),
+    ("result",),
+)
+
 # processors
 PROCESSED = Counter(
     "mailscope_processors_records_total",

@@ -45,6 +45,7 @@ class Refusal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
 
 
+POLLED = "IMAP"  # the protocol of what was found in a mailbox
 OWN_REPORT = "a delivery report"  # the protocol of what we hand over to ourselves
 
 
@@ -72,6 +73,13 @@ class Envelope(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):
         default_factory=dict
     )  # by recipient: the reports that its submitter has asked for
     blob: Blob | None = None
+    channel: str = ""  # of a polled mailbox; "" where the recipient says it
+    repeated: bool = False  # the same mail may stand in a record before this one
+
+    @property
+    def polled(self) -> bool:
+        """Whether it was found in a mailbox: its peer is not who sent it, and nobody waits for an answer."""
+        return self.protocol == POLLED
 
     @property
     def is_own_report(self) -> bool:

@@ -3,6 +3,7 @@
 import binascii
 import ipaddress
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -129,6 +130,57 @@ def parse_smarthost(value: object) -> str:
     return value
 
 
+@dataclass(frozen=True)
+class MailboxPlace:
+    """Where a mailbox is."""
+
+    tls: bool
+    user: str
+    host: str
+    port: int
+    folder: str
+
+    @property
+    def address(self) -> str:
+        """The user as a mail address."""
+        return self.user if "@" in self.user else f"{self.user}@{self.host}"
+
+
+_MAILBOX = re.compile(r"(imaps?)://([^/\s]+)@(?:\[([0-9A-Fa-f:.]+)\]|([^\s/:@\[\]]+))(?::(\d{1,5}))?(?:/(\S*))?")
+_HOW_A_MAILBOX = "write imaps://user@host, imaps://user@host:993/Folder (what is special in a name as %20)"
+
+
+def split_mailbox(url: str) -> MailboxPlace:
+    """`imaps://user@host[:port][/folder]`; the folder is INBOX where none is named. ValueError for anything else, and for a connection
+    without TLS to another machine."""
+    match = _MAILBOX.fullmatch(url)
+    if match is None:
+        raise ValueError(_HOW_A_MAILBOX)
+    tls, host = match[1] == "imaps", match[3] or match[4]
+    port = int(match[5] or (993 if tls else 143))
+    user, folder = _percent_decoded(match[2]), _percent_decoded(match[6] or "INBOX")
+    if not 1 <= port <= 65535 or any(ord(character) < 32 for character in user + folder):
+        raise ValueError(_HOW_A_MAILBOX)
+    if not tls and host.lower() != "localhost" and not (is_address(host) and ipaddress.ip_address(host).is_loopback):
+        raise ValueError(
+            "without TLS the password would be read on the way: write imaps:// (imap:// is for this machine only)"
+        )
+    return MailboxPlace(tls, user, host, port, folder)
+
+
+def parse_mailbox(value: object) -> str:
+    """The place of a mailbox, as `split_mailbox` reads it."""
+    if not isinstance(value, str):
+        raise ValueError(_HOW_A_MAILBOX)
+    split_mailbox(value)
+    return value
+
+
+def _percent_decoded(text: str) -> str:
+    octets = re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes([int(match[1], 16)]), text.encode())
+    return octets.decode("utf-8")  # UnicodeDecodeError is a ValueError
+
+
 def parse_allowed(value: object) -> str:
     """An IP address, a network, or a domain name."""
     text = str(value)
@@ -206,6 +258,7 @@ Duration = Annotated[
 ]
 WebhookSecret = Annotated[Secret, AfterValidator(parse_webhook_secret)]
 Size = Annotated[int, BeforeValidator(parse_size), _string("10MiB")]
+MailboxUrl = Annotated[str, BeforeValidator(parse_mailbox), _string("imaps://desk@mail.example.net")]
 Smarthost = Annotated[str, BeforeValidator(parse_smarthost), _string("relay.example.com:587")]
 Allowed = Annotated[str, BeforeValidator(parse_allowed), _string("192.0.2.0/24")]
 Servers = Annotated[str, AfterValidator(parse_servers)]

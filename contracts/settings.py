@@ -5,7 +5,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,6 +14,7 @@ from contracts.setting_types import (
     Allowed,
     Domain,
     Duration,
+    MailboxUrl,
     Network,
     Pattern,
     Reply,
@@ -24,9 +25,11 @@ from contracts.setting_types import (
     format_duration,
     is_embedded_kafka,
     is_loopback,
+    split_mailbox,
 )
 
 AuthWord = Literal["none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror"]
+SkipWord = Literal["blocked_sender", "loop", "auto_reply", "bulk", "empty", "duplicate"]
 RejectOn = Literal["spf-fail", "dkim-fail", "dmarc-reject", "dmarc-quarantine", "bad-from"]
 
 
@@ -426,11 +429,85 @@ class Outbound(Section):
         return {name: [(key.selector, key.key_file) for key in domain.dkim] for name, domain in self.domains.items()}
 
 
+class OAuth(Section):
+    mechanism: Literal["XOAUTH2", "OAUTHBEARER"] = Field(
+        "XOAUTH2", description="How the token is given (OAUTHBEARER: RFC 7628)."
+    )
+    token_file: Path | None = Field(None, description="File whose first line is the token; another program renews it.")
+    token_url: str | None = Field(
+        None,
+        pattern=r"^https://|^http://(127\.0\.0\.1|localhost)[:/]",
+        description="Where a token is had for the refresh token.",
+    )
+    refresh_token_file: Path | None = Field(None, description="File whose first line is the refresh token.")
+    client_id: str = Field("", description="Who asks there.")
+    client_secret_file: Path | None = Field(None, description="File whose first line is the client's secret there.")
+    scope: str = Field("", description="The scope that is asked for.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "OAuth":
+        if (self.token_file is None) == (self.token_url is None):
+            raise ValueError("give exactly one of token_file, token_url")
+        if self.token_url is not None and self.refresh_token_file is None:
+            raise ValueError("token_url needs refresh_token_file")
+        return self
+
+
 class Channel(Section):
-    address: Pattern | None = Field(None, description="Mail to this address belongs to the channel.")
-    imap: str | None = Field(None, pattern=r"^imaps?://", description="Mailbox to poll.")
-    password_file: Path | None = Field(None, description="File whose first line is the mailbox's password.")
-    handle: str | None = Field(None, description="Handler of what is found in the mailbox.")
+    address: Pattern | None = Field(
+        None,
+        description="Mail to this address belongs to the channel. Of a polled mailbox: the recipient that rows show; empty: its user.",
+    )
+    imap: MailboxUrl | None = Field(
+        None,
+        description="Mailbox to poll: `imaps://user@host[:port][/folder]`; `imap://` (no TLS) only on this machine.",
+    )
+    password_file: Path | None = Field(
+        None, description="File whose first line is the mailbox's password; read anew at each log-in."
+    )
+    oauth: OAuth | None = Field(None, description="Log in with a bearer token instead of a password.")
+    ca_file: Path | None = Field(
+        None,
+        description="PEM file of the authorities that the server's certificate is checked with; empty: the system's.",
+    )
+    poll: Duration = Field(
+        timedelta(minutes=1), description="How often a server without IDLE (RFC 2177) is asked for new mail."
+    )
+    mark_seen: bool = Field(True, description="Flag what was taken as \\Seen.")
+    move_to: str = Field("", description="Folder that what was taken is moved to; empty: it stays.")
+    trusted_authserv_id: str = Field(
+        "",
+        description="Name of the server that took the mail, as it stands in the Authentication-Results that it put on top: those count as "
+        "this mail's authentication, and so does the peer in its Received. Empty: nothing is known of it.",
+    )
+    trusted_hops: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="Received fields that stand above that server's own one: servers behind it, which every mail has to pass.",
+    )
+    skip: list[SkipWord] = Field(
+        list(get_args(SkipWord)),
+        description="What of the channel's mail no handler gets: automatic answers (RFC 3834), mail from the channel itself, lists and "
+        "mass mail, `blocked_senders`, empty mail, and a Message-ID that the channel got from this author within a day. `[]`: none.",
+    )
+    blocked_senders: list[Pattern] = Field([], description="Senders, or patterns of them, whose mail no handler gets.")
+    handle: str | None = Field(
+        None, description="Handler of what is found in the mailbox; empty: `inbound.routes` say, by the recipient."
+    )
+
+    @model_validator(mode="after")
+    def _one_login(self) -> "Channel":
+        if self.imap is not None and (self.password_file is None) == (self.oauth is None):
+            raise ValueError("imap needs exactly one of password_file, oauth")
+        return self
+
+    @property
+    def recipient(self) -> str:
+        """Whom a polled mail is for: the address, unless it is a pattern, or else the mailbox's user."""
+        if self.address and "*" not in self.address:
+            return self.address
+        return split_mailbox(self.imap).address if self.imap else ""
 
 
 class Settings(Section):
@@ -480,6 +557,11 @@ class Settings(Section):
         if self.smtp.tls_key is not None and self.smtp.tls_cert is None:
             raise ValueError("smtp.tls_key: is not used without smtp.tls_cert")
         return self
+
+    @property
+    def mailboxes(self) -> dict[str, Channel]:
+        """The channels that are polled."""
+        return {name: channel for name, channel in self.channels.items() if channel.imap is not None}
 
     @property
     def helo(self) -> str:

@@ -45,6 +45,14 @@ class Claim(Struct, frozen=True, kw_only=True):
     answer: str | None = None  # what came of it; null: not done yet
 
 
+class Thread(Struct, frozen=True, kw_only=True):
+    """The request that a mail belongs to, for `mail.threads`: whoever answers that mail writes about the same request."""
+
+    message_id_digest: str
+    reference: str  # its key, such as IT-42
+    at: datetime
+
+
 class QuotaLimit(Struct, frozen=True, kw_only=True):
     """Recipients that a domain may reach in one hour or day of UTC."""
 
@@ -61,6 +69,49 @@ class QuotaTicket(Struct, frozen=True, kw_only=True):
     at: datetime  # when the mail was handed over: the windows that it counts in
     recipients: int
     limits: list[QuotaLimit]
+
+
+class TakenMail(Struct, frozen=True, kw_only=True):
+    """One mail of a polled mailbox, under the id that it has in the log."""
+
+    mailbox: str  # digest of server, user and folder: UIDs mean something within one only
+    uid_validity: int  # and while this stays (RFC 3501 section 2.3.1.1)
+    uid: int
+    mail_id: str  # "": it had been taken before, under another UID
+    digest: str  # of its Message-ID and its octets: it is known again under other UIDs
+
+
+class Gap(Struct, frozen=True, kw_only=True):
+    """Since when a mailbox cannot be read, and why."""
+
+    state: str
+    since: datetime
+    first: datetime  # of several causes, one after the other: since when there has been any
+    detail: str
+
+
+class MailboxNote(Struct, frozen=True, kw_only=True):
+    """What the poller of a mailbox has done, for `mail.mailboxes`: who it is, and each mail that it took.
+
+    A mail is noted, under the mail_id that it will have, before it is written to `mail.raw`, and the next one only after that: of
+    whatever a poller leaves behind, the last mail alone is in doubt. Notes of a generation below the newest are void.
+    """
+
+    channel: str
+    owner: str  # the process
+    generation: int  # grows with each owner
+    at: datetime
+    settled: bool = False  # all that was taken stands in `mail.raw`
+    taken: TakenMail | None = None
+    gap: Gap | None = None
+
+
+def note_key(note: MailboxNote) -> str:
+    """The key of a note's record."""
+    one = note.taken
+    if one is None:  # a key for each poller: what one that was superseded writes takes no word of its successor away
+        return f"{note.channel} {note.generation} {note.owner}"
+    return f"{note.channel} {one.mailbox} {one.uid_validity} {one.uid} {note.generation}"
 
 
 def claim_key(claim: Claim) -> str:

@@ -35,6 +35,7 @@ class Stage:
         None  # from `metrics.port`, of its first process; None: it serves its health on its own port
     )
     instances_setting: str = ""  # the setting that says how many of it one machine runs; "": one
+    only_with: str = ""  # the property of the settings without which one machine runs none of it
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -51,8 +52,8 @@ STAGES = (
         ("processors", "inbound"),
         "Authenticate and route every mail (Faust).",
         groups=(Group("mailscope-inbound", (topics.RAW,)),),
-        follows=(topics.EVENTS,),
-        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW, topics.ATTEMPTS),
+        follows=(topics.EVENTS, topics.CLAIMS, topics.THREADS),
+        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW, topics.ATTEMPTS, topics.CLAIMS),
         health_offset=0,
     ),
     Stage(
@@ -61,7 +62,7 @@ STAGES = (
         "Decide who gets the mail that we send (Faust).",
         groups=(Group("mailscope-outbound", (topics.RAW,)),),
         follows=(topics.EVENTS, topics.SUPPRESSIONS, topics.PREFERENCES, topics.QUOTAS),
-        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW, topics.QUOTAS),
+        writes=(*_DECIDES, topics.DISPATCH, topics.VERDICTS, topics.RAW, topics.QUOTAS, topics.THREADS),
         health_offset=71,
     ),
     Stage(
@@ -70,7 +71,7 @@ STAGES = (
         "Say what became of every attempt (Faust).",
         groups=(Group("mailscope-outcomes", (topics.ATTEMPTS,)),),
         follows=(topics.SUPPRESSIONS, topics.PREFERENCES, topics.EVENTS),
-        writes=(*_DECIDES, topics.ATTEMPTS, topics.RAW, topics.SUPPRESSIONS, topics.PREFERENCES),
+        writes=(*_DECIDES, topics.ATTEMPTS, topics.RAW, topics.SUPPRESSIONS, topics.PREFERENCES, topics.THREADS),
         health_offset=1,
     ),
     Stage(
@@ -97,7 +98,7 @@ STAGES = (
         "Insert the log into ClickHouse.",
         # Bodies in a group of their own, so that they never delay what the log is known to be complete of.
         groups=(
-            Group("mailscope-clickhouse", (topics.EVENTS, topics.DEADLETTER)),
+            Group("mailscope-clickhouse", (topics.EVENTS, topics.DEADLETTER, topics.CONNECTIVITY)),
             Group("mailscope-clickhouse-raw", (topics.RAW,)),
         ),
         writes=(topics.DEADLETTER, topics.ATTEMPTS),  # the latter for mail that is open beyond its limit
@@ -126,6 +127,15 @@ STAGES = (
         follows=(topics.VERDICTS,),
         writes=(topics.RAW,),
         health_offset=72,
+    ),
+    Stage(
+        "mailboxes",
+        ("ingest", "mailboxes"),
+        "Poll mailboxes over IMAP.",
+        groups=(Group("mailscope-mailboxes", (topics.MAILBOXES,)),),  # whose partitions say who polls what
+        writes=(topics.RAW, topics.MAILBOXES, topics.CONNECTIVITY),
+        health_offset=73,
+        only_with="mailboxes",
     ),
 )
 

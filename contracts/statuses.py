@@ -16,7 +16,7 @@ class Status(StrEnum):
     RECEIVED = "received"  # inbound: held durably, being routed
     FORWARDED = "forwarded"  # inbound: every target of the forward accepted it
     PROCESSED = "processed"  # inbound: a handler took it; `reference` is its key
-    SKIPPED = "skipped"  # inbound: the handler declined, with its reason
+    SKIPPED = "skipped"  # inbound: it becomes no request, by the channel's rules or its handler, with the reason
     DROPPED = "dropped"  # inbound: a rule, a loop or an auto-reply; deliberately not passed on
     REJECTED = "rejected"  # inbound: refused by policy; outbound: the address is suppressed
     SENT = "sent"  # outbound: accepted and queued
@@ -100,6 +100,11 @@ class Reason(StrEnum):
     RULE = "rule"  # a drop rule of ours
     REPORT = "report"  # it is a report about a mail of ours, and was read
     UNMATCHED = "unmatched"  # a report that names no mail of ours, or is forged: kept, and without effect
+    AUTO_REPLY = "auto_reply"  # an automatic answer or a report: no handler gets it
+    BULK = "bulk"  # from a mailing list, or mass mail: no handler gets it
+    SENDER_BLOCKED = "sender_blocked"  # its sender is blocked on the channel
+    EMPTY = "empty"  # neither subject nor text nor attachment
+    DUPLICATE = "duplicate"  # the channel has got the same mail before
     HANDLER_DECLINED = "handler_declined"  # the handler skipped it
     HANDLER_ERROR = "handler_error"  # the handler could not use it
     DESTINATION_UNAVAILABLE = "destination_unavailable"  # being retried: the other side does not take it now
@@ -133,6 +138,11 @@ ADVICE: dict[Reason, str] = {
     Reason.RULE: "A rule in mailscope.yaml drops this mail on purpose.",
     Reason.REPORT: "A report about a mail of ours: see what it changed on the page of that mail.",
     Reason.UNMATCHED: "A report that names no mail of ours: nothing follows from it, and the message is kept.",
+    Reason.AUTO_REPLY: "An automatic answer becomes no request: nothing has to be done.",
+    Reason.BULK: "Mail of a list becomes no request: take `bulk` out of the channel's `skip` if it shall.",
+    Reason.SENDER_BLOCKED: "The sender is blocked on this channel: take it out of `blocked_senders` if it shall be heard.",
+    Reason.EMPTY: "There is nothing in this mail: ask its sender what it was about.",
+    Reason.DUPLICATE: "The channel has got this mail before: look for the other row with its Message-ID.",
     Reason.HANDLER_DECLINED: "The application chose not to act on this mail; its reason is shown.",
     Reason.HANDLER_ERROR: "The application could not use this mail; its reason is shown.",
     Reason.DESTINATION_UNAVAILABLE: "The other side does not take it now; it is being tried again.",

@@ -17,6 +17,8 @@ PREFERENCES = "mail.preferences"
 TOKENS = "mail.tokens"
 CLAIMS = "mail.claims"
 QUOTAS = "mail.quotas"
+MAILBOXES = "mail.mailboxes"
+THREADS = "mail.threads"
 CONNECTIVITY = "mail.connectivity"
 DEADLETTER = "mail.deadletter"
 
@@ -71,6 +73,10 @@ def all_topics(retry: list[str], expire: timedelta, retention: timedelta) -> lis
         Topic(TOKENS, "token id", "Token", None, compacted=True),
         Topic(CLAIMS, "claim and claimant, all in partition 0", "Claim", KEPT, compacted=True),
         Topic(QUOTAS, "domain, all in partition 0", "QuotaTicket", 3 * DAY),
-        Topic(CONNECTIVITY, "channel", "Connectivity", week),
+        Topic(
+            MAILBOXES, "channel and poller, or channel and UID; all in partition 0", "MailboxNote", None, compacted=True
+        ),
+        Topic(THREADS, "digest of a Message-ID", "Thread", max(week, retention), compacted=True),
+        Topic(CONNECTIVITY, "channel", "Connectivity", max(week, retention)),
         Topic(DEADLETTER, "as the source", "untouched octets, why in the headers", 21 * DAY),
     ]

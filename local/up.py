@@ -40,7 +40,7 @@ def pipeline_processes(settings: Settings, environ: Mapping[str, str]) -> list[P
         once=True,
     )
     processes = [*kafka, topics]
-    for stage in sorted(_own_processes(), key=lambda stage: stage.command[0] == START_LAST):
+    for stage in sorted(_own_processes(settings), key=lambda stage: stage.command[0] == START_LAST):
         health = stage_health(settings)
         for number, name in enumerate(_instances(stage, settings)):
             processes.append(
@@ -60,7 +60,7 @@ def stage_health(settings: Settings) -> dict[str, str]:
     """The /readyz of every process that serves one of its own, by its name."""
     return {
         name: f"http://{settings.metrics.host}:{settings.metrics.port + stage.health_offset + number}/readyz"
-        for stage in _own_processes()
+        for stage in _own_processes(settings)
         if stage.health_offset is not None
         for number, name in enumerate(_instances(stage, settings))
     }
@@ -95,8 +95,9 @@ def _broker(settings: Settings) -> Broker:
     return Broker(settings.data_dir.resolve() / "kafka", port, port + 1)
 
 
-def _own_processes() -> list[Stage]:
-    return [stage for stage in STAGES if stage.name not in SHARED]
+def _own_processes(settings: Settings) -> list[Stage]:
+    wanted = [stage for stage in STAGES if not stage.only_with or getattr(settings, stage.only_with)]
+    return [stage for stage in wanted if stage.name not in SHARED]
 
 
 def _instances(stage: Stage, settings: Settings) -> list[str]:

@@ -7,6 +7,7 @@ from contracts.auth_results import AuthResults
 from contracts.raw_message import Envelope
 from contracts.settings import Settings
 from mail import authentication
+from mail.authentication.read_trusted import read_trusted
 from mail.parse_headers import Message
 from runtime.expose_metrics import counter, histogram
 from runtime.resolve_dns import DnsResolver
@@ -25,7 +26,11 @@ class Authenticator:
         self._resolver_aside = self._make_resolver()  # a resolver serves one event loop
 
     async def authenticate(self, envelope: Envelope, octets: bytes, message: Message) -> AuthResults:
-        """Always returns results: DNS trouble is temperror."""
+        """Always returns results: DNS trouble is temperror. Of a polled mail they are what the channel's trusted server wrote."""
+        if envelope.polled:
+            channel = self._settings.channels.get(envelope.channel)
+            trusted, hops = (channel.trusted_authserv_id, channel.trusted_hops) if channel is not None else ("", 0)
+            return read_trusted(message, trusted, hops)
         received = authentication.ReceivedMail(
             raw=octets,
             peer_ip=envelope.peer_ip,

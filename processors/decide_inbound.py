@@ -22,7 +22,8 @@ from processors.decision import Consequences, Decision, ReadMail
 from processors.detect_loop import MAX_RECEIVED, detect_loop
 from processors.detect_loop import REPLY as LOOP_REPLY
 from processors.find_channel import find_channel
-from processors.route import route
+from processors.route import handle_polled, route
+from processors.skip_mail import why_skipped
 from processors.summarise import readable_headers, summarise
 
 ANSWERED = " (answered "  # how the detail of a refusal says what the sender heard
@@ -39,7 +40,8 @@ def decide_inbound(
     summary = summarise(envelope, mail.message, auth, "")
     found = []
     for recipient in envelope.recipients:
-        one = msgspec.structs.replace(summary, channel=find_channel(recipient, settings.channels))
+        channel = envelope.channel or find_channel(recipient, settings.channels)
+        one = msgspec.structs.replace(summary, channel=channel, reference=mail.answers or summary.reference)
         found.append((recipient, one, _decide(mail, auth, recipient, one, settings, bounces)))
     out = Consequences()
     if envelope.verdict_partition is not None:
@@ -79,6 +81,9 @@ def decide_answered(refusals: list[MailEvent], reply: str) -> Consequences:
 def decide_refused(envelope: Envelope) -> Consequences:
     """A recipient that the receiver refused before DATA: a row of the log, no message."""
     assert envelope.refusal is not None
+    if envelope.polled:  # nobody was answered
+        failed = Decision(Status.FAILED, envelope.refusal.reply, reason=envelope.refusal.reason)
+        return Consequences([_without_message(envelope, one, failed) for one in envelope.recipients])
     detail = f"answered {envelope.refusal.reply}"
     if envelope.refusal.more:
         detail += f"; and {envelope.refusal.more} more recipients of this peer, within a minute"
@@ -103,17 +108,24 @@ def _decide(
     bounces: BounceAddresses,
 ) -> Decision:
     received_at = mail.envelope.received_at
-    if detect_loop(mail.message, recipient):
+    if detect_loop(mail.message, "" if mail.envelope.polled else recipient):
         detail = f"the message has been here before, or has more than {MAX_RECEIVED} Received headers"
         return Decision(Status.REJECTED, detail, reason=Reason.LOOP, reply=LOOP_REPLY)
     domain = split_address(recipient)[1]
     policy = settings.inbound.domains.get(domain)
-    refusal = apply_policy(auth, policy) if policy is not None else None
+    judged = policy is not None and not mail.envelope.polled  # who polls does not hear a dialogue
+    refusal = apply_policy(auth, policy) if judged and policy is not None else None
     if refusal is not None and policy is not None and not policy.monitor:
         return refusal
     decision = decide_report(mail, auth, recipient, settings, bounces)
     if decision is None:
-        decision = route(recipient, summary, mail.message, auth, settings)
+        decision = handle_polled(mail.envelope, settings) or route(recipient, summary, mail.message, auth, settings)
+        channel = settings.channels.get(summary.channel)
+        skipped = (
+            why_skipped(mail, summary, channel) if decision.action is Action.HANDLE and channel is not None else None
+        )
+        if skipped is not None:
+            decision = Decision(Status.SKIPPED, skipped[1], decision.arrival, skipped[0])
         if decision.action is Action.FORWARD:
             rewritten = bounces.srs(summary.envelope_from, domain, received_at)
             decision = replace(decision, envelope_from=rewritten)
@@ -135,6 +147,8 @@ def _rejected(
 ) -> MailEvent:
     heard = bool(reply) and reply[0] != "2"
     told = f"{ANSWERED}{reply or '250 before this was decided'})"
+    if mail.envelope.polled:
+        heard, told = True, " (found in a mailbox: its sender is not told)"
     decision = replace(decision, detail=decision.detail + told)
     return _event(mail, recipient, summary, decision, now, auth, headers, late=not heard)
 
@@ -214,5 +228,5 @@ def _without_message(envelope: Envelope, recipient: str, decision: Decision) -> 
         occurred_at=envelope.received_at,
         reason=decision.reason,
         detail=decision.detail,
-        mail=summarise(envelope, Message([], b"", []), None, ""),
+        mail=summarise(envelope, Message([], b"", []), None, envelope.channel),
     )

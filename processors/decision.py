@@ -17,6 +17,8 @@ class ReadMail:
     message: Message
     raw: RawPointer
     report: Report | None = None  # what it reports, where a recipient is one that takes reports
+    answers: str = ""  # the key of the request that it answers
+    repeats_in: frozenset[str] = frozenset()  # channels that have got it before
 
     @property
     def needs_smtputf8(self) -> bool:

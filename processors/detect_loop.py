@@ -9,10 +9,13 @@ REPLY = "554 5.4.6 Mail loop: this message has been here before"
 
 
 def detect_loop(message: Message, recipient: str) -> bool:
-    """Whether we forwarded this message for this recipient before (our Delivered-To), or it has too many Received fields."""
+    """Whether we forwarded this message for this recipient before (our Delivered-To), or it has too many Received fields. Without a
+    recipient the latter alone counts: a polled mail's own server wrote a Delivered-To."""
     if len(message.all(b"received")) > MAX_RECEIVED:
         return True
-    return any(_canonical(field.text()) == _canonical(recipient) for field in message.all(b"delivered-to"))
+    return recipient != "" and any(
+        _canonical(field.text()) == _canonical(recipient) for field in message.all(b"delivered-to")
+    )
 
 
 def _canonical(address: str) -> str:

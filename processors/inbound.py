@@ -24,7 +24,9 @@ from processors.authenticate_received import Authenticator
 from processors.decide_inbound import decide_answered, decide_inbound, decide_refused, decide_unusable
 from processors.decide_report import takes_reports
 from processors.decision import Consequences, ReadMail
+from processors.find_reference import Threads
 from processors.head_forward import ForwardHead
+from processors.know_duplicates import KnownMail
 from processors.publish_events import consequence_records
 from processors.recall_decisions import Decisions
 from processors.run_app import run_app
@@ -61,9 +63,13 @@ class Inbound:
         self._deciding: dict[str, asyncio.Future[None]] = {}
         self._refusals = RememberedRefusals()
         self._open_checks = OpenChecks()
+        self._known: KnownMail | None = None
+        self._threads: Threads | None = None
 
     def begin(self, publisher: Publisher) -> None:
-        """Nothing is needed of the loop."""
+        """Follow what the channels have got lately, and what became a request."""
+        self._known = KnownMail(self._settings, publisher)
+        self._threads = Threads(self._settings.kafka_client)
 
     async def handle(self, source: ConsumedRecord) -> list[list[Record]]:
         """What to publish about one record; outbound mail is another app's. InvalidEvent when it has no envelope, Unavailable when its
@@ -74,6 +80,8 @@ class Inbound:
             return []
         if envelope.type is RawType.ANSWERED:
             return self._records(envelope, await self._answered(source, envelope))
+        if envelope.repeated and await self._is_decided(source, envelope):
+            return []
         decided = self._deciding[envelope.mail_id] = asyncio.get_running_loop().create_future()
         try:
             found = await self._decide(source, envelope)
@@ -115,13 +123,29 @@ class Inbound:
                 mail = replace(
                     mail, envelope=msgspec.structs.replace(envelope, answered=accepted_reply(envelope.mail_id))
                 )
+            if self._threads is not None:
+                mail = replace(mail, answers=await self._threads.find(message, before))
             now = max((event.occurred_at for event in before), default=clock.now())
             head = self._head.of(envelope, auth, octets)
             found = decide_inbound(mail, auth, self._settings, self._bounces, now, head)
+            if self._known is not None and (repeats := await self._known.repeats_in(found, before)):
+                mail = replace(mail, repeats_in=repeats)
+                found = decide_inbound(mail, auth, self._settings, self._bounces, now, head)
         if not before:
             self._open_checks.wait(envelope, found.events)
         self._decisions.decided(source, envelope.mail_id)
         return found
+
+    async def _is_decided(self, source: ConsumedRecord, envelope: Envelope) -> bool:
+        """Whether a record before this one has the same mail, which was decided. Of a poller that was killed nobody knows whether its last
+        mail got here."""
+        deciding = self._deciding.get(envelope.mail_id)
+        if deciding is not None:
+            await deciding
+        if self._refusals.of(envelope.mail_id) is not None:
+            return True
+        known = await self._decisions.look_up(envelope.mail_id, source.partition)
+        return any(event.raw is None or event.raw.offset != source.offset for event in known)
 
     async def _read_report(self, envelope: Envelope, octets: bytes) -> Report | None:
         """What it reports, where it is for an address that takes reports: off the event loop."""

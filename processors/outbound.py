@@ -17,6 +17,7 @@ from processors.count_quotas import Quotas
 from processors.decide_inbound import decide_unusable
 from processors.decide_outbound import beyond_quota, decide_outbound
 from processors.decision import Consequences, Decision, ReadMail
+from processors.find_reference import thread_records
 from processors.judge_recipient import Known, judge_mail, judge_recipient
 from processors.notify_sender import SenderNotices
 from processors.offer_unsubscribe import UnsubscribeOffers
@@ -76,7 +77,8 @@ class Outbound:
             message = split_message(await self._blobs.message(envelope, source.value))
             found = await self._decide(source, envelope, message)
         self._decisions.decided(source, envelope.mail_id)
-        return [*consequence_records(envelope, found, self._settings.delivery.split), self._reports(envelope, found)]
+        groups = consequence_records(envelope, found, self._settings.delivery.split)
+        return [thread_records(found.events), *groups, self._reports(envelope, found)]
 
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
         """The events of a mail whose record was put aside."""

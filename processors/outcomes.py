@@ -9,6 +9,7 @@ from contracts.events import AttemptReport, LateNews, MailEvent
 from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
 from contracts.statuses import Direction
+from processors.find_reference import thread_records
 from processors.fit_event import fit_event
 from processors.notify_sender import SenderNotices
 from processors.publish_events import SOURCE, event_records
@@ -50,7 +51,8 @@ class Outcomes:
         report = decode(source.value, AttemptReport)
         event = fit_event(settle(report))
         await self._note(event)
-        return [event_records(event), self._notices.of(report, event)]
+        # The key before the word: whoever answers after that finds it.
+        return [thread_records([event]), event_records(event), self._notices.of(report, event)]
 
     async def _late(self, source: ConsumedRecord, news: LateNews) -> list[list[Record]]:
         known = await self._decisions.of_recipient(news.mail_id, news.recipient_digest, source.partition)

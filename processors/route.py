@@ -2,6 +2,7 @@
 
 from contracts.auth_results import AuthResults
 from contracts.events import Action, Summary
+from contracts.raw_message import Envelope
 from contracts.settings import Match, Route, Settings
 from contracts.statuses import Reason, Status
 from mail.addresses import matches
@@ -19,6 +20,15 @@ def route(recipient: str, mail: Summary, message: Message, auth: AuthResults, se
             return _follow(rule, f"route {number}")
     detail = "no route takes this mail: its recipient is known, but no rule's conditions hold"
     return Decision(Status.REJECTED, detail, reason=Reason.NO_ROUTE, reply=NO_ROUTE)
+
+
+def handle_polled(envelope: Envelope, settings: Settings) -> Decision | None:
+    """What the channel of a polled mail says; None where it leaves that to the routes, or it did not come from a mailbox."""
+    channel = settings.channels.get(envelope.channel) if envelope.polled else None
+    if channel is None or channel.handle is None:
+        return None
+    arrival = f"channel {envelope.channel}: give to handler {channel.handle}"
+    return Decision(Status.RECEIVED, arrival=arrival, action=Action.HANDLE, targets=(channel.handle,))
 
 
 def _follow(rule: Route, name: str) -> Decision:

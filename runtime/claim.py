@@ -35,9 +35,11 @@ _log = logging.getLogger("mailscope.claims")
 
 
 class ClaimOrder:
-    """Who stands first, from the records of `mail.claims` in their order. Safe for threads."""
+    """Who stands first, from the records of `mail.claims` in their order. Safe for threads. Claims that do not begin with `only` are left
+    out: who never asks for them does not keep them."""
 
-    def __init__(self) -> None:
+    def __init__(self, only: str = "") -> None:
+        self._only = only
         self._lock = threading.Lock()
         self._claims: dict[str, dict[str, Claim]] = {}  # by claim, by claimant
         self._swept = time.monotonic()
@@ -45,6 +47,8 @@ class ClaimOrder:
     def take(self, record: ConsumedRecord) -> None:
         """One record. One that cannot be read is told in the log, and stands for nothing."""
         name, _, claimant = (record.key or b"").decode("utf-8", "replace").rpartition(" ")
+        if not name.startswith(self._only):
+            return
         with self._lock:
             if record.value is None:
                 self._forget(name, claimant)
@@ -86,10 +90,11 @@ class Claims:
     """The claims of all processes, as seen by this one, which is called `instance` among its like: two lives of one name follow each
     other (`run_stage.py` sees to it)."""
 
-    def __init__(self, kafka: Properties, publisher: Publisher, instance: str) -> None:
+    def __init__(self, kafka: Properties, publisher: Publisher, instance: str, only: str = "") -> None:
+        """`only`: how the claims begin that this process makes and asks for."""
         self._publisher = publisher
         self._instance = instance
-        self._order = ClaimOrder()
+        self._order = ClaimOrder(only)
         self._working: set[str] = set()
         self._follower = TopicFollower(kafka, topics.CLAIMS, self._order.take)
 

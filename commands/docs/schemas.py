@@ -19,7 +19,7 @@ from contracts.events import (
 from contracts.preferences import Preference
 from contracts.raw_message import Envelope
 from contracts.settings import Delivery, Store
-from contracts.shared_state import Claim, QuotaTicket, Token
+from contracts.shared_state import Claim, MailboxNote, QuotaTicket, Thread, Token
 from contracts.suppressions import Suppression
 
 EVENTS = {
@@ -37,6 +37,8 @@ EVENTS = {
     "token": (Token, "mailscope.token.", "An API token, known by its hash: `mail.tokens`."),
     "claim": (Claim, "mailscope.claim.", "A claim on what only one may do, such as an Idempotency-Key: `mail.claims`."),
     "quota-ticket": (QuotaTicket, "mailscope.quota.", "A mail that takes from its domain's quota: `mail.quotas`."),
+    "thread": (Thread, "mailscope.thread.", "The request that a mail belongs to: `mail.threads`."),
+    "mailbox-note": (MailboxNote, "mailscope.mailbox.", "What the poller of a mailbox has done: `mail.mailboxes`."),
     "suppression": (
         Suppression,
         "mailscope.suppression.",
@@ -114,6 +116,8 @@ def describe_channels(generated: str) -> dict[str, Any]:
         "Suppression": "suppression",
         "Preference": "preference",
         "QuotaTicket": "quota-ticket",
+        "MailboxNote": "mailbox-note",
+        "Thread": "thread",
     }
     channels = {}
     for topic in default_topics():

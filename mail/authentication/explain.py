@@ -195,6 +195,13 @@ def _common(reason: AuthReason, domain: str) -> tuple[str, str]:
             return f"DNS did not answer about {domain or 'the sender'}.", _TEMPORARY
         case AuthReason.DNS_BUDGET:
             return f"The records of {domain or 'the sender'} need too many DNS look-ups.", _BUDGET
+        case AuthReason.TRUSTED_HOP:
+            return "The server that took this mail says so; it was found in a mailbox and not checked here.", ""
+        case AuthReason.NOT_CHECKED:
+            return (
+                "This mail was found in a mailbox: its sender spoke to another server, and that server's word is not there or not trusted.",
+                "Name the server that takes the mail in the channel's trusted_authserv_id, if it writes Authentication-Results.",
+            )
         case AuthReason.INTERNAL_ERROR:
             return "The check failed on this message.", "Report the message: the log holds the error."
         case _:

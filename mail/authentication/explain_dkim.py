@@ -62,5 +62,7 @@ def explain_dkim(one: DkimResult) -> tuple[str, str]:
             return "The message caused too many DNS look-ups to fetch this key.", "Send fewer signatures."
         case AuthReason.INTERNAL_ERROR:
             return "The check failed on this message.", "Report the message: the log holds the error."
+        case AuthReason.TRUSTED_HOP:
+            return "The server that took this mail says so; it was found in a mailbox and not checked here.", ""
         case _:
             return "", ""

@@ -29,7 +29,7 @@ from runtime.put_aside import put_aside
 from runtime.run_stage import instance_name
 from runtime.suspect_records import DEATHS, SUSPECT, SuspectRecords
 from runtime.watch_lag import Reading, watch_positions
-from sinks.clickhouse.to_rows import Row, Rows, dead_letter_rows, event_rows, raw_rows
+from sinks.clickhouse.to_rows import Row, Rows, connectivity_rows, dead_letter_rows, event_rows, raw_rows
 
 _log = logging.getLogger("mailscope.clickhouse")
 JOURNALED = 16_384  # records of a batch whose part in a death is known; a larger batch is known by its last ones
@@ -246,4 +246,6 @@ class Inserter:
 def _rows(source: ConsumedRecord) -> Rows:
     if source.topic == topics.EVENTS:
         return event_rows(source)
+    if source.topic == topics.CONNECTIVITY:
+        return connectivity_rows(source)
     return raw_rows(source) if source.topic == topics.RAW else dead_letter_rows(source)

@@ -12,6 +12,7 @@ _TTL_TABLES = {
     "recipients": "received_at",
     "events": "received_at",
     "dead_letters": "put_aside_at",
+    "connectivity": "occurred_at",
 }
 
 

@@ -9,7 +9,7 @@ from contracts import clock
 from contracts.codec import decode, mail_event_id
 from contracts.dead_letter import HEADER, read_dead_letter
 from contracts.errors import InvalidEvent
-from contracts.events import MailEvent, decisive_answer
+from contracts.events import Connectivity, MailEvent, decisive_answer
 from contracts.ids import received_ms
 from contracts.metadata import metadata_of
 from contracts.raw_message import WITH_MESSAGE, decode_headers
@@ -126,6 +126,25 @@ def raw_rows(source: ConsumedRecord) -> Rows:
         "_offset": source.offset,
     }
     return [("raw", row)]
+
+
+def connectivity_rows(source: ConsumedRecord) -> Rows:
+    """The row of one record of `mail.connectivity`. InvalidEvent when it cannot be read."""
+    change = decode(source.value, Connectivity)
+    ended = clock.to_ms(change.ended_at) if change.ended_at is not None else None
+    row = {
+        "channel": change.channel,
+        "occurred_at": clock.to_ms(change.occurred_at),
+        "state": change.state.value,
+        "ended_at": ended,
+        "detail": change.detail,
+        "delayed": change.delayed,
+        "ver": ((ended or 0) & (1 << 42) - 1) << 22 | min(change.delayed, (1 << 22) - 1),
+        "_topic": source.topic,
+        "_partition": source.partition,
+        "_offset": source.offset,
+    }
+    return [("connectivity", row)]
 
 
 def dead_letter_rows(source: ConsumedRecord) -> Rows:

@@ -21,7 +21,32 @@ from tests.fakes.outside import Outside
 from tests.wait_for import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-OFFSETS = (25, 80, 87, 92, 93, 101, 102, 103, 104, 105, 106, 150, 153, 172, 173, 180, 181, 182, 183, 184, 185, 190)
+OFFSETS = (
+    25,
+    80,
+    87,
+    92,
+    93,
+    101,
+    102,
+    103,
+    104,
+    105,
+    106,
+    150,
+    153,
+    172,
+    173,
+    174,
+    175,
+    180,
+    181,
+    182,
+    183,
+    184,
+    185,
+    190,
+)
 
 
 def free_base() -> int:
@@ -130,7 +155,8 @@ class Pipeline:
                 "quotas": [{"domain": "few.test", "per": "day", "limit": 5}],
                 **changes.pop("outbound", {}),
             },
-            "channels": {"helpdesk": {"address": "desk@ours.test"}},
+            # Whoever sends again what a killed receiver had taken already shall see both rows as they are.
+            "channels": {"helpdesk": {"address": "desk@ours.test", "skip": ["loop", "auto_reply", "bulk", "empty"]}},
             **changes,
         }
         self.config = self.folder / "mailscope.yaml"

@@ -10,7 +10,7 @@ def test_a_channel_is_found_by_its_address() -> None:
             "channels": {
                 "help": {"address": "desk@x.test"},
                 "all": {"address": "*@x.test"},
-                "box": {"imap": "imaps://u@h"},
+                "box": {"imap": "imaps://u@h", "password_file": "p"},
             }
         }
     )

@@ -4,13 +4,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from contracts import clock
 from contracts.errors import Unavailable
-from contracts.events import MailEvent, Summary
+from contracts.events import MailEvent, RawPointer, Summary
 from contracts.ids import new_mail_id
-from contracts.raw_message import Envelope, RawType, encode_headers
+from contracts.raw_message import POLLED, Envelope, RawType, encode_headers
 from contracts.records import ConsumedRecord
 from contracts.settings import Settings
 from contracts.statuses import Direction, Reason, Status
@@ -101,3 +102,41 @@ def test_no_more_than_some_wait_for_dns() -> None:
 
 async def test_the_receivers_word_does_not_wait_for_ever(inbound: Inbound) -> None:
     assert not any(await inbound.handle(word_of_the_receiver(UNDECIDED)))
+
+
+def polled(mail_id: str, offset: int, *, repeated: bool) -> ConsumedRecord:
+    envelope = Envelope(
+        mail_id=mail_id,
+        type=RawType.ACCEPTED,
+        direction=Direction.INBOUND,
+        received_at=clock.now(),
+        envelope_from="",
+        recipients=["a@ours.test"],
+        size=20,
+        protocol=POLLED,
+        channel="legacy",
+        repeated=repeated,
+    )
+    message = b"From: a@b.test\r\n\r\nx\r\n"
+    return ConsumedRecord("mail.raw", 0, offset, mail_id.encode(), message, encode_headers(envelope, "test"))
+
+
+async def test_a_repetition_of_what_was_decided_is_left_out(inbound: Inbound, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def undecided(*_: object) -> list[MailEvent]:
+        return []
+
+    monkeypatch.setattr(Decisions, "of", undecided)
+    monkeypatch.setattr(Decisions, "decided", lambda *_: None)
+    one, other, third = new_mail_id(), new_mail_id(), new_mail_id()
+    assert await inbound.handle(polled(one, 7, repeated=False))
+    assert await inbound.handle(polled(one, 9, repeated=True)) == []  # this process has decided it
+    assert await inbound.handle(polled(other, 11, repeated=True))  # its first record never got here
+
+    async def known(*_: object) -> list[MailEvent]:
+        return [
+            msgspec.structs.replace(refusal(Reason.NO_ROUTE), raw=RawPointer(topic="mail.raw", partition=0, offset=13))
+        ]
+
+    monkeypatch.setattr(Decisions, "look_up", known)
+    assert await inbound.handle(polled(third, 15, repeated=True)) == []  # another one has
+    assert await inbound.handle(polled(third, 13, repeated=True))  # that was this very record, before a restart

@@ -102,3 +102,10 @@ def test_old_claims_leave_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_record_that_cannot_be_read_stands_for_nothing() -> None:
     rubbish = ConsumedRecord(topics.CLAIMS, 0, 0, b"send:k a", b"{}", [])
     assert first(order_of(rubbish, record(1, claim("b")))) == "b"
+
+
+def test_who_asks_for_some_claims_keeps_no_others() -> None:
+    some, others = ClaimOrder("send:"), ClaimOrder("mail ")
+    for order in (some, others):
+        order.take(record(3, claim("b")))
+    assert first(some) == "b" and first(others) is None and len(others) == 0

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 # Where the code of each stage counts; what several share counts for each of them.
 ROOMS = {
     "smtp": ["ingest/smtp"],
+    "mailboxes": ["ingest/mailboxes"],
     "submission": ["ingest/smtp", "ingest/send"],
     "console": ["console", "ingest/send"],
     "inbound": ["processors"],
