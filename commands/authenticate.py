@@ -9,11 +9,13 @@ import click
 import msgspec
 
 from contracts.auth_results import AuthResults
+from contracts.errors import ConfigurationError
 from contracts.setting_types import is_address
 from mail.authentication import ReceivedMail, authenticate
 from mail.authentication.check_domain import check_domain
 from mail.authentication.domain_report import DomainReport
 from runtime.fetch_policy import policy_fetcher
+from runtime.load_settings import load_settings
 from runtime.resolve_dns import DnsResolver
 
 
@@ -34,15 +36,20 @@ class Moment(click.ParamType):
 
 
 def _resolver(nameservers: tuple[str, ...], timeout: float) -> DnsResolver:
+    """Of these servers, else of those that the settings name, else of the system's."""
     try:
-        return DnsResolver(list(nameservers), timeout=timeout)
+        return DnsResolver(list(nameservers) or load_settings().dns.nameservers, timeout=timeout)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
     except (ValueError, OSError) as error:
         raise click.UsageError(str(error)) from error
     except Exception as error:  # dnspython's own error where the system names no resolver
         raise click.UsageError(f"no name server: {error}") from error
 
 
-_NAMESERVER = click.option("--nameserver", "nameservers", multiple=True, metavar="HOST:PORT", help="Ask this server.")
+_NAMESERVER = click.option(
+    "--nameserver", "nameservers", multiple=True, metavar="HOST:PORT", help="Ask this server, not that of the settings."
+)
 _TIMEOUT = click.option("--dns-timeout", default=5.0, show_default=True, help="Seconds for one look-up.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -103,6 +103,9 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def validation(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
+        if first["type"] == "json_invalid":  # it has no fields
+            why = first.get("ctx", {}).get("error", first["msg"])
+            return answer(request, 422, "invalid", f"the body is no JSON: {why} at character {first['loc'][-1]}")
         place = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
         return answer(request, 422, "invalid", str(first["msg"]), ".".join(place) or None)
 

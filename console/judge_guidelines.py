@@ -31,7 +31,7 @@ def judge_guidelines(mail: dict[str, Any], offering: Collection[str]) -> list[Gu
     headers = [(one["name"].lower(), one["value"]) for one in mail["headers"]]
     if mail["direction"] != "outbound" or not headers:
         return []
-    author = split_address(mail["from"])[1].lower()
+    author = split_address(mail["from"] or "")[1].lower()
     signatures = [_tags(value) for name, value in headers if name == "dkim-signature"]
     aligned = [tags for tags in signatures if _is_aligned(tags.get("d", ""), author)]
     first = mail["recipients"][0]

@@ -40,6 +40,9 @@ class MailReader:
     settings: Settings
     blobs: BlobStore
     _memory: OctetBudget = field(default_factory=lambda: OctetBudget(MEMORY))
+    page_turns: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(AT_A_TIME)
+    )  # also while the message is fetched
     turns: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(AT_A_TIME)
     )  # from `read` until the answer is written

@@ -69,7 +69,7 @@ def pages_router(search: Search, reader: MailReader, settings: Settings) -> APIR
     async def mail(request: Request, mail_id: str) -> Response:
         principal = _needs_read(request)
         request.state.principal = principal
-        async with reader.turns:
+        async with reader.page_turns:
             found = await reader.read(mail_id, principal.domains)
             return render(
                 request,

@@ -1,6 +1,7 @@
 """Reports to senders, each a mail of ours (mail/reports/write_dsn.py): of a forward that failed for good, and of what a submitter has asked
 for (RFC 3461)."""
 
+import logging
 import time
 from collections import OrderedDict, deque
 from datetime import datetime
@@ -20,6 +21,7 @@ from mail.reports.report import Action
 from mail.reports.write_dsn import ToldMail, ToldRecipient, write_dsn
 from processors.publish_events import SOURCE
 
+_log = logging.getLogger("mailscope.processors")
 PER_SENDER, TOTAL = 10, 1000  # reports in an hour, from this process
 HOUR = 3600.0  # seconds
 SENDERS = 10_000  # that are remembered
@@ -41,17 +43,26 @@ class SenderNotices:
         if (
             not asked
         ):  # who passes mail on has to tell its sender, a stranger, of failures, and may not be made to flood him
-            due = action is Action.FAILED and report.notify and event.reason is not Reason.INTERNAL_ERROR
+            due = action is Action.FAILED and report.notify
             if not (due and self._settings.delivery.notify_senders and self._may(report.mail.envelope_from.lower())):
                 return []
         assert action is not None
-        return [self._write(event, action, report.notices or Notices())]
+        return self._write(event, action, report.notices or Notices())
 
     def of_refused(self, event: MailEvent, notices: Notices) -> list[Record]:
         """The same for an event of a recipient that nothing is sent to, though the rest of the mail was accepted."""
-        return [self._write(event, Action.FAILED, notices)] if notices.failure else []
+        asked = notices.failure and event.mail.envelope_from and event.reason is not Reason.INTERNAL_ERROR
+        return self._write(event, Action.FAILED, notices) if asked else []
 
-    def _write(self, event: MailEvent, action: Action, notices: Notices) -> Record:
+    def _write(self, event: MailEvent, action: Action, notices: Notices) -> list[Record]:
+        """The report. Where it cannot be written, there is none: it must not cost the event that it is about, nor the mail."""
+        try:
+            return [self._record(event, action, notices)]
+        except Exception:
+            _log.exception("no report about %s for %s could be written", event.mail_id, event.recipient)
+            return []
+
+    def _record(self, event: MailEvent, action: Action, notices: Notices) -> Record:
         mail = event.mail
         forwarded = event.direction is Direction.INBOUND
         domain = split_address(event.recipient if forwarded else mail.envelope_from)[1]
@@ -110,8 +121,8 @@ class SenderNotices:
 
 
 def _action(event: MailEvent, *, is_late: bool) -> Action | None:
-    if event.status in (Status.DELIVERY_FAILED, Status.FAILED):
-        return Action.FAILED
+    if event.status in (Status.DELIVERY_FAILED, Status.FAILED):  # what failed here is mended, and replayed
+        return None if event.reason is Reason.INTERNAL_ERROR else Action.FAILED
     if event.status is Status.DEFERRED and is_late:
         return Action.DELAYED
     return Action.RELAYED if event.status is Status.DELIVERED else None

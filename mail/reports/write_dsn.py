@@ -162,5 +162,6 @@ def _ascii(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Strangers' words on one line: nothing of theirs begins a header."""
-    return _LINE.sub(" ", text.encode("utf-8", "replace").decode("utf-8")).strip()
+    """Others' words on one line: nothing of theirs begins a header, also not within an encoded word (RFC 2047), which `email` decodes and
+    folds."""
+    return _LINE.sub(" ", text.encode("utf-8", "replace").decode("utf-8")).replace("=?", "= ?").strip()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aiosmtplib.email import quote_address
 from aiosmtplib.errors import SMTPResponseException
 from aiosmtplib.response import SMTPResponse
+from msgspec.structs import replace
 
 from contracts import clock
 from contracts.events import Attempt, Outcome
@@ -76,6 +77,12 @@ class Answers:
             enhanced_code=enhanced[1] if enhanced else "",
             text=text,
         )
+
+    def doubt(self) -> None:
+        """What was refused for good may have been refused to another one: it is tried again."""
+        for recipient, attempt in self._results.items():
+            if attempt.outcome is Outcome.PERMANENT:
+                self._results[recipient] = replace(attempt, outcome=Outcome.TEMPORARY)
 
     def add_for_the_rest(self, step: str, code: int, text: str, outcome: Outcome | None = None) -> None:
         """The answer for every recipient that has none yet."""
@@ -207,6 +214,7 @@ class _Transaction:
         if self._deadline is not None:
             self._deadline.reschedule(asyncio.get_running_loop().time() + ANSWER)
         begun = await self._ask(b"DATA")
+        self._weigh(begun)
         if begun.code != 354:
             raise SMTPResponseException(begun.code, begun.message)
         allowed = ANSWER + len(content) / SLOWEST
@@ -219,11 +227,20 @@ class _Transaction:
             self._answers.add(recipient, self.step, answer.code, answer.message)
         self.clean = answer.code != 421
 
+    def _weigh(self, begun: SMTPResponse) -> None:
+        """DATA has one answer, or is refused. Any other is that of a server that has said one thing too many: whose refusals these are,
+        nobody knows."""
+        if self._ahead and begun.code != 354 and begun.code // 100 not in (4, 5):
+            self._answers.doubt()
+
     async def _without_recipients(self) -> None:
         """No recipient was accepted. A server may ask for content all the same, and gets none (RFC 2920 section 3.1)."""
-        if self._ahead and (await self._session.hear()).code == 354:
-            self._session.send(b".\r\n")
-            await self._session.hear()
+        if self._ahead:
+            begun = await self._session.hear()
+            self._weigh(begun)
+            if begun.code == 354:
+                self._session.send(b".\r\n")
+                await self._session.hear()
         self._session.say(b"RSET")
         self.clean = (await self._session.hear()).code // 100 == 2
 

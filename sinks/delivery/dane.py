@@ -5,11 +5,12 @@ Signatures are verified by the resolver, which says so in its answers (AD, RFC 4
 
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256, sha512
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import (
     BasicConstraints,
@@ -72,18 +73,20 @@ class Dane:
     """What a server's domain has published. Without usable records any certificate will do, but it has to be encrypted (section 2.2)."""
 
     records: tuple[Tlsa, ...]
+    domain: str = ""  # that the mail is for: a certificate of an authority may name it as well (section 3.2.2)
 
     def verify(self, chain: Sequence[bytes], host: str) -> None:
         """DaneFailed unless a record holds for the chain (DER, the server's own first)."""
         if not self.records:
             return
-        try:
-            certificates = [load_der_x509_certificate(octets) for octets in chain[:10]]
-            if any(self._holds(record, certificates, host) for record in self.records):
-                return
-        except (ValueError, InvalidSignature) as error:
-            raise DaneFailed(f"a certificate of {host} cannot be read: {error}") from error
-        raise DaneFailed(f"no certificate of {host} is one that its TLSA records name")
+        why = ""
+        for record in self.records:
+            try:
+                if self._holds(record, [load_der_x509_certificate(octets) for octets in chain[:10]], host):
+                    return
+            except (ValueError, InvalidSignature, UnsupportedAlgorithm) as error:  # another record may do without it
+                why = f" ({error})"
+        raise DaneFailed(f"no certificate of {host} is one that its TLSA records name{why}")
 
     def _holds(self, record: Tlsa, chain: list[Certificate], host: str) -> bool:
         if record.usage == _END_ENTITY:  # neither its name nor its time matters (section 3.1.1)
@@ -91,15 +94,14 @@ class Dane:
         for anchor in chain[1:]:
             if record.matches(anchor):
                 policy = PolicyBuilder().store(Store([anchor])).extension_policies(ca_policy=_ISSUER, ee_policy=_SERVER)
-                try:
-                    policy.build_server_verifier(DNSName(host)).verify(chain[0], chain[1:])
-                except VerificationError:
-                    continue
-                return True
+                for name in filter(None, (host, self.domain)):
+                    with suppress(VerificationError):
+                        policy.build_server_verifier(DNSName(name)).verify(chain[0], chain[1:])
+                        return True
         return False
 
 
-async def find_dane(host: str, port: int, resolver: Resolver) -> Dane | None:
+async def find_dane(host: str, port: int, resolver: Resolver, domain: str = "") -> Dane | None:
     """What holds for a server of which an authentic MX answer gave the name and authentic answers the addresses. None: nothing. DaneUnknown
     when DNS does not say."""
     answer = await resolver.query(f"_{port}._tcp.{host}", "TLSA")
@@ -108,7 +110,7 @@ async def find_dane(host: str, port: int, resolver: Resolver) -> Dane | None:
     if answer.status is not DnsStatus.OK or not answer.authentic:
         return None
     found = (_read(text) for text in answer.values()[:MOST_RECORDS])
-    return Dane(tuple(record for record in found if record is not None))
+    return Dane(tuple(record for record in found if record is not None), domain)
 
 
 def chain_of(connection: Any) -> list[bytes]:

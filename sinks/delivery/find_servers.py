@@ -44,28 +44,30 @@ async def find_servers(
     if hosts == [""] or hosts == ["."]:
         raise NoServer(f"{domain} does not accept mail (null MX)", permanent=True)
     signed = dane and answer.authentic
-    return await find_addresses(hosts[:MAX_SERVERS], resolver, port, allow_private=allow_private, dane=signed)
+    return await find_addresses(
+        hosts[:MAX_SERVERS], resolver, port, allow_private=allow_private, dane_of=domain if signed else ""
+    )
 
 
 async def find_addresses(
-    hosts: list[str], resolver: Resolver, port: int, *, allow_private: bool, dane: bool = False
+    hosts: list[str], resolver: Resolver, port: int, *, allow_private: bool, dane_of: str = ""
 ) -> list[Server]:
     """The hosts with those of their addresses that we may use. The address that was checked is the one that is used, so that
-    a name cannot point elsewhere a moment later."""
+    a name cannot point elsewhere a moment later. `dane_of`: the domain, where its signed MX records name them."""
     servers, failed, private, unknown = [], False, False, ""
     for host in hosts:
-        found: list[str] = []
-        signed = dane
-        for kind in ("A", "AAAA"):
-            answer = await resolver.query(host, kind)
-            failed |= answer.failed
-            found += answer.values()
-            signed = signed and answer.authentic
+        answers = [await resolver.query(host, kind) for kind in ("A", "AAAA")]
+        failed |= any(answer.failed for answer in answers)
+        if dane_of and any(answer.failed for answer in answers) and any(answer.authentic for answer in answers):
+            unknown = f"not all addresses of {host} could be read, nor what certificates it has"
+            continue  # to go on would let whoever suppresses an answer take encryption off (RFC 7672 section 2.1.1)
+        found = [address for answer in answers for address in answer.values()]
         usable = [address for address in found if allow_private or is_public(address)]
         private |= len(usable) < len(found)
+        signed = dane_of and all(answer.authentic for answer in answers)
         if usable:
             try:
-                demanded = await find_dane(host, port, resolver) if signed else None
+                demanded = await find_dane(host, port, resolver, dane_of) if signed else None
             except DaneUnknown as why:
                 unknown = str(why)
                 continue

@@ -14,6 +14,9 @@ class Replies(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._buffer = bytearray()
+        self._looked = 0  # octets of it in which no line ends
+        self._lines: list[bytes] = []  # of a reply that is not whole yet
+        self._octets = 0  # of them
         self._came: asyncio.Future[None] | None = None
         self._held_up = False
         self.closed = False  # by the server or by us; what came before can still be read
@@ -36,6 +39,7 @@ class Replies(asyncio.Protocol):
     def forget(self) -> None:
         """Drop what has come: it is no answer to what is said next."""
         self._buffer.clear()
+        self._looked, self._lines, self._octets = 0, [], 0
         self._read_on()
 
     async def next(self, seconds: float | None) -> SMTPResponse:
@@ -54,18 +58,24 @@ class Replies(asyncio.Protocol):
         return reply
 
     def _take(self) -> SMTPResponse | None:
-        lines, start = [], 0
-        while (end := self._buffer.find(b"\n", start, MOST)) >= 0:
-            line = bytes(self._buffer[start:end])
+        """The reply that is whole; what is read of one that is not is read once, however slowly it comes."""
+        while (end := self._buffer.find(b"\n", self._looked)) >= 0:
+            line = bytes(self._buffer[:end])
+            del self._buffer[: end + 1]
+            self._looked, self._octets = 0, self._octets + end + 1
+            if self._octets > MOST:
+                raise SMTPResponseException(-1, "Response too long")
             if not line[:3].isdigit():
                 raise SMTPResponseException(-1, f"Malformed SMTP response line: {line.decode('utf-8', 'replace')}")
-            lines.append(line[4:].strip(b" \t\r"))
-            start = end + 1
+            self._lines.append(line[4:].strip(b" \t\r"))
             if line[3:4] != b"-":
-                del self._buffer[:start]
-                return SMTPResponse(int(line[:3]), b"\n".join(lines).decode("utf-8", "surrogateescape"))
-        if len(self._buffer) >= MOST:
+                text = b"\n".join(self._lines).decode("utf-8", "surrogateescape")
+                self._lines, self._octets = [], 0
+                return SMTPResponse(int(line[:3]), text)
+        self._looked = len(self._buffer)
+        if self._octets + len(self._buffer) >= MOST:
             raise SMTPResponseException(-1, "Response too long")
+        self._read_on()
         return None
 
     def _read_on(self) -> None:

@@ -29,6 +29,8 @@ class Way:
         """How the sessions with this server are encrypted. DANE comes before MTA-STS (RFC 8461 section 2)."""
         if not self.dane or server.dane is None:
             return self.encryption
+        if not server.dane.records and self.encryption is Encryption.VERIFIED:
+            return self.encryption  # nothing to verify by DANE: what MTA-STS asks for stays
         return Encryption.DANE
 
 

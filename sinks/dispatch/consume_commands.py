@@ -143,10 +143,11 @@ class CommandConsumer:
 
     def _wait_or_offer(self, job: Job) -> None:
         same = self._known.in_work(job.of)
-        if same is None and self._known.was_done(job):
+        # A later step that was read, and is not done, says that this one is over as well.
+        if self._known.was_done(job) if same is None else same.step > job.step:
             self._forget(job)
             return
-        # In another partition, which may go elsewhere before this one; or an earlier step, which may be the last one.
+        # The same in another partition, which may go elsewhere before this one; or an earlier step, which may be the last one.
         if same is not None and same is not job:
             self._due.hold(job, int(time.time() * 1000) + REPETITION_MS)
             return
@@ -268,7 +269,10 @@ class CommandConsumer:
             self._partitions.owned[place].progress.finish(source.offset)
 
     async def _publish(self, records: list[Record]) -> None:
-        await self._publisher.publish_until_done(records, self._stage)
+        """What is told before what follows: a command whose next one is there is not done again, and tells nothing more."""
+        following = [record for record in records if record.topic.startswith(topics.DISPATCH)]
+        await self._publisher.publish_until_done([one for one in records if one not in following], self._stage)
+        await self._publisher.publish_until_done(following, self._stage)
 
     def _finish(self, job: Job, *, aside: bool, more: bool) -> None:
         if aside:  # replayed from the dead letters, it is no repetition

@@ -80,3 +80,8 @@ def test_a_token_is_created_with_its_scopes(pipeline: Pipeline) -> None:
 
 def test_topics_apply_again_changes_nothing(pipeline: Pipeline) -> None:
     assert pipeline.command("topics", "apply").strip() == "all topics are there"
+
+
+def test_a_domain_is_checked_with_the_name_servers_of_the_settings(pipeline: Pipeline) -> None:
+    told = pipeline.command("check-domain", "ours.test", "--selector", "s1", "--no-fetch")
+    assert "mx.ours.test" in told and "s1" in told

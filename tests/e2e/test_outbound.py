@@ -150,3 +150,10 @@ def test_a_token_sends_only_as_its_domains_whatever_the_message_says(pipeline: P
     fields = {"from": "desk@ours.test", "to": ["t@partner.test"], "subject": "x", "text": "x"}
     for name in ("DKIM-Signature", "Received", "Authentication-Results", "ARC-Seal"):
         assert pipeline.post("/send", {**fields, "headers": {name: "x"}}, headers).status_code == 422
+
+
+def test_a_body_that_is_no_json_has_no_field_that_is_wrong(pipeline: Pipeline) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = pipeline._client.post(f"{pipeline.api}/api/v1/send", content=b'{"from": ', headers=headers)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["field"]) == (422, None) and "no JSON" in error["message"]

@@ -11,6 +11,7 @@ from cryptography.x509 import Certificate, load_pem_x509_certificate, load_pem_x
 
 from runtime.resolve_dns import DnsResolver
 from sinks.delivery.attempt_smtp import SmtpTransaction
+from sinks.delivery.dane import Dane, DaneFailed, Tlsa
 from sinks.delivery.find_servers import NoServer, Server, find_servers
 from sinks.delivery.open_session import Identity, to_wire
 from sinks.delivery.tls_policy import Encryption
@@ -173,3 +174,47 @@ async def test_where_dns_does_not_say_the_server_is_not_asked(domain: Domain, se
     with pytest.raises(NoServer) as caught:
         await domain.servers(server)
     assert not caught.value.permanent and "TLSA" in caught.value.text
+
+
+@pytest.mark.parametrize("failure", ["SERVFAIL", "TIMEOUT"])
+async def test_half_an_address_is_none(domain: Domain, server: int, authority: Authority, failure: str) -> None:
+    """Whoever suppresses the answer about AAAA does not turn encryption off either."""
+    domain.publish(server, tlsa(3, 1, 1, own(authority)))
+    domain.zone.records[HOST]["AAAA"] = failure
+    with pytest.raises(NoServer) as caught:
+        await domain.servers(server)
+    assert not caught.value.permanent
+    domain.zone.signed = False  # where nothing is signed, an address is an address
+    assert len(await domain.servers(server)) == 1
+
+
+def test_without_usable_records_what_mta_sts_demands_stays() -> None:
+    host = Server(HOST, ("127.0.0.1",), 25, Dane(()))
+    assert Way(Encryption.VERIFIED).to(host) is Encryption.VERIFIED
+    assert Way(Encryption.OPPORTUNISTIC).to(host) is Encryption.DANE
+    assert Way(Encryption.OPPORTUNISTIC, dane=False).to(host) is Encryption.OPPORTUNISTIC
+
+
+def test_a_certificate_that_cannot_be_read_is_none_and_hides_no_other(authority: Authority) -> None:
+    octets = own(authority).public_bytes(Encoding.DER)
+    strange = (
+        ca(authority)
+        .public_bytes(Encoding.DER)
+        .replace(bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a811ccf5501822d"))
+    )
+    by_key = Tlsa(
+        3,
+        1,
+        1,
+        sha256(own(authority).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest(),
+    )
+    Dane((Tlsa(2, 1, 1, b"x"), by_key)).verify([octets, strange], HOST)
+    with pytest.raises(DaneFailed):
+        Dane((Tlsa(2, 1, 1, b"x"),)).verify([octets, strange], HOST)
+
+
+async def test_an_authority_may_vouch_for_the_domain_that_the_mail_is_for(domain: Domain, tmp_path: Path) -> None:
+    named = Authority(tmp_path, ["x.test"])
+    for port in serve(named.context):
+        domain.publish(port, tlsa(2, 0, 1, ca(named)))
+        assert (await domain.deliver(port))[0] == "accepted"

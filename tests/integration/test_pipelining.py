@@ -1,5 +1,6 @@
 """Where a server offers PIPELINING (RFC 2920), a transaction goes in one write, and each answer is still that of its command."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from ingest.smtp.serve_tls import tls_context
 from sinks.delivery.attempt_smtp import MOST_AHEAD, SmtpTransaction
 from sinks.delivery.find_servers import Server
 from sinks.delivery.open_session import Identity, to_wire
+from sinks.delivery.read_replies import Replies
 from sinks.delivery.try_servers import SmtpClient
 from tests.fakes.scripted_smtp import HANG_UP, SILENCE, Says, Scripted, remote
 
@@ -120,6 +122,25 @@ async def test_an_answer_too_many_in_the_middle_takes_no_mail_for_delivered() ->
         assert not script.content
         assert told(await send(client, server, "a")) == [("accepted", "DATA", 250)]
     assert script.connections == 2
+
+
+async def test_an_answer_too_many_refuses_nobody_for_good() -> None:
+    """Whose refusal it is, nobody knows."""
+    says = {"MAIL": ["250 ok\r\n250 and more"], "RCPT b@x.test": "550 5.1.1 unknown"}
+    async with pipelining(says) as (script, server, client):
+        assert {outcome for outcome, _, _ in told(await send(client, server, "a", "b", "c"))} == {"temporary"}
+        assert not script.content
+
+
+async def test_a_reply_that_comes_octet_by_octet_is_read_once() -> None:
+    transport = asyncio.Transport()
+    replies, lines = Replies(transport), b"250-x\r\n" * 1000 + b"250 done\r\n"
+    reading = asyncio.create_task(replies.next(20.0))
+    for octet in lines:
+        replies.data_received(bytes([octet]))
+        await asyncio.sleep(0)
+    answer = await reading
+    assert (answer.code, answer.message.count("\n")) == (250, 1000)
 
 
 async def test_very_many_recipients_are_asked_one_by_one() -> None:

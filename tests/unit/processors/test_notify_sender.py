@@ -167,3 +167,20 @@ def test_of_one_delay_there_is_one_report_whenever_it_is_told() -> None:
         submitted(Outcome.TEMPORARY, is_late=True, occurred_at=NOW + timedelta(hours=hours)) for hours in (4, 5)
     )
     assert notices.of(first, settle(first))[0].key == notices.of(again, settle(again))[0].key
+
+
+def test_nobody_is_told_of_the_null_sender_or_of_what_is_ours_to_mend() -> None:
+    notices, failed = SenderNotices(Settings()), settle(submitted(Outcome.PERMANENT))
+    assert notices.of_refused(failed, ASKED)
+    nobody = msgspec.structs.replace(failed, mail=msgspec.structs.replace(failed.mail, envelope_from=""))
+    ours = msgspec.structs.replace(failed, reason=Reason.INTERNAL_ERROR)
+    assert notices.of_refused(nobody, ASKED) == notices.of_refused(ours, ASKED) == []
+
+
+def test_a_report_that_cannot_be_written_costs_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> bytes:
+        raise ValueError("no such address")
+
+    monkeypatch.setattr("processors.notify_sender.write_dsn", broken)
+    one = submitted(Outcome.PERMANENT)
+    assert SenderNotices(Settings()).of(one, settle(one)) == []

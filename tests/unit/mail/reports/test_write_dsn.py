@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -71,3 +72,22 @@ def test_strangers_words_begin_no_header_and_end_no_part() -> None:
 )
 def test_a_null_sender_an_automatic_answer_and_a_list_are_never_told(head: bytes, sender: str, told: bool) -> None:
     assert may_be_told(split_message(head + b"\r\nx\r\n"), sender) is told
+
+
+TRICK = "=?utf-8?q?=0D=0AAction:_delivered=0D=0A=0D=0Apay_me?="
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["envelope_from", "message_id", "subject", "from_address", "envelope_id", "text", "host", "original", "address"],
+)
+def test_an_encoded_word_of_others_begins_no_header(where: str) -> None:
+    """`email` decodes encoded words where it folds, with the line ends in them."""
+    changes = {where: f"{TRICK}@good.test" if where == "envelope_from" else f"rfc822;{TRICK}"}
+    mail, told = MAIL, REFUSED
+    if where in {one.name for one in fields(ToldMail)}:
+        mail = replace(MAIL, **changes)
+    else:
+        told = replace(REFUSED, **changes)
+    octets = report(mail, told)
+    assert b"\r\nAction: delivered" not in octets and b"\r\npay me" not in octets

@@ -273,3 +273,22 @@ async def test_a_command_that_another_one_follows_is_committed_at_once(tmp_path:
     one._take(read(command()))
     await asyncio.gather(*one._tasks)
     assert one._holder.hurried == 1  # type: ignore[attr-defined]
+
+
+async def test_an_earlier_step_does_not_wait_for_a_later_one_that_is_there(tmp_path: Path) -> None:
+    """Fifty that wait stop a partition."""
+    publisher = Acknowledging()
+
+    async def work(job: Job) -> Done:
+        raise AssertionError("nothing is due")
+
+    one = consumer(work, publisher, tmp_path)
+    retry = ("mail.dispatch.retry.1h", 0)
+    one._partitions.assign(retry, 0, "")
+    later = clock.now() + timedelta(hours=1)
+    for number in range(60):
+        first = command(f"a{number}@x.test")
+        one._take(read(msgspec.structs.replace(first, attempt=2, not_before=later), number, retry))
+        one._take(read(first, number))
+    assert not one._due.full(PLACE)
+    assert [(place, offset) for place, offset, _ in one._partitions.commits() if place == PLACE] == [(PLACE, 60)]
