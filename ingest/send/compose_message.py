@@ -166,4 +166,6 @@ def _attach(message: EmailMessage, attached: Attached) -> None:
     main, _, sub = kind.partition("/")
     if main in ("multipart", "message") or not re.fullmatch(r"[\w.+-]+", sub):
         main, sub = "application", "octet-stream"
-    message.add_attachment(attached.content, maintype=main, subtype=sub, filename=attached.name)
+    message.add_attachment(
+        attached.content, maintype=main, subtype=sub, filename=attached.name.replace("=?", "= ?")
+    )  # else `email` decodes it, with the line ends in it

@@ -319,3 +319,13 @@ def test_what_is_no_address_is_told_for_that_recipient_and_the_others_get_their_
     assert built.recipients == ("a@x.test", "not an address", "b@x.test, c@x.test", "a@x..test", "x@", "d@x.test")
     assert [field.text().strip() for field in built.message.all(b"to")] == ["A <a@x.test>"]
     assert not built.message.all(b"cc")
+
+
+def test_an_encoded_word_in_a_file_name_begins_no_header() -> None:
+    name = "=?utf-8?q?=0D=0ABcc:_evil=40x.test=0D=0A=0D=0Abody?="
+    built = build_message(
+        Outgoing(
+            "desk@ours.test", ("a@b.test",), subject="s", text="hi", attachments=(Attached(name, "text/plain", b"x"),)
+        )
+    )
+    assert b"\nBcc:" not in built.octets and b"\nbody" not in built.octets
