@@ -35,6 +35,7 @@ test: $(INSTALLED)
 # All storms, the long ones too; each prints its seed and what it counted.
 chaos: $(INSTALLED)
 	@$(BIN)/python -m pytest -s tests/chaos
+	@$(BIN)/python -m pytest -s -m long tests/e2e
 
 # What the unit tests reach; what all tests reach, in all processes: make coverage SUITE=
 SUITE ?= tests/unit

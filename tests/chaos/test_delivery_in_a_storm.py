@@ -137,6 +137,7 @@ def test_killed_under_backlog_repeats_only_what_was_on_the_wire(brew: Brew) -> N
     )
 
 
+@pytest.mark.long
 def test_slow_destination(brew: Brew) -> None:
     """One destination with a backlog of minutes: mail to the others takes as long as in calm weather."""
     storm = with_delivery(brew, per_domain=2)

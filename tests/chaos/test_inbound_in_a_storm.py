@@ -48,6 +48,7 @@ def test_dns_flips_in_replay(brew: Brew) -> None:
     assert len(storm.outside.partner.got(b"Subject: good")) == 4
 
 
+@pytest.mark.long
 def test_rejected_under_kill(brew: Brew) -> None:
     """What the sender heard is what the log says: 550 is `rejected`, 250 is `rejected` and late."""
     storm = brew(smtp={"verdict_timeout": "2s", "verdict_misses": 1000})
@@ -89,6 +90,7 @@ def test_rejected_under_kill(brew: Brew) -> None:
     print(f"{len(heard)} spoofed mails, {late} of them answered without a verdict")
 
 
+@pytest.mark.long
 def test_big_mail(brew: Brew) -> None:
     """Twenty mails of 25 MB at once: memory is bounded, and small mail does not wait for them."""
     storm = brew()
