@@ -10,7 +10,7 @@ from console.conditions import TIMES, Condition, Junction, Term, known_name, mak
 from contracts.setting_types import is_address
 
 MAX_DEPTH = 10  # parentheses within parentheses
-LONG = 6  # words without a filter beyond which the line is looked for as it stands
+LONG, MOST = 6, 100  # words without a filter beyond which the line is looked for as it stands, and not at all
 OPERATORS = frozenset({"AND", "OR", "NOT"})
 _FILTER = re.compile(r"([A-Za-z][A-Za-z_-]*)(:|(?=[<>]))(.*)", re.DOTALL)
 _COMPARED = frozenset({"size", "attempts", "smtp_code"})
@@ -50,6 +50,8 @@ def read_query(text: str, add_time: Callable[[str, str], None]) -> tuple[Term, .
     tokens = _split(text)
     words = [token for token in tokens if isinstance(token, _Word)]
     plain = all(not (word.quoted or word.exclude or word.is_operator or _filter(word)) for word in words)
+    if plain and len(words) > MOST:
+        raise Problem(400, f"a search has at most {MOST} words", code="invalid_filter", field="q")
     if plain and len(words) > LONG:
         return (_line(" ".join(text.split())),)
     if words and all(word.is_operator for word in words):

@@ -83,5 +83,4 @@ def test_topics_apply_again_changes_nothing(pipeline: Pipeline) -> None:
 
 
 def test_a_domain_is_checked_with_the_name_servers_of_the_settings(pipeline: Pipeline) -> None:
-    told = pipeline.command("check-domain", "ours.test", "--selector", "s1", "--no-fetch")
-    assert "mx.ours.test" in told and "s1" in told
+    assert "mx.partner.test" in pipeline.command("check-domain", "partner.test", "--no-fetch")

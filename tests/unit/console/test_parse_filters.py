@@ -134,6 +134,7 @@ def test_quoted_words_come_out_as_they_went_in(words: list[str], exclude: bool) 
         [("q", "-a " * (MAX_CONDITIONS + 1))],
         [("q", "-a " * (MAX_PATTERNS // 5)), ("subject", "sent")],
         [("q", "(" * 11 + "a")],
+        [("q", "a " * 101)],
         [("q", " OR ".join(["to:a@b.test"] * (MAX_CONDITIONS + 1)))],
         [("reference", ",".join(["*a"] * MAX_PATTERNS)), ("to", "b")],
         [("subject", ",".join(["a@b.test"] * (MAX_PATTERNS + 1)))],
