@@ -2,7 +2,7 @@
 
 import re
 
-from console.conditions import NUMBERS, WITHIN, WORDS, Condition, Term
+from console.conditions import ANYWHERE, NUMBERS, WITHIN, WORDS, Condition, Term
 from console.read_query import LONG, OPERATORS
 
 LABELS = {
@@ -54,7 +54,7 @@ def _describe_condition(one: Condition) -> str:
         values = [value.removeprefix("=") for value in one.values]
     else:
         values = [value if one.name in WORDS else f"“{value}”" for value in one.values]
-    contains = one.name in WITHIN or (one.name in ("from", "to", "address") and "@" not in "".join(one.values))
+    contains = one.name in WITHIN or (one.name in ANYWHERE and "@" not in "".join(one.values))
     verb = {(False, False): "is", (False, True): "is not", (True, False): "contains", (True, True): "does not contain"}
     return f"{label} {verb[contains, one.exclude]} {' or '.join(values)}"
 

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from console.answer_errors import Problem
-from console.conditions import TIMES, Condition, Junction, Term, known_name, make_condition, unknown_filter
+from console.conditions import NUMBERS, TIMES, Condition, Junction, Term, known_name, make_condition, unknown_filter
 from contracts.setting_types import is_address
 
 MAX_DEPTH = 10  # parentheses within parentheses
 LONG, MOST = 6, 100  # words without a filter beyond which the line is looked for as it stands, and not at all
 OPERATORS = frozenset({"AND", "OR", "NOT"})
 _FILTER = re.compile(r"([A-Za-z][A-Za-z_-]*)(:|(?=[<>]))(.*)", re.DOTALL)
-_COMPARED = frozenset({"size", "attempts", "smtp_code"})
 _NAMED_ADDRESS = re.compile(r"[^<>@:()]+<([^<>\s@]+@[^<>\s@]+)>")
 _ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+")
 _DOMAIN = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}", re.IGNORECASE)
@@ -132,7 +131,7 @@ def _filter(word: _Word) -> tuple[str, str] | None:
     name, colon, value = found[1], found[2], found[3]
     known = known_name(name)
     if not colon:
-        return (known, value) if known in _COMPARED else None
+        return (known, value) if known in NUMBERS else None
     if known:
         return known, value
     return None if not value or value.startswith("//") else (name.lower(), value)

@@ -94,23 +94,23 @@ async def _list(search: Search, principal: Principal, parameters: dict[str, str]
     items, following = await search.page(filters, principal.domains, PAGE, after)
     others = parse_filters([pair for pair in given if pair[0] != "status"], now)
     line = parameters.get("q", "")
+    in_line = parse_filters([("q", line)], now).terms
     return {
         "items": items,
-        "read_as": [describe(term) for term in parse_filters([("q", line)], now).terms],
+        "read_as": [describe(term) for term in in_line],
         "suggestions": suggest(line),
-        "parts": await _parts(search, principal, parameters, now) if not items and after is None else [],
+        "parts": await _parts(search, principal, parameters, in_line, now) if not items and after is None else [],
         "following": following.encode() if following else None,
         "counts": await search.counts(others, principal.domains),
     }
 
 
 async def _parts(
-    search: Search, principal: Principal, parameters: dict[str, str], now: datetime
+    search: Search, principal: Principal, parameters: dict[str, str], in_line: tuple[Term, ...], now: datetime
 ) -> list[dict[str, Any]]:
-    """Each part of a search that found nothing: how many it finds alone, and the parameters without it."""
+    """Each part of a search that found nothing, `in_line` those of its line: how many it finds alone, and the parameters without it."""
     times = [(name, parameters[name]) for name in TIMES if name in parameters]
     asked = parse_filters([("q", parameters.get("q", "")), *times], now)
-    in_line = parse_filters([("q", parameters.get("q", ""))], now).terms
     parts: list[tuple[Term, dict[str, str | None]]] = [
         (term, {"q": write_query(in_line[:place] + in_line[place + 1 :]) or None}) for place, term in enumerate(in_line)
     ]

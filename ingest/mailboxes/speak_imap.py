@@ -6,6 +6,8 @@ may take is the caller's: it cuts. What a server says is not believed: lines and
 
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,11 +117,9 @@ class Mailbox:
     def _search(self, above: int, until: int) -> list[int]:
         if above >= MOST_UID:
             return []
-        try:
+        with self._asking():
             self._begin()
             ids = self._client.search(["UID", f"{above + 1}:{'*' if until >= MOST_UID else until}"])
-        except Exception as error:
-            raise self._trouble(error) from error
         # `n:*` names the last mail whatever its UID (RFC 3501 section 6.4.8).
         return sorted({uid for uid in ids if above < uid <= min(until, MOST_UID)})[:AT_ONCE]
 
@@ -144,20 +144,14 @@ class Mailbox:
         return octets
 
     def _fetch(self, uid: int, what: list[str], octets: int) -> dict[bytes, Any] | None:
-        try:
+        with self._asking_about_one():
             self._begin(octets)
             answer: dict[bytes, Any] | None = self._client.fetch([uid], what).get(uid)
-            return answer
-        except IMAPClientError as error:
-            if isinstance(error, IMAPClientAbortError):
-                raise self._trouble(error) from error
-            raise UnreadableMail(str(error)[:500]) from error
-        except Exception as error:
-            raise self._trouble(error) from error
+        return answer
 
     def mark(self, uid: int, *, seen: bool, move_to: str) -> None:
         """Flag a mail, or move it. UnreadableMail when the server refuses that, MailboxTrouble."""
-        try:
+        with self._asking_about_one():
             if seen:
                 self._begin()
                 self._client.add_flags([uid], [b"\\Seen"], silent=True)
@@ -170,12 +164,6 @@ class Mailbox:
                     self._client.delete_messages([uid], silent=True)
                     if self._client.has_capability("UIDPLUS"):  # EXPUNGE alone takes what others have deleted
                         self._client.uid_expunge([uid])
-        except IMAPClientError as error:
-            if isinstance(error, IMAPClientAbortError):
-                raise self._trouble(error) from error
-            raise UnreadableMail(str(error)[:500]) from error
-        except Exception as error:
-            raise self._trouble(error) from error
 
     @property
     def tells(self) -> bool:
@@ -184,34 +172,26 @@ class Mailbox:
 
     def begin_idle(self) -> None:
         """Have the server tell of news. MailboxTrouble."""
-        try:
+        with self._asking():
             self._begin()
             self._client.idle()
-        except Exception as error:
-            raise self._trouble(error) from error
 
     def await_news(self, seconds: float) -> None:
         """Until the server says anything, at most so long. MailboxTrouble."""
         assert self.connection is not None
-        try:
+        with self._asking():
             self.connection.news_within(seconds)
-        except Exception as error:
-            raise self._trouble(error) from error
 
     def end_idle(self) -> None:
         """Have it stop that; whatever it said is looked for by a search. MailboxTrouble."""
-        try:
+        with self._asking():
             self._client.idle_done()
-        except Exception as error:
-            raise self._trouble(error) from error
 
     def ask(self) -> None:
         """NOOP: a moment for the server to see what is new (RFC 3501 section 6.1.2). MailboxTrouble."""
-        try:
+        with self._asking():
             self._begin()
             self._client.noop()
-        except Exception as error:
-            raise self._trouble(error) from error
 
     def close(self) -> None:
         """Hang up, without a word: the server may be the one that is silent."""
@@ -245,6 +225,26 @@ class Mailbox:
         assert self.connection is not None
         self.connection.untagged_responses.clear()
         self.connection.room = ANSWER + octets
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Whatever goes wrong is MailboxTrouble."""
+        try:
+            yield
+        except Exception as error:
+            raise self._trouble(error) from error
+
+    @contextmanager
+    def _asking_about_one(self) -> Iterator[None]:
+        """The same, but what the server refuses about one mail is UnreadableMail."""
+        try:
+            yield
+        except IMAPClientError as error:
+            if isinstance(error, IMAPClientAbortError):
+                raise self._trouble(error) from error
+            raise UnreadableMail(str(error)[:500]) from error
+        except Exception as error:
+            raise self._trouble(error) from error
 
     def _trouble(self, error: BaseException) -> MailboxTrouble:
         """What went wrong, in a word. The library may stumble in any way over what a server says: that is the server's."""

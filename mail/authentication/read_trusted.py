@@ -24,13 +24,12 @@ from contracts.auth_results import (
 )
 from mail.authentication.explain import explain
 from mail.authentication.find_author import Author, find_author
-from mail.authentication.strip_auth_results import claimed_id
+from mail.authentication.strip_auth_results import claimed_id, tokens_of
 from mail.parse_addresses import to_ascii_domain
 from mail.parse_headers import Field, Message
 
 MOST = 30  # results of one field that are read
 MAX_VALUE = 16_000  # octets of it
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[();=]|\\.|[^"();=\\\s]+|\s+|.', re.DOTALL)
 _FROM = re.compile(r"from\s+(\S{1,255})", re.IGNORECASE)
 _ADDRESS = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f.:]{3,45})\]", re.IGNORECASE)
 _BY = re.compile(r"(?:^|\s)by\s+(\S{1,255})", re.IGNORECASE)
@@ -130,21 +129,14 @@ def _parse(value: str) -> list[tuple[str, str, Properties]]:
 def _statements(value: str) -> list[list[str]]:
     """The words between semicolons; "=" is a word of its own."""
     statements: list[list[str]] = [[]]
-    depth = 0
-    for token in _TOKEN.findall(value):
-        if token == "(":
-            depth += 1
-        elif token == ")" and depth:
-            depth -= 1
-        elif depth or token.isspace():
-            continue
+    for token, quoted in tokens_of(value):
+        if quoted:
+            statements[-1].append(token)
         elif token == ";":
             statements.append([])
             if len(statements) > MOST + 1:
                 break
-        elif token.startswith('"') and len(token) > 1:
-            statements[-1].append(re.sub(r"\\(.)", r"\1", token[1:-1], flags=re.DOTALL))
-        else:
+        elif not token.isspace():
             statements[-1].append(token)
     return statements
 

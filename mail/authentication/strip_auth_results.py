@@ -3,12 +3,13 @@
 Everything else keeps its bytes: a signature over the message still verifies after it."""
 
 import re
+from collections.abc import Iterator
 
 from mail.parse_addresses import to_ascii_domain
 
 _NAME = re.compile(rb"authentication-results[ \t]*:", re.IGNORECASE)
 _END = re.compile(rb"(?:\A|\n)\r?\n")  # the empty line after the header
-_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[()]|\\.|[^"()\\;\s]+|\s+|.', re.DOTALL)
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[()=]|\\.|[^"()=\\;\s]+|\s+|.', re.DOTALL)
 MAX_VALUE = 1024 * 1024  # bytes of one value that are read; nobody writes a longer one in good faith
 
 
@@ -36,23 +37,33 @@ def is_ours(value: bytes, authserv_id: str) -> bool:
 
 def claimed_id(value: str) -> str:
     """The authserv-id of a field's value: comments skipped, quotes undone, in lower case (RFC 8601 §2.2)."""
-    depth = 0
     found = ""
+    for token, quoted in tokens_of(value):
+        if token.isspace() and not quoted:
+            if found:
+                break
+        elif token == ";" and not quoted:
+            break
+        else:
+            found += token
+    return _canonical(found)
+
+
+def tokens_of(value: str) -> Iterator[tuple[str, bool]]:
+    """(token, whether it was a quoted string) of a field's value, without its comments (RFC 5322 section 3.2.2) and quotation marks; white
+    space is a token."""
+    depth = 0
     for token in _TOKEN.findall(value):
         if token == "(":
             depth += 1
         elif token == ")" and depth:
             depth -= 1
-        elif depth or token.isspace():
-            if found and not depth:
-                break
-        elif token == ";":
-            break
+        elif depth:
+            continue
         elif token.startswith('"') and len(token) > 1:
-            found += re.sub(r"\\(.)", r"\1", token[1:-1], flags=re.DOTALL)
+            yield re.sub(r"\\(.)", r"\1", token[1:-1], flags=re.DOTALL), True
         else:
-            found += token
-    return _canonical(found)
+            yield token, False
 
 
 def _canonical(name: str) -> str:

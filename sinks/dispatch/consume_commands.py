@@ -227,7 +227,7 @@ class CommandConsumer:
             rest = self._lanes.rest_of(waiting.lane)
             self._start_to_park(waiting, rest or Park(1.0, why))
         aside |= await self._publish_about(job, records)
-        self._finish(job, aside=aside, more=any(record.topic.startswith(topics.DISPATCH) for record in records))
+        self._finish(job, aside=aside, more=any(map(_is_command, records)))
 
     async def _publish_about(self, job: Job, records: list[Record]) -> bool:
         """Publish what came of a job. What no broker takes is put aside (True): to try again would not make it smaller."""
@@ -270,9 +270,8 @@ class CommandConsumer:
 
     async def _publish(self, records: list[Record]) -> None:
         """What is told before what follows: a command whose next one is there is not done again, and tells nothing more."""
-        following = [record for record in records if record.topic.startswith(topics.DISPATCH)]
-        await self._publisher.publish_until_done([one for one in records if one not in following], self._stage)
-        await self._publisher.publish_until_done(following, self._stage)
+        await self._publisher.publish_until_done([one for one in records if not _is_command(one)], self._stage)
+        await self._publisher.publish_until_done([one for one in records if _is_command(one)], self._stage)
 
     def _finish(self, job: Job, *, aside: bool, more: bool) -> None:
         if aside:  # replayed from the dead letters, it is no repetition
@@ -334,3 +333,7 @@ class CommandConsumer:
 
     async def _release(self, places: set[Place], at_most: float) -> None:
         await self._let_end(self._known.jobs, at_most, places)
+
+
+def _is_command(record: Record) -> bool:
+    return record.topic.startswith(topics.DISPATCH)
