@@ -15,6 +15,7 @@ from contracts import clock
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")
+PAGES = (("/", "Activity"),)  # in the order of the navigation
 # Characters that reorder or hide what stands beside them (Unicode bidi controls, zero-width characters).
 _DECEIVING = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff")
 
@@ -87,6 +88,6 @@ _templates = _environment()
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page. It is never kept by a cache: what it shows is for the one who asked."""
     html = _templates.get_template(template).render(
-        principal=getattr(request.state, "principal", None), path=request.url.path, **values
+        principal=getattr(request.state, "principal", None), path=request.url.path, pages=PAGES, **values
     )
     return HTMLResponse(html, status, headers={"Cache-Control": "private, no-store"})
