@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from commands.audit import audit
 from commands.authenticate import authenticate_command, check_domain_command
 from commands.check_config import check_config
 from commands.classify import classify
@@ -16,6 +17,7 @@ from commands.doctor import doctor
 from commands.explain import explain
 from commands.postfix_log import postfix_log
 from commands.reclassify import reclassify
+from commands.redeliver import redeliver
 from commands.replay import replay
 from commands.search import search
 from commands.send import send
@@ -23,7 +25,7 @@ from commands.show import show
 from commands.suppressions import suppressions
 from commands.tail import tail
 from commands.token import token
-from contracts import stages
+from contracts import clock, stages
 from contracts.errors import ConfigurationError, Unavailable
 from contracts.settings import Settings
 from contracts.stages import Stage
@@ -176,6 +178,8 @@ for command in (
     tail,
     send,
     replay,
+    redeliver,
+    audit,
     explain,
     classify,
     reclassify,
@@ -263,6 +267,12 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         preferences_router(preferences, publisher),
         unsubscribe_router(UnsubscribeLinks(load_secret(settings)), preferences, publisher),
     ]
+
+    async def is_suppressed(address: str) -> bool:
+        await suppressions.ready()
+        entry = suppressions.get(address)
+        return entry is not None and entry.holds(clock.now())
+
     # Base64 and JSON make a third more of a message.
     largest = settings.smtp.max_size * 3 // 2
     app = create_app(
@@ -270,6 +280,8 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         store,
         tokens,
         Sessions(table, publisher),
+        publisher,
+        is_suppressed,
         large_bodies={
             PATH: LargeBody(largest, "send"),
             ATTEMPTS: LargeBody(LARGEST_REPORT, "send"),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
@@ -9,6 +10,7 @@ from starlette.requests import HTTPConnection
 from console.answer_errors import Problem
 from console.slow_guesses import Guesses
 from console.tokens import Principal, Tokens
+from contracts.settings import Settings
 
 COOKIE = "mailscope_session"
 
@@ -22,6 +24,22 @@ def authorised(scope: str) -> Callable[[Request], Principal]:
     return check
 
 
+def form_authorised(scope: str) -> Callable[[Request], Principal]:
+    """The same for a form of our own pages, which a browser sends with the cookie of its session."""
+
+    def check(request: Request) -> Principal:
+        if bearer(request):
+            return demand(request, scope)
+        refuse_other_sites(request)
+        tokens: Tokens = request.app.state.tokens
+        principal = tokens.find_session(request.cookies.get(COOKIE, ""))
+        if principal is None:
+            raise Problem(401, "log in first")
+        return _with_scope(principal, scope)
+
+    return check
+
+
 def demand(request: Request, scope: str | None) -> Principal:
     """Who asks, with this scope. Problem 401, 403, or 429 for who guesses. Unavailable while it cannot be known."""
     principal = who_asks(request)
@@ -29,9 +47,24 @@ def demand(request: Request, scope: str | None) -> Principal:
         if bearer(request):
             count_guess(request)
         raise Problem(401, "a token is needed: send `Authorization: Bearer ...`")
-    if scope is not None and scope not in principal.scopes:
+    return principal if scope is None else _with_scope(principal, scope)
+
+
+def _with_scope(principal: Principal, scope: str) -> Principal:
+    if scope not in principal.scopes:
         raise Problem(403, f"this token does not have the scope {scope}", code="missing_scope")
     return principal
+
+
+def refuse_other_sites(request: Request) -> None:
+    """Problem 403 when another site sent this form. A browser says with every form where it comes from (Origin, RFC 6454 section 7); who
+    says nothing is no browser."""
+    settings: Settings = request.app.state.settings
+    ours = {request.headers.get("host", "").lower(), urlsplit(settings.console.base_url).netloc.lower()}
+    origin = request.headers.get("origin")
+    foreign = origin is not None and urlsplit(origin).netloc.lower() not in ours - {""}
+    if foreign or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Problem(403, "this form was sent by another site", code="cross_site")
 
 
 def who_asks(request: Request) -> Principal | None:

@@ -51,14 +51,8 @@ class MailReader:
 
     async def read(self, mail_id: str, domains: frozenset[str]) -> dict[str, Any]:
         """The mail as the API tells it, to be written in a turn (`turns`). Problem 404 when it is unknown, or not for these domains."""
-        items = await self._items(mail_id, domains)
-        parameters = _parameters(mail_id)
-        visible = {item["recipient"] for item in items}
-        rows = await self.queries.rows(
-            f"SELECT data FROM events FINAL WHERE {_PLACE} ORDER BY occurred_at, event_id LIMIT 5000", parameters
-        )
-        events = [event for row in rows if (event := msgspec.json.decode(row["data"]))["recipient"] in visible]
-        events.sort(key=lambda event: (event["occurred_at"], event["attempt"], event["terminal"]))
+        items = await self.items(mail_id, domains)
+        events = await self.events(mail_id, {item["recipient"] for item in items})
         headers: list[list[str]] = next((event["headers"] for event in events if event.get("headers")), [])
         mail = {
             "mail_id": items[0]["mail_id"],
@@ -79,11 +73,22 @@ class MailReader:
         offering = {name for name, stream in self.settings.outbound.streams.items() if stream.unsubscribe}
         return mail | {"guidelines": [asdict(one) for one in judge_guidelines(mail, offering)]}
 
+    async def events(self, mail_id: str, recipients: set[str]) -> list[dict[str, Any]]:
+        """The events of these recipients as they stand in `mail.events`, oldest first."""
+        rows = await self.queries.rows(
+            f"SELECT data FROM events FINAL WHERE {_PLACE} AND recipient IN {{recipients:Array(String)}} "
+            "ORDER BY occurred_at, event_id LIMIT 5000",
+            {**_parameters(mail_id), "recipients": sorted(recipients)},
+        )
+        events = [msgspec.json.decode(row["data"]) for row in rows]
+        return sorted(events, key=_order)
+
     async def raw(self, mail_id: str, domains: frozenset[str]) -> bytes:
         """The octets as received. Problem 404 when the mail is unknown or never had a message, 410 when they are gone."""
-        return await self._octets(mail_id, (await self._items(mail_id, domains))[0]["size"])
+        return await self._octets(mail_id, (await self.items(mail_id, domains))[0]["size"])
 
-    async def _octets(self, mail_id: str, size: int) -> bytes:
+    async def stored(self, mail_id: str, size: int) -> tuple[bytes, Blob | None]:
+        """The octets of a message of this size, or where the blob store has them. Problem as of `raw`."""
         rows = await self.queries.rows(
             f"SELECT base64Encode(content) AS content, blob_url, blob_sha256 FROM raw FINAL WHERE {_PLACE} LIMIT 1",
             _parameters(mail_id),
@@ -93,16 +98,30 @@ class MailReader:
                 raise Problem(404, "this mail was refused before its message came: there is nothing to download")
             raise Problem(410, "the raw message is not kept any more")
         row = rows[0]
-        if not row["blob_url"]:
-            return msgspec.json.decode(f'"{row["content"]}"', type=bytes)
+        if row["blob_url"]:
+            return b"", Blob(url=row["blob_url"], sha256=row["blob_sha256"])
+        return msgspec.json.decode(f'"{row["content"]}"', type=bytes), None
+
+    async def _octets(self, mail_id: str, size: int) -> bytes:
+        content, blob = await self.stored(mail_id, size)
+        if blob is None:
+            return content
         try:
-            return await self.blobs.get(Blob(url=row["blob_url"], sha256=row["blob_sha256"]))
+            return await self.blobs.get(blob)
         except InvalidEvent as why:
             raise Problem(410, f"the raw message is not kept any more ({why.reason})") from why
 
     async def held_raw(self, mail_id: str, domains: frozenset[str]) -> tuple[bytes, Hold]:
         """The same, counted among all messages that are being downloaded: give the hold back. Problem 503 without room."""
-        size = (await self._items(mail_id, domains))[0]["size"]
+        hold = await self.room((await self.items(mail_id, domains))[0]["size"])
+        try:
+            return await self.raw(mail_id, domains), hold
+        except BaseException:
+            hold.give_back()
+            raise
+
+    async def room(self, size: int) -> Hold:
+        """Room for a message of so many octets among all that are read. Problem 503 without."""
         hold = self._memory.growing()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -111,15 +130,11 @@ class MailReader:
             raise Problem(
                 503, "too many large messages are being downloaded: try again later", code="unavailable"
             ) from error
-        try:
-            return await self.raw(mail_id, domains), hold
-        except BaseException:
-            hold.give_back()
-            raise
+        return hold
 
     async def body(self, mail_id: str, domains: frozenset[str]) -> Body:
         """What people read of the message, off the event loop and in turn. Problem as of `raw`."""
-        items = await self._items(mail_id, domains)  # what is kept is shown to those only who may see it
+        items = await self.items(mail_id, domains)  # what is kept is shown to those only who may see it
 
         async def take_apart() -> Body:
             async with self._room:
@@ -127,7 +142,8 @@ class MailReader:
 
         return await self._bodies.get(canonical_mail_id(mail_id), take_apart)
 
-    async def _items(self, mail_id: str, domains: frozenset[str]) -> list[dict[str, Any]]:
+    async def items(self, mail_id: str, domains: frozenset[str]) -> list[dict[str, Any]]:
+        """Its rows of the log, one a recipient. Problem 404 when it is unknown, or not for these domains."""
         where = terms_where((), domains)
         sql = f"SELECT {ITEM_COLUMNS} FROM mails FINAL WHERE {_PLACE} AND {where.sql} ORDER BY recipient LIMIT 10000"
         rows = await self.queries.rows(sql, {**where.parameters, **_parameters(mail_id)})
@@ -144,6 +160,10 @@ def canonical_mail_id(mail_id: str) -> str:
         return str(uuid.UUID(mail_id))
     except ValueError as error:
         raise Problem(404, "there is no such mail, or it has expired") from error
+
+
+def _order(event: dict[str, Any]) -> tuple[Any, ...]:
+    return event["occurred_at"], event.get("round", 0), event["attempt"], event["terminal"]
 
 
 def _parameters(mail_id: str) -> dict[str, Any]:

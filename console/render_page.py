@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader
 
 from console import explain_mail
+from console.judge_redelivery import may_redeliver
 from contracts import clock
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -77,6 +78,7 @@ def _environment() -> Environment:
         advice=explain_mail.advice,
         advice_title=explain_mail.advice_title,
         author=explain_mail.author,
+        may_redeliver=may_redeliver,
         query=query,
     )
     return environment

@@ -6,6 +6,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
+from console.audit import Audit
 from console.authorise import authorised
 from console.conditions import COLUMNS
 from console.export_mails import as_csv, as_ndjson
@@ -16,6 +17,7 @@ from console.send_export import ExportRoom
 from console.send_held import HeldResponse
 from console.tokens import Principal
 from contracts import clock
+from contracts.audit import AuditAction
 
 Reader = Annotated[Principal, Depends(authorised("read"))]
 RawReader = Annotated[Principal, Depends(authorised("raw"))]
@@ -28,7 +30,7 @@ FILTER_HELP = (
 )
 
 
-def api_router(search: Search, reader: MailReader) -> APIRouter:
+def api_router(search: Search, reader: MailReader, audit: Audit) -> APIRouter:
     """The router."""
     router = APIRouter(prefix="/api/v1", tags=["log"])
     exports = ExportRoom()
@@ -62,8 +64,15 @@ def api_router(search: Search, reader: MailReader) -> APIRouter:
         response_class=Response,
         responses={200: {"content": {"message/rfc822": {}}}},
     )
-    async def raw(mail_id: MailId, principal: RawReader) -> Response:
+    async def raw(request: Request, mail_id: MailId, principal: RawReader) -> Response:
         octets, hold = await reader.held_raw(mail_id, principal.domains)
+        try:
+            await audit.note(
+                request, principal, AuditAction.READ_RAW, mail_id=canonical_mail_id(mail_id), detail="whole"
+            )
+        except BaseException:
+            hold.give_back()
+            raise
         return HeldResponse(
             octets,
             hold,
@@ -88,6 +97,8 @@ def api_router(search: Search, reader: MailReader) -> APIRouter:
         format: Annotated[Literal["csv", "ndjson"], Query(description="What the answer is written in.")] = "ndjson",
     ) -> StreamingResponse:
         pages = search.every(request_filters(request, ("format",)), principal.domains)
+        asked = request.url.query or "everything"
+        await audit.note(request, principal, AuditAction.EXPORTED, detail=f"the log: {asked}")
         stream, media = (
             (as_csv(pages), "text/csv; charset=utf-8")
             if format == "csv"

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -14,19 +14,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.admit_requests import LargeBody, ReadBody, TokenFirst
 from console.answer_errors import ErrorBody, answer_errors
+from console.audit import Audit, Writer
 from console.authorise import demand
 from console.bound_answers import BoundAnswers
 from console.protect_responses import protect_responses
 from console.query_store import StoreQueries, begin_deadline
 from console.read_channels import ChannelReader
 from console.read_mail import MailReader
+from console.redeliver import Redeliveries
 from console.render_page import STATIC
 from console.search_mails import Search
 from console.serve_api import api_router
+from console.serve_audit import audit_router
 from console.serve_channels import channels_router
 from console.serve_login import login_router
 from console.serve_message import message_router
 from console.serve_pages import pages_router
+from console.serve_redeliver import redeliver_router
+from console.serve_redeliver_page import redeliver_page_router
 from console.sessions import Sessions
 from console.slow_guesses import Guesses
 from console.tokens import Tokens
@@ -43,13 +48,16 @@ def create_app(
     store: Store,
     tokens: Tokens,
     sessions: Sessions,
+    writer: Writer,
+    is_suppressed: Callable[[str], Awaitable[bool]],
     *,
     why_not_ready: Callable[[], str] = lambda: "",
     routers: Sequence[APIRouter] = (),
     large_bodies: Mapping[str, LargeBody] = MappingProxyType({}),
     middleware: Sequence[Middleware] = (),
 ) -> FastAPI:
-    """The application. `routers` are those of other stages that share the port, `large_bodies` what they take, and `middleware` stands
+    """The application. `writer` writes down what people do, and what they send again; `is_suppressed` says whether nothing is sent to an
+    address now. `routers` are those of other stages that share the port, `large_bodies` what they take, and `middleware` stands
     between the look at the token and the reading of the body. `app.state.why_not_ready` says whether all is well, without waiting."""
     queries = StoreQueries(store, settings.store.query_memory)
     watch = StoreWatch(store)
@@ -76,12 +84,17 @@ def create_app(
     app.state.why_not_ready = lambda: why_not_ready() or watch.why_not_ready()
     answer_errors(app)
     search, reader = Search(queries, settings), MailReader(queries, settings, BlobStore(settings.blobs_url))
-    app.include_router(api_router(search, reader))
+    audit = app.state.audit = Audit(writer)
+    app.include_router(api_router(search, reader, audit))
+    app.include_router(audit_router(queries))
+    redeliveries = Redeliveries(search, reader, writer, is_suppressed, audit, settings)
+    app.include_router(redeliver_router(redeliveries))
+    app.include_router(redeliver_page_router(redeliveries))
     app.include_router(channels_router(ChannelReader(queries, settings)))
     for router in (
         *routers,
-        pages_router(search, reader, settings),
-        message_router(reader, settings),
+        pages_router(search, reader, settings, audit),
+        message_router(reader, settings, audit),
         login_router(settings, sessions),
     ):
         app.include_router(router)

@@ -7,8 +7,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from console.answer_errors import Problem
-from console.authorise import COOKIE, count_guess, too_many_guesses, who_asks
+from console.authorise import COOKIE, count_guess, refuse_other_sites, too_many_guesses, who_asks
 from console.render_page import render
 from console.sessions import Sessions
 from console.slow_guesses import Guesses
@@ -41,7 +40,7 @@ def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
     async def log_in(
         request: Request, token: Annotated[str, Form(max_length=500)] = "", next: Annotated[str, Form()] = "/"
     ) -> Response:
-        refuse_other_sites(request, settings)
+        refuse_other_sites(request)
         target = local_path(next)
         guesses: Guesses = request.app.state.guesses
         seconds = guesses.wait(request.client.host if request.client else "")
@@ -68,7 +67,7 @@ def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
 
     @router.post("/logout")
     async def log_out(request: Request) -> Response:
-        refuse_other_sites(request, settings)
+        refuse_other_sites(request)
         await end_session(request)
         response = RedirectResponse("/login", 303)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=settings.console.secure_cookie)
@@ -86,13 +85,3 @@ def local_path(target: str) -> str:
     if parts.scheme or parts.netloc or parts.path in ("/login", "/logout"):
         return "/"
     return target
-
-
-def refuse_other_sites(request: Request, settings: Settings) -> None:
-    """Problem 403 when another site sent this form. A browser says with every form where it comes from (Origin, RFC 6454 section 7); who
-    says nothing is no browser."""
-    ours = {request.headers.get("host", "").lower(), urlsplit(settings.console.base_url).netloc.lower()}
-    origin = request.headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc.lower() not in ours - {""}
-    if foreign or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Problem(403, "this form was sent by another site", code="cross_site")

@@ -8,10 +8,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from console.answer_errors import Problem
+from console.audit import Audit
 from console.authorise import authorised
 from console.protect_responses import MAIL_POLICY, picture_policy
 from console.read_mail import MailReader, canonical_mail_id
 from console.sign_pictures import check_ticket, picture_ticket
+from contracts.audit import AuditAction
 from contracts.settings import Settings
 from mail.read_body import Attachment, Body
 
@@ -23,7 +25,7 @@ _CID = re.compile(r"""(?i)(\bsrc\s*=\s*["']?)cid:([^"'\s>]{1,200})""")
 _needs_raw = authorised("raw")
 
 
-def message_router(reader: MailReader, settings: Settings) -> APIRouter:
+def message_router(reader: MailReader, settings: Settings, audit: Audit) -> APIRouter:
     """The router."""
     router = APIRouter(include_in_schema=False)
 
@@ -70,6 +72,13 @@ def message_router(reader: MailReader, settings: Settings) -> APIRouter:
     async def attachment(request: Request, mail_id: str, number: int) -> Response:
         principal = _needs_raw(request)
         chosen = _attachment(await reader.body(mail_id, principal.domains), number)
+        await audit.note(
+            request,
+            principal,
+            AuditAction.READ_RAW,
+            mail_id=canonical_mail_id(mail_id),
+            detail=f"attachment {number}: {chosen.name}",
+        )
         name = quote(attachment_name(chosen, number), safe="")
         return Response(
             chosen.content,

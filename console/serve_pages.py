@@ -8,6 +8,7 @@ from fastapi.responses import Response
 
 from console.answer_errors import Problem
 from console.arrange_mail import arrange_checks, arrange_timeline
+from console.audit import Audit
 from console.authorise import authorised
 from console.conditions import COLUMNS, TIMES, Term
 from console.explain_search import describe, suggest, write_query
@@ -18,6 +19,7 @@ from console.search_mails import Cursor, Search
 from console.serve_message import attachment_name
 from console.tokens import Principal
 from contracts import clock
+from contracts.audit import AuditAction
 from contracts.settings import Settings
 from contracts.statuses import EVENTS_ONLY, INBOUND_STATUSES, OUTBOUND_STATUSES, Direction, Status
 from mail.read_body import Body
@@ -32,7 +34,7 @@ LAGS = 30  # seconds behind after which the page says so loudly
 _needs_read = authorised("read")
 
 
-def pages_router(search: Search, reader: MailReader, settings: Settings) -> APIRouter:
+def pages_router(search: Search, reader: MailReader, settings: Settings, audit: Audit) -> APIRouter:
     """The router."""
     router = APIRouter(include_in_schema=False)
 
@@ -80,7 +82,7 @@ def pages_router(search: Search, reader: MailReader, settings: Settings) -> APIR
                 max_text=MAX_TEXT,
                 checks=arrange_checks(found["auth"]),
                 flags=(found["auth"] or {}).get("flags", []),
-                **await _content(reader, principal, found),
+                **await _content(request, reader, principal, found, audit),
             )
 
     return router
@@ -152,7 +154,9 @@ def _lag(complete_until: str | None) -> int | None:
     return int(behind) if behind > LAGS else None
 
 
-async def _content(reader: MailReader, principal: Principal, mail: dict[str, Any]) -> dict[str, Any]:
+async def _content(
+    request: Request, reader: MailReader, principal: Principal, mail: dict[str, Any], audit: Audit
+) -> dict[str, Any]:
     """What the page shows of the message itself, or why it does not."""
     nothing: dict[str, Any] = {"body": None, "attachments": [], "no_content": ""}
     if "raw" not in principal.scopes:
@@ -165,6 +169,7 @@ async def _content(reader: MailReader, principal: Principal, mail: dict[str, Any
         body = await reader.body(mail["mail_id"], principal.domains)
     except Problem as problem:
         return {**nothing, "no_content": f"{problem.message[:1].upper()}{problem.message[1:]}."}
+    await audit.note(request, principal, AuditAction.READ_RAW, mail_id=mail["mail_id"], detail="on its page")
     return {"body": body, "attachments": _attachments(body), "no_content": ""}
 
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from contracts import clock
+from contracts.audit import AuditEntry
 from contracts.errors import InvalidEvent
 from contracts.events import AttemptReport, Connectivity, Dispatch, LateNews, MailEvent, StatusChange, Verdict
 from contracts.ids import event_id
@@ -55,6 +56,7 @@ _decoders: dict[type[Struct], msgspec.json.Decoder[Struct]] = {
         MailboxNote,
         Thread,
         LateNews,
+        AuditEntry,
     )
 }
 
@@ -102,7 +104,7 @@ def encode_status_change(change: StatusChange, source: str) -> bytes:
         id=event_id(
             change.mail_id,
             change.recipient,
-            *_identity(change.status, change.late, change.source, change.occurred_at, change.attempt),
+            *_identity(change.status, change.late, change.source, change.occurred_at, change.attempt, change.round),
         ),
         source=source,
         type=f"mailscope.mail.{change.status}.v1",
@@ -113,21 +115,31 @@ def encode_status_change(change: StatusChange, source: str) -> bytes:
 
 def mail_event_id(event: MailEvent) -> str:
     """The id that follows from what the event says (design section 3)."""
-    identity = _identity(event.status, event.late, event.mail.source, event.occurred_at, event.attempt)
+    identity = _identity(event.status, event.late, event.mail.source, event.occurred_at, event.attempt, event.round)
     return event_id(event.mail_id, event.recipient, *identity)
 
 
-def _identity(status: str, late: bool, source: str, at: datetime, attempt: int) -> tuple[str, int]:
+def _identity(status: str, late: bool, source: str, at: datetime, attempt: int, round_: int) -> tuple[str, int]:
     """(type, attempt). Of what another server reports, the time says which attempt it was, and not the number that we gave it."""
-    word = f"{status}.late" if late else str(status)
+    word = _of_round(f"{status}.late" if late else str(status), round_)
     return (f"{word}.{clock.to_ms(at)}", 0) if source else (word, attempt)
+
+
+def _of_round(word: str, round_: int) -> str:
+    """The type of what happens again in a later round: its identity is another one."""
+    return f"{word}.round{round_}" if round_ else word
 
 
 def encode_dispatch(command: Dispatch, source: str) -> bytes:
     """A command, for `mail.dispatch` or a retry topic."""
     return encode(
         command,
-        id=event_id(command.mail_id, command.recipient, f"dispatch.{command.action}", command.attempt),
+        id=event_id(
+            command.mail_id,
+            command.recipient,
+            _of_round(f"dispatch.{command.action}", command.round),
+            command.attempt,
+        ),
         source=source,
         type=f"mailscope.dispatch.{command.action}.v1",
         time=clock.now(),
@@ -139,7 +151,9 @@ def encode_attempt_report(report: AttemptReport, source: str) -> bytes:
     """A report, for `mail.attempts`."""
     return encode(
         report,
-        id=event_id(report.mail_id, report.recipient, f"attempt.{report.action}", report.attempt),
+        id=event_id(
+            report.mail_id, report.recipient, _of_round(f"attempt.{report.action}", report.round), report.attempt
+        ),
         source=source,
         type=f"mailscope.attempt.{report.action}.v1",
         time=report.occurred_at,
@@ -154,7 +168,9 @@ def encode_late_news(news: LateNews, source: str) -> bytes:
     """What came back about a mail, for `mail.attempts`."""
     return encode(
         news,
-        id=event_id(news.mail_id, news.recipient_digest, f"news.{news.status}.{news.report_id}", 0),
+        id=event_id(
+            news.mail_id, news.recipient_digest, _of_round(f"news.{news.status}.{news.report_id}", news.round), 0
+        ),
         source=source,
         type=f"{LATE_NEWS}{news.status}.v1",
         time=news.occurred_at,
@@ -246,6 +262,18 @@ def encode_connectivity(change: Connectivity, source: str) -> bytes:
         type=f"mailscope.connectivity.{change.state}.v1",
         time=change.ended_at or change.occurred_at,
         subject=change.channel,
+    )
+
+
+def encode_audit_entry(entry: AuditEntry, source: str) -> bytes:
+    """An act, for `mail.audit`."""
+    return encode(
+        entry,
+        id=entry.id,
+        source=source,
+        type=f"mailscope.audit.{entry.action}.v1",
+        time=entry.at,
+        subject=entry.actor,
     )
 
 

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, field
 from contracts.auth_results import AuthResults
 from contracts.metadata import Metadata
 from contracts.notices import Notices
+from contracts.rounds import Round, RoundNumber
 from contracts.statuses import BounceClass, BounceType, Direction, Reason, Status
 
 Count = Annotated[int, Meta(ge=0)]
@@ -97,7 +98,8 @@ class MailEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     terminal: bool
     late: bool = False
     occurred_at: datetime
-    attempt: Count = 0  # 0 before any attempt
+    round: RoundNumber = 0  # how often it had been redelivered by then
+    attempt: Count = 0  # 0 before any attempt of the round
     reason: Reason | None = None
     detail: str = ""  # one sentence for people
     mail: Summary
@@ -125,6 +127,7 @@ class StatusChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     late: bool  # it came after the sender had been told otherwise
     occurred_at: datetime
     received_at: datetime
+    round: RoundNumber = 0  # how often it has been redelivered; a later round takes the word of the one before back
     attempt: Count
     reason: Reason | None
     detail: str
@@ -179,6 +182,7 @@ class Dispatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     recipient: str
     direction: Direction
     action: Action
+    again: Round | None = None  # the redelivery that it belongs to
     attempt: Annotated[int, Meta(ge=1)] = 1  # number of the attempt that this command asks for
     parked: Count = 0  # how often it was put back untried, because its destination did not answer or was busy
     not_before: datetime | None = None  # on a retry topic: when it is due
@@ -193,6 +197,11 @@ class Dispatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prepend: str = ""  # header lines (CRLF) put before the untouched original
     cut: list[tuple[int, int]] = []  # octet ranges left out of the original: incoming headers that claim to be ours
 
+    @property
+    def round(self) -> int:
+        """How often the mail has been redelivered."""
+        return self.again.number if self.again is not None else 0
+
 
 class AttemptReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one attempt did for every target that it tried (topic `mail.attempts`)."""
@@ -201,6 +210,7 @@ class AttemptReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     recipient: str
     direction: Direction
     action: Action
+    round: RoundNumber = 0  # as in the command
     attempt: Count  # 0: not tried yet, and why
     occurred_at: datetime
     mail: Summary
@@ -218,6 +228,7 @@ class LateNews(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     mail_id: str  # of the mail that it is about
     recipient_digest: str  # which of its recipients (mail/bounce_address.py)
+    round: RoundNumber = 0  # which of its deliveries
     status: Status  # delivery_failed, deferred, complained or unsubscribed
     occurred_at: datetime
     report_id: str = ""  # mail_id of the report; "" where it came otherwise

@@ -16,6 +16,7 @@ from contracts.errors import InvalidEvent
 from contracts.metadata import Metadata
 from contracts.notices import Notices
 from contracts.records import Headers
+from contracts.rounds import Round
 from contracts.statuses import Direction, Reason
 
 
@@ -23,6 +24,7 @@ class RawType(StrEnum):
     ACCEPTED = "mailscope.raw.accepted.v1"  # inbound: the whole message, before the receiver answers
     SUBMITTED = "mailscope.raw.submitted.v1"  # outbound: the whole message, signed
     REFUSED = "mailscope.raw.refused.v1"  # inbound: refused before DATA; there is no message
+    AGAIN = "mailscope.raw.again.v1"  # the whole message once more: somebody wants it redelivered to these recipients
     ANSWERED = (
         "mailscope.raw.answered.v1"  # inbound: the receiver's word that it answered without the verdict; no message
     )
@@ -72,6 +74,7 @@ class Envelope(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):
     notices: dict[str, Notices] = field(
         default_factory=dict
     )  # by recipient: the reports that its submitter has asked for
+    again: dict[str, Round] = field(default_factory=dict)  # by recipient: the redeliveries that AGAIN asks for
     blob: Blob | None = None
     channel: str = ""  # of a polled mailbox; "" where the recipient says it
     repeated: bool = False  # the same mail may stand in a record before this one

@@ -98,7 +98,7 @@ STAGES = (
         "Insert the log into ClickHouse.",
         # Bodies in a group of their own, so that they never delay what the log is known to be complete of.
         groups=(
-            Group("mailscope-clickhouse", (topics.EVENTS, topics.DEADLETTER, topics.CONNECTIVITY)),
+            Group("mailscope-clickhouse", (topics.EVENTS, topics.DEADLETTER, topics.CONNECTIVITY, topics.AUDIT)),
             Group("mailscope-clickhouse-raw", (topics.RAW,)),
         ),
         writes=(topics.DEADLETTER, topics.ATTEMPTS),  # the latter for mail that is open beyond its limit
@@ -109,7 +109,15 @@ STAGES = (
         ("console",),
         "Serve the console, the API and the send hook.",
         follows=(topics.TOKENS, topics.CLAIMS, topics.SUPPRESSIONS, topics.PREFERENCES, topics.VERDICTS),
-        writes=(topics.RAW, topics.ATTEMPTS, topics.TOKENS, topics.CLAIMS, topics.SUPPRESSIONS, topics.PREFERENCES),
+        writes=(
+            topics.RAW,
+            topics.ATTEMPTS,
+            topics.TOKENS,
+            topics.CLAIMS,
+            topics.SUPPRESSIONS,
+            topics.PREFERENCES,
+            topics.AUDIT,
+        ),
     ),
     Stage(
         "smtp",

@@ -53,6 +53,9 @@ def is_terminal(status: Status) -> bool:
     return status not in OPEN_STATUSES
 
 
+RANKS = (5, 10, 20, 30, 31, 40)  # all that `rank` may say
+
+
 def rank(status: Status, late: bool) -> int:
     """Precedence of a status in the fold, 5 to 40: the higher one is shown, whichever came first."""
     if status in EVENTS_ONLY:

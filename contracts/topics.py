@@ -20,6 +20,7 @@ QUOTAS = "mail.quotas"
 MAILBOXES = "mail.mailboxes"
 THREADS = "mail.threads"
 CONNECTIVITY = "mail.connectivity"
+AUDIT = "mail.audit"
 DEADLETTER = "mail.deadletter"
 
 DAY = timedelta(days=1)
@@ -78,5 +79,6 @@ def all_topics(retry: list[str], expire: timedelta, retention: timedelta) -> lis
         ),
         Topic(THREADS, "digest of a Message-ID", "Thread", max(week, retention), compacted=True),
         Topic(CONNECTIVITY, "channel", "Connectivity", max(week, retention)),
+        Topic(AUDIT, "who did it", "AuditEntry", max(week, retention)),
         Topic(DEADLETTER, "as the source", "untouched octets, why in the headers", 21 * DAY),
     ]

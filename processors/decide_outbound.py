@@ -10,6 +10,7 @@ from contracts.settings import Settings
 from contracts.statuses import BounceClass, BounceType, Direction, Reason, Status, is_terminal
 from mail.addresses import split_address
 from mail.bounce_address import BounceAddresses
+from processors.begin_round import round_of
 from processors.count_quotas import Grant
 from processors.decision import Consequences, Decision, ReadMail
 from processors.offer_unsubscribe import WriteOffer
@@ -98,7 +99,9 @@ def _command(
         raw=mail.raw,
         mail=summary,
         # A report has the null sender, and nobody is told when it does not arrive (RFC 3464 section 2).
-        envelope_from=bounces.verp(envelope.mail_id, recipient, domain) if envelope.envelope_from else "",
+        envelope_from=bounces.verp(envelope.mail_id, recipient, domain, round_of(envelope, recipient))
+        if envelope.envelope_from
+        else "",
         targets=[Target(address=recipient)],
         notices=envelope.notices.get(recipient) if envelope.envelope_from else None,
         smtputf8=mail.needs_smtputf8,

@@ -21,12 +21,14 @@ from mail.parse_headers import split_message
 from mail.reports.read_report import read_report
 from mail.reports.report import Report
 from processors.authenticate_received import Authenticator
+from processors.begin_round import in_round
 from processors.decide_inbound import decide_answered, decide_inbound, decide_refused, decide_unusable
 from processors.decide_report import takes_reports
 from processors.decision import Consequences, ReadMail
 from processors.find_reference import Threads
 from processors.head_forward import ForwardHead
 from processors.know_duplicates import KnownMail
+from processors.know_rounds import KnownRounds
 from processors.publish_events import consequence_records
 from processors.recall_decisions import Decisions
 from processors.run_app import run_app
@@ -63,6 +65,7 @@ class Inbound:
         self._deciding: dict[str, asyncio.Future[None]] = {}
         self._refusals = RememberedRefusals()
         self._open_checks = OpenChecks()
+        self._rounds = KnownRounds()
         self._known: KnownMail | None = None
         self._threads: Threads | None = None
 
@@ -76,12 +79,15 @@ class Inbound:
         blob cannot be had now."""
         self._decisions.begin(source)
         envelope = decode_headers(source.headers)
-        if envelope.type is RawType.SUBMITTED:
+        if envelope.type is RawType.SUBMITTED or envelope.direction is not Direction.INBOUND:
             return []
         if envelope.type is RawType.ANSWERED:
             return self._records(envelope, await self._answered(source, envelope))
         if envelope.repeated and await self._is_decided(source, envelope):
             return []
+        if envelope.type is RawType.AGAIN:
+            self._rounds.learn(await self._decisions.rounds(source))
+            envelope = self._rounds.only_new(source, envelope)
         decided = self._deciding[envelope.mail_id] = asyncio.get_running_loop().create_future()
         try:
             found = await self._decide(source, envelope)
@@ -94,9 +100,10 @@ class Inbound:
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
         """The events of a mail whose record was put aside."""
         envelope = decode_headers(source.headers)
-        if envelope.type in (RawType.ANSWERED, RawType.SUBMITTED):
+        if envelope.type in (RawType.ANSWERED, RawType.SUBMITTED) or envelope.direction is not Direction.INBOUND:
             return []
-        return [record for group in self._records(envelope, decide_unusable(envelope, why)) for record in group]
+        found = in_round(decide_unusable(envelope, why), envelope, self._settings.delivery.expire)
+        return [record for group in self._records(envelope, found) for record in group]
 
     def weigh(self, source: ConsumedRecord) -> int:
         """The record and what follows from it."""
@@ -115,8 +122,11 @@ class Inbound:
             message = split_message(octets)
             raw = RawPointer(topic=source.topic, partition=source.partition, offset=source.offset)
             mail = ReadMail(envelope, message, raw, await self._read_report(envelope, octets))
-            before = await self._decisions.of(source, envelope.mail_id)
-            auth = next((event.auth for event in before if event.auth is not None), None)
+            before = await self._decisions.of(source)
+            first = before
+            if envelope.type is RawType.AGAIN and not before:  # what it was found to be when it came
+                first = await self._decisions.look_up(envelope.mail_id, source.partition)
+            auth = next((event.auth for event in first if event.auth is not None), None)
             if auth is None:
                 auth = await self._authenticator.authenticate(envelope, octets, message)
             elif any(event.late for event in before):
@@ -128,13 +138,14 @@ class Inbound:
             now = max((event.occurred_at for event in before), default=clock.now())
             head = self._head.of(envelope, auth, octets)
             found = decide_inbound(mail, auth, self._settings, self._bounces, now, head)
-            if self._known is not None and (repeats := await self._known.repeats_in(found, before)):
+            again = envelope.type is RawType.AGAIN
+            if self._known is not None and not again and (repeats := await self._known.repeats_in(found, before)):
                 mail = replace(mail, repeats_in=repeats)
                 found = decide_inbound(mail, auth, self._settings, self._bounces, now, head)
         if not before:
             self._open_checks.wait(envelope, found.events)
-        self._decisions.decided(source, envelope.mail_id)
-        return found
+        self._decisions.decided(source)
+        return in_round(found, envelope, self._settings.delivery.expire)
 
     async def _is_decided(self, source: ConsumedRecord, envelope: Envelope) -> bool:
         """Whether a record before this one has the same mail, which was decided. Of a poller that was killed nobody knows whether its last

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable
+from datetime import datetime
 
 from contracts import clock, topics
 from contracts.errors import InvalidEvent
 from contracts.events import RawPointer
+from contracts.ids import derived_mail_id
 from contracts.raw_message import Envelope, RawType, decode_headers
 from contracts.records import ConsumedRecord, Record
 from contracts.settings import Settings
@@ -13,12 +15,14 @@ from contracts.statuses import Direction, Reason, Status
 from mail.addresses import split_address
 from mail.bounce_address import BounceAddresses
 from mail.parse_headers import Message, split_message
+from processors.begin_round import in_round
 from processors.count_quotas import Quotas
 from processors.decide_inbound import decide_unusable
 from processors.decide_outbound import beyond_quota, decide_outbound
 from processors.decision import Consequences, Decision, ReadMail
 from processors.find_reference import thread_records
 from processors.judge_recipient import Known, judge_mail, judge_recipient
+from processors.know_rounds import KnownRounds
 from processors.notify_sender import SenderNotices
 from processors.offer_unsubscribe import UnsubscribeOffers
 from processors.publish_events import consequence_records
@@ -57,6 +61,7 @@ class Outbound:
         self._decisions = Decisions(settings.kafka_client, Direction.OUTBOUND)
         self._keys = KeyWatch(settings)
         self._notices = SenderNotices(settings)
+        self._rounds = KnownRounds()
 
     def begin(self, publisher: Publisher) -> None:
         """Follow what is known of addresses, and watch our keys."""
@@ -72,11 +77,14 @@ class Outbound:
         envelope = _submitted(source)
         if envelope is None:
             return []
+        if envelope.type is RawType.AGAIN:
+            self._rounds.learn(await self._decisions.rounds(source))
+            envelope = self._rounds.only_new(source, envelope)
         need = COPIES * envelope.size if envelope.blob is not None else 0
         async with self._memory.hold(need):
             message = split_message(await self._blobs.message(envelope, source.value))
-            found = await self._decide(source, envelope, message)
-        self._decisions.decided(source, envelope.mail_id)
+            found = in_round(await self._decide(source, envelope, message), envelope, self._settings.delivery.expire)
+        self._decisions.decided(source)
         groups = consequence_records(envelope, found, self._settings.delivery.split)
         return [thread_records(found.events), *groups, self._reports(envelope, found)]
 
@@ -85,7 +93,8 @@ class Outbound:
         envelope = _submitted(source)
         if envelope is None:
             return []
-        groups = consequence_records(envelope, decide_unusable(envelope, why), self._settings.delivery.split)
+        found = in_round(decide_unusable(envelope, why), envelope, self._settings.delivery.expire)
+        groups = consequence_records(envelope, found, self._settings.delivery.split)
         return [record for group in groups for record in group]
 
     def weigh(self, source: ConsumedRecord) -> int:
@@ -100,7 +109,7 @@ class Outbound:
         summary = summarise(envelope, message, None, "")
         raw = RawPointer(topic=source.topic, partition=source.partition, offset=source.offset)
         mail = ReadMail(envelope, message, raw)
-        before = {event.recipient: event for event in await self._decisions.of(source, envelope.mail_id)}
+        before = {event.recipient: event for event in await self._decisions.of(source)}
         domain = split_address(summary.from_)[1]
         undecided = [recipient for recipient in envelope.recipients if recipient not in before]
         for_all = judge_mail(envelope, domain, self._settings.outbound, await self._keys.fault(domain))
@@ -141,7 +150,8 @@ class Outbound:
             refusals = self._refuse(recipients, envelope)
         allowed = [one for one in recipients if one not in refusals]
         if allowed and not envelope.is_own_report:
-            grant = await self._quotas.grant(domain, envelope.received_at, envelope.mail_id, len(allowed))
+            at, ticket = ticket_of(envelope)
+            grant = await self._quotas.grant(domain, at, ticket, len(allowed))
             refusals |= beyond_quota(grant, allowed, domain, reached)
         return refusals
 
@@ -156,10 +166,19 @@ class Outbound:
         return {recipient: decision for recipient, decision in judged.items() if decision is not None}
 
 
+def ticket_of(envelope: Envelope) -> tuple[datetime, str]:
+    """When a mail takes from its domain's quota, and under which id: redelivered, it takes once more, from that day's."""
+    if not envelope.again:
+        return envelope.received_at, envelope.mail_id
+    at = max(again.at for again in envelope.again.values())
+    return at, derived_mail_id(at, f"redelivery of {envelope.mail_id}")
+
+
 def _submitted(source: ConsumedRecord) -> Envelope | None:
-    """The envelope of a mail that we send; None for any other record."""
+    """The envelope of a mail that we send, or send again; None for any other record."""
     try:
         envelope = decode_headers(source.headers)
     except InvalidEvent:
         return None
-    return envelope if envelope.type is RawType.SUBMITTED else None
+    again = envelope.type is RawType.AGAIN and envelope.direction is Direction.OUTBOUND
+    return envelope if envelope.type is RawType.SUBMITTED or again else None

@@ -80,6 +80,7 @@ def status_change(event: MailEvent) -> StatusChange:
         late=event.late,
         occurred_at=event.occurred_at,
         received_at=event.mail.received_at,
+        round=event.round,
         attempt=event.attempt,
         reason=event.reason,
         detail=event.detail,

@@ -67,6 +67,7 @@ def _bounced(report: Report, finding: Finding, about: BounceOf, now: datetime, r
     return LateNews(
         mail_id=about.mail_id,
         recipient_digest=about.recipient_digest,
+        round=about.round,
         status=Status.DEFERRED if delayed else Status.DELIVERY_FAILED,
         occurred_at=now,
         report_id=report_id,
@@ -83,6 +84,7 @@ def _complaint(report: Report, about: BounceOf, now: datetime, report_id: str) -
     return LateNews(
         mail_id=about.mail_id,
         recipient_digest=about.recipient_digest,
+        round=about.round,
         status=Status.UNSUBSCRIBED if leaves else Status.COMPLAINED,
         occurred_at=now,
         report_id=report_id,

@@ -6,6 +6,7 @@ behind its time.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -24,7 +25,14 @@ _log = logging.getLogger("mailscope.processors")
 MARGIN_MS = 60_000  # by which two machines' clocks may differ
 MOST_RECORDS = 200_000  # that one look-up reads
 LATEST_MS = 3 * 3_600_000  # after a mail came, until its first event: more than `smtp.max_backlog`
-Known = dict[str, list[MailEvent]]  # by mail_id
+
+
+@dataclass
+class Tail:
+    """What `mail.events` says of the records that are read again, and of the time just before them."""
+
+    decided: dict[int, list[MailEvent]] = field(default_factory=dict)  # by the offset of the record
+    rounds: list[MailEvent] = field(default_factory=list)  # what began redeliveries
 
 
 class Decisions:
@@ -34,7 +42,7 @@ class Decisions:
         self._kafka = kafka
         self._direction = direction  # of the mails whose decisions are one's own
         self._first: dict[int, ConsumedRecord] = {}  # of each partition since it is ours
-        self._tails: dict[int, asyncio.Future[Known]] = {}
+        self._tails: dict[int, asyncio.Future[Tail]] = {}
 
     def forget(self, partitions: Iterable[int]) -> None:
         """These partitions were given to somebody else, or come anew."""
@@ -47,25 +55,32 @@ class Decisions:
         worked on side by side, and the first one may be the last to ask."""
         self._first.setdefault(source.partition, source)
 
-    async def of(self, source: ConsumedRecord, mail_id: str) -> list[MailEvent]:
+    async def of(self, source: ConsumedRecord) -> list[MailEvent]:
         """The events that this record has led to before; [] when it is read for the first time. The first record of a partition reads its
         tail, the others wait for it, and it may be asked again until it is `decided`. Unavailable when Kafka does not answer."""
+        return (await self._tail(source)).decided.get(source.offset, [])
+
+    async def rounds(self, source: ConsumedRecord) -> list[MailEvent]:
+        """What began the redeliveries of the minute before this partition became ours. Unavailable as above."""
+        return (await self._tail(source)).rounds
+
+    async def _tail(self, source: ConsumedRecord) -> Tail:
         tail = self._tails.get(source.partition)
         if tail is None:
             first = self._first.get(source.partition, source)
             tail = self._tails[source.partition] = asyncio.ensure_future(asyncio.to_thread(self._read_tail, first))
         try:
-            return (await asyncio.shield(tail)).get(mail_id, [])
+            return await asyncio.shield(tail)
         except Unavailable:
             if self._tails.get(source.partition) is tail:
                 del self._tails[source.partition]
             raise
 
-    def decided(self, source: ConsumedRecord, mail_id: str) -> None:
+    def decided(self, source: ConsumedRecord) -> None:
         """What was decided before about this record is not asked for any more."""
         tail = self._tails.get(source.partition)
         if tail is not None and tail.done() and not tail.cancelled() and tail.exception() is None:
-            tail.result().pop(mail_id, None)
+            tail.result().decided.pop(source.offset, None)
 
     async def look_up(self, mail_id: str, partition: int) -> list[MailEvent]:
         """The first events of one mail, from the time that its id holds on. Unavailable when Kafka does not answer."""
@@ -90,16 +105,20 @@ class Decisions:
                     break
         return found
 
-    def _read_tail(self, source: ConsumedRecord) -> Known:
-        known: Known = {}
+    def _read_tail(self, source: ConsumedRecord) -> Tail:
+        known = Tail()
         for event in self._events(source.partition, source.timestamp_ms):
             raw = event.raw
-            if event.attempt or event.direction is not self._direction or raw is None or raw.offset < source.offset:
+            if event.attempt or event.direction is not self._direction or raw is None:
                 continue
-            if (raw.topic, raw.partition) == (source.topic, source.partition):
-                known.setdefault(event.mail_id, []).append(event)
-        if known:
-            _log.info("%d mails behind %s have been decided before", len(known), source)
+            if (raw.topic, raw.partition) != (source.topic, source.partition):
+                continue
+            if event.round:
+                known.rounds.append(event)
+            if raw.offset >= source.offset:
+                known.decided.setdefault(raw.offset, []).append(event)
+        if known.decided:
+            _log.info("%d mails behind %s have been decided before", len(known.decided), source)
         return known
 
     def _look_up(self, mail_id: str, partition: int) -> list[MailEvent]:

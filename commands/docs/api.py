@@ -11,15 +11,12 @@ from console.authorise import authorised
 from console.serve_console import create_app
 from console.serve_preferences import preferences_router
 from console.serve_suppressions import suppressions_router
-from console.sessions import Sessions
-from console.tokens import Tokens
 from contracts.settings import Settings
 from ingest.attempts.attempts_http import attempts_router
 from ingest.attempts.record_attempts import AttemptRecorder
 from ingest.send.claim_keys import IdempotencyKeys
 from ingest.send.send import Sender
 from ingest.send.send_http import send_router
-from runtime.open_store import Store
 from runtime.publish import Publisher
 from runtime.shared_list import Preferences, Suppressions
 
@@ -36,7 +33,8 @@ def documented_app() -> FastAPI:
         suppressions_router(cast(Suppressions, None), cast(Publisher, None)),
         preferences_router(cast(Preferences, None), cast(Publisher, None)),
     ]
-    return create_app(settings, cast(Store, None), cast(Tokens, None), cast(Sessions, None), routers=routers)
+    nobody = cast(Any, None)
+    return create_app(settings, nobody, nobody, nobody, nobody, nobody, routers=routers)
 
 
 def openapi() -> Schema:

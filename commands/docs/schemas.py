@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from contracts import topics
+from contracts.audit import AuditEntry
 from contracts.events import (
     AttemptReport,
     Connectivity,
@@ -33,6 +34,7 @@ EVENTS = {
     "attempt-report": (AttemptReport, "mailscope.attempt.", "What one attempt did: `mail.attempts`."),
     "late-news": (LateNews, "mailscope.news.", "What came back about a mail that we sent: `mail.attempts`."),
     "verdict": (Verdict, "mailscope.verdict.", "What a waiting receiver shall answer: `mail.verdicts`."),
+    "audit-entry": (AuditEntry, "mailscope.audit.", "Who did what with the log: `mail.audit`."),
     "connectivity": (Connectivity, "mailscope.connectivity.", "The health of a channel changed: `mail.connectivity`."),
     "token": (Token, "mailscope.token.", "An API token, known by its hash: `mail.tokens`."),
     "claim": (Claim, "mailscope.claim.", "A claim on what only one may do, such as an Idempotency-Key: `mail.claims`."),
@@ -111,6 +113,7 @@ def describe_channels(generated: str) -> dict[str, Any]:
         "AttemptReport": "attempt-report",
         "Verdict": "verdict",
         "Connectivity": "connectivity",
+        "AuditEntry": "audit-entry",
         "Token": "token",
         "Claim": "claim",
         "Suppression": "suppression",

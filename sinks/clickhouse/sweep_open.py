@@ -65,7 +65,10 @@ def _find_open(store: Store, since: datetime, before: datetime, now: datetime) -
         return []
     parameters = {"since": _text(since), "before": _text(before), "most": MOST}
     rows = client.query(_OPEN, parameters=parameters).result_rows
-    return [msgspec.json.decode(row[2], type=MailEvent) for row in rows]
+    events = [msgspec.json.decode(row[2], type=MailEvent) for row in rows]
+    return [
+        event for event in events if not event.round or event.occurred_at < before
+    ]  # redelivered, it has its time again
 
 
 def _report(event: MailEvent, now: datetime) -> Record:
@@ -84,6 +87,7 @@ def _report(event: MailEvent, now: datetime) -> Record:
         recipient=event.recipient,
         direction=event.direction,
         action=Action.DELIVER if event.direction is Direction.OUTBOUND else Action.FORWARD,
+        round=event.round,
         attempt=max(1, event.attempt),
         occurred_at=now,
         mail=event.mail,

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from contracts import clock
+from contracts.audit import AuditEntry
 from contracts.codec import decode, mail_event_id
 from contracts.dead_letter import HEADER, read_dead_letter
 from contracts.errors import InvalidEvent
@@ -14,7 +15,7 @@ from contracts.ids import received_ms
 from contracts.metadata import metadata_of
 from contracts.raw_message import WITH_MESSAGE, decode_headers
 from contracts.records import ConsumedRecord
-from contracts.statuses import rank
+from contracts.statuses import RANKS, rank
 from mail.addresses import split_address
 
 Row = dict[str, Any]
@@ -22,18 +23,24 @@ Rows = list[tuple[str, Row]]  # (table, row); times are ticks of DateTime64(3)
 
 
 def version(event: MailEvent, event_id: uuid.UUID) -> int:
-    """Which event is shown for a mail and recipient: the highest rank of status, then the highest attempt, then the latest, then bits of
-    its id. Two machines' clocks may differ, so that the number of an attempt says more than its time.
+    """Which event is shown for a mail and recipient: the latest round, then the highest rank of status, then the highest attempt, then the
+    latest, then bits of its id. Two machines' clocks may differ, so that the number of an attempt says more than its time.
 
-    Computed from the event alone, so that order, repetitions and several writers cannot matter: 8 bits of rank, 8 of the attempt (255 at
-    most), 42 of milliseconds (until 2109), 6 of the id.
+    Computed from the event alone, so that order, repetitions and several writers cannot matter: 8 bits of round and rank, 8 of the
+    attempt (255 at most), 42 of milliseconds (until 2109), 6 of the id.
     """
     return (
-        rank(event.status, event.late) << 56
+        rank_in_round(event) << 56
         | min(event.attempt, 255) << 48
         | (clock.to_ms(event.occurred_at) & (1 << 42) - 1) << 6
         | event_id.int & 0x3F
     )
+
+
+def rank_in_round(event: MailEvent) -> int:
+    """0 to 255: whatever happens in a later round outranks all of the rounds before."""
+    place = rank(event.status, event.late)
+    return RANKS[-1] + 1 + (event.round - 1) * len(RANKS) + RANKS.index(place) if event.round else place
 
 
 def event_rows(source: ConsumedRecord) -> Rows:
@@ -126,6 +133,30 @@ def raw_rows(source: ConsumedRecord) -> Rows:
         "_offset": source.offset,
     }
     return [("raw", row)]
+
+
+def audit_rows(source: ConsumedRecord) -> Rows:
+    """The row of one record of `mail.audit`. InvalidEvent when it cannot be read."""
+    entry = decode(source.value, AuditEntry)
+    try:
+        name = uuid.UUID(entry.id)
+    except ValueError as error:
+        raise InvalidEvent("wrong_audit_id", str(error)) from error
+    row = {
+        "at": clock.to_ms(entry.at),
+        "id": name,
+        "actor": entry.actor,
+        "actor_id": entry.actor_id,
+        "action": entry.action.value,
+        "mail_id": entry.mail_id,
+        "recipient": entry.recipient,
+        "detail": entry.detail,
+        "peer_ip": entry.peer_ip,
+        "_topic": source.topic,
+        "_partition": source.partition,
+        "_offset": source.offset,
+    }
+    return [("audit", row)]
 
 
 def connectivity_rows(source: ConsumedRecord) -> Rows:

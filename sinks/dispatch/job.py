@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from contracts.events import Dispatch
 from contracts.records import ConsumedRecord, Place, Record
 
-Task = tuple[str, str, str]  # mail_id, recipient, action: all commands of one are steps of the same
+Task = tuple[str, str, str, int]  # mail_id, recipient, action, round: all commands of one are steps of the same
 Step = tuple[
     int, int
 ]  # attempt, how often parked: each command of a task has a higher one than the command that it came from
@@ -51,7 +51,7 @@ class Job:
     @property
     def of(self) -> Task:
         """The task that it is a step of."""
-        return self.command.mail_id, self.command.recipient, self.command.action
+        return self.command.mail_id, self.command.recipient, self.command.action, self.command.round
 
     @property
     def step(self) -> Step:

@@ -54,6 +54,7 @@ def _waits(command: Dispatch, why: str, now: datetime, due: datetime) -> Attempt
         recipient=command.recipient,
         direction=command.direction,
         action=command.action,
+        round=command.round,
         attempt=0,
         occurred_at=now,
         mail=command.mail,

@@ -34,7 +34,7 @@ def report_attempt(
     now = clock.now()
     share = max(LEAST, TEXTS // max(1, len(command.targets)))
     attempts = [msgspec.structs.replace(one, text=cut_text(one.text, share)) for one in attempts]
-    step = min(command.attempt, len(delays)) - 1
+    step = min(command.attempt - (command.again.attempts if command.again else 0), len(delays)) - 1
     due = now + delays[step] * (1 + 0.1 * (random.random() if spread is None else spread))
     retry = any(attempt.outcome is Outcome.TEMPORARY for attempt in attempts) and due <= command.expires_at
     final = [attempt if retry else _expired(attempt, command) for attempt in attempts]
@@ -55,6 +55,7 @@ def report_attempt(
         recipient=command.recipient,
         direction=command.direction,
         action=command.action,
+        round=command.round,
         attempt=command.attempt,
         occurred_at=now,
         mail=command.mail,
@@ -98,7 +99,8 @@ def give_up(command: Dispatch, why: str) -> list[Record]:
 def _expired(attempt: Attempt, command: Dispatch) -> Attempt:
     if attempt.outcome is not Outcome.TEMPORARY:
         return attempt
-    age = format_duration(timedelta(seconds=round((command.expires_at - command.mail.received_at).total_seconds())))
+    began = command.again.at if command.again is not None else command.mail.received_at
+    age = format_duration(timedelta(seconds=round((command.expires_at - began).total_seconds())))
     text = attempt.text or "no answer"
     return msgspec.structs.replace(
         attempt, outcome=Outcome.PERMANENT, reason=Reason.EXPIRED, text=f"{text} (not accepted within {age})"

@@ -47,7 +47,7 @@ class Called:
         """Whether it is called in this process."""
         return self._function is not None
 
-    async def call(self, client: httpx.AsyncClient, mail: dict[str, Any], number: int) -> Attempt:
+    async def call(self, client: httpx.AsyncClient, mail: dict[str, Any], number: int, round_: int = 0) -> Attempt:
         """One attempt. Never raises for what the handler does."""
         started, began = clock.now(), time.monotonic()
         base = Attempt(number=number, target=self.name, outcome=Outcome.TEMPORARY, started_at=started, command="POST")
@@ -56,7 +56,7 @@ class Called:
                 base = msgspec.structs.replace(base, command="call")
                 attempt = _read_answer(base, await self._call_function(self._function, mail))
             else:
-                attempt = await self._post(client, mail, base)
+                attempt = await self._post(client, mail, base, round_)
         except TimeoutError:
             attempt = msgspec.structs.replace(base, text=f"no answer within {self._timeout:g} s")
         except Exception as error:  # the handler's own code, or the network: it may work later
@@ -69,12 +69,14 @@ class Called:
                 return await function(mail)
             return await asyncio.get_running_loop().run_in_executor(self._threads, function, mail)
 
-    async def _post(self, client: httpx.AsyncClient, mail: dict[str, Any], base: Attempt) -> Attempt:
+    async def _post(self, client: httpx.AsyncClient, mail: dict[str, Any], base: Attempt, round_: int) -> Attempt:
         url = httpx.URL(str(self._handler.webhook))
         base = msgspec.structs.replace(base, host=url.host, port=url.port or (443 if url.scheme == "https" else 80))
         body = json.dumps(mail, ensure_ascii=False).encode("utf-8", "replace").decode()
-        # The same on every retry, so that a handler can tell a repetition from a second mail.
-        identity = "msg_" + uuid.uuid5(_IDS, f"{mail['mail_id']}\x00{mail['recipient']}").hex
+        # The same on every retry, so that a handler can tell a repetition from a second mail. Another one when the mail is run again: a
+        # handler that has failed on it may have noted the old one.
+        run = f"\x00{round_}" if round_ else ""
+        identity = "msg_" + uuid.uuid5(_IDS, f"{mail['mail_id']}\x00{mail['recipient']}{run}").hex
         now = datetime.now(UTC)
         headers = {
             "content-type": "application/json",

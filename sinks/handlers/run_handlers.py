@@ -121,7 +121,7 @@ class HandlerCalls:
     async def _call(self, job: Job, name: str, mail: dict[str, Any]) -> Attempt:
         job.begin()
         with histogram(metrics.HANDLER_SECONDS).time():
-            return await self._called[name].call(self._client, mail, job.command.attempt)
+            return await self._called[name].call(self._client, mail, job.command.attempt, job.command.round)
 
 
 def _not_called(command: Dispatch, name: str, reason: Reason, text: str) -> Attempt:

@@ -26,6 +26,7 @@ from contracts.statuses import BounceClass, BounceType, Direction, Reason, Statu
 from runtime.open_store import Store
 from sinks.clickhouse.migrate_store import migrate_store
 from sinks.clickhouse.to_rows import Row, Rows, event_rows, raw_rows
+from tests.fakes.record_list import RecordList
 from tests.fakes.token_table import TokenTable
 
 
@@ -44,7 +45,19 @@ class Log:
         self._offset = 0
         self._types: dict[str, dict[str, str]] = {}
         self.tokens = TokenTable()
-        self.app = create_app(self.settings, self.store, Tokens(self.tokens), Sessions(self.tokens, self.tokens))
+        self.written, self.suppressed = RecordList(), set[str]()
+
+        async def is_suppressed(address: str) -> bool:
+            return address in self.suppressed
+
+        self.app = create_app(
+            self.settings,
+            self.store,
+            Tokens(self.tokens),
+            Sessions(self.tokens, self.tokens),
+            self.written,
+            is_suppressed,
+        )
         self.http = TestClient(self.app, raise_server_exceptions=False, follow_redirects=False)
         self.http.__enter__()
         self.token = self.new_token()

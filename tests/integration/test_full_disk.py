@@ -27,6 +27,7 @@ from mail.bounce_address import BounceAddresses
 from runtime.open_store import Store
 from runtime.watch_disk import DiskRoom
 from tests.fakes.broker import settings_of
+from tests.fakes.record_list import RecordList, none_is_suppressed
 from tests.fakes.token_table import TokenTable
 from tests.integration.test_supervise import SLEEPER, Running
 from tests.wait_for import wait_for
@@ -118,7 +119,15 @@ async def test_the_send_hook_answers_507_and_smtp_452(tiny_disk: Path) -> None:
     has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
     tokens = TokenTable()
     router = send_router(cast(Sender, None), cast(IdempotencyKeys, None), authorised("send"), has_room)
-    app = create_app(settings, cast(Store, None), Tokens(tokens), Sessions(tokens, tokens), routers=[router])
+    app = create_app(
+        settings,
+        cast(Store, None),
+        Tokens(tokens),
+        Sessions(tokens, tokens),
+        RecordList(),
+        none_is_suppressed,
+        routers=[router],
+    )
     receiver = MailReceiver(settings, cast(MessageHolder, None), VerdictWaiter(0, 0.0, 3), BounceAddresses(b"k"))
     peer = Peer("192.0.2.1", "client.test", "ESMTP", "", smtputf8=False)
     assert isinstance(receiver.mail(peer, "anna@good.test"), InboundTransaction)

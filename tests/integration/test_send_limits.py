@@ -18,6 +18,7 @@ from ingest.send.outgoing import Outgoing
 from ingest.send.send import Sender, Sent
 from ingest.send.send_http import send_router
 from runtime.open_store import Store
+from tests.fakes.record_list import RecordList, none_is_suppressed
 from tests.fakes.token_table import TokenTable
 
 MAIL = {"from": "desk@ours.test", "to": ["a@x.test"], "text": "x"}
@@ -41,7 +42,13 @@ class Hook:
         router = send_router(cast(Sender, self.sender), cast(IdempotencyKeys, None), authorised("send"), None, rates)
         settings = Settings(data_dir=folder)
         app = create_app(
-            settings, cast(Store, None), Tokens(self.tokens), Sessions(self.tokens, self.tokens), routers=[router]
+            settings,
+            cast(Store, None),
+            Tokens(self.tokens),
+            Sessions(self.tokens, self.tokens),
+            RecordList(),
+            none_is_suppressed,
+            routers=[router],
         )
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://console")
 

@@ -31,6 +31,7 @@ from runtime.open_store import Store
 from runtime.publish import Publisher
 from tests.conftest import find_free_port
 from tests.fakes.broker import read_topic, settings_of
+from tests.fakes.record_list import none_is_suppressed
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIL = {"from": "desk@ours.test", "to": ["a@far.test"], "subject": "once", "text": "x"}
@@ -56,7 +57,13 @@ class Replica:
         keys = IdempotencyKeys(self.claims)
         routers = [send_router(Sender(self.settings, self.publisher), keys, authorised("send"))]
         app = create_app(
-            self.settings, cast(Store, None), self.tokens, Sessions(self.table, self.publisher), routers=routers
+            self.settings,
+            cast(Store, None),
+            self.tokens,
+            Sessions(self.table, self.publisher),
+            self.publisher,
+            none_is_suppressed,
+            routers=routers,
         )
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://console")
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from contracts.clock import from_ms
 from contracts.ids import received_ms
+from contracts.rounds import MOST_ROUNDS
 from mail.addresses import unquote_local
 from mail.bounce_address import VALID_DAYS, BounceAddresses, recipient_digest
 
@@ -33,6 +34,18 @@ def test_a_forged_verp_finds_nothing() -> None:
     for position in range(2, address.index("@")):
         other = "a" if address[position] != "a" else "b"
         assert OURS.read_verp(address[:position] + other + address[position + 1 :], NOW) is None
+
+
+@pytest.mark.parametrize("round_", [1, 17, MOST_ROUNDS])
+def test_verp_of_a_redelivery_says_which_one(round_: int) -> None:
+    address = OURS.verp(MAIL_ID, "anna@x.test", "ours.test", round_)
+    found = OURS.read_verp(address.upper(), NOW)
+    assert found is not None and (found.mail_id, found.round) == (MAIL_ID, round_)
+    assert len(address.partition("@")[0]) <= 64
+    mail, recipient, said, mac = address.partition("@")[0].split(".")
+    other = "z" if said != "z" else "y"
+    assert OURS.read_verp(f"{mail}.{recipient}.{other}.{mac}@ours.test", NOW) is None
+    assert OURS.read_verp(f"{mail}.{recipient}.{mac}@ours.test", NOW) is None
 
 
 @given(st.from_regex(r"[A-Za-z0-9.+_-]{1,30}", fullmatch=True))

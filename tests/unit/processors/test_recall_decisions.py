@@ -4,7 +4,7 @@ import pytest
 
 from contracts.records import ConsumedRecord
 from contracts.statuses import Direction, Status
-from processors.recall_decisions import Decisions
+from processors.recall_decisions import Decisions, Tail
 from tests.fakes.mail_events import event
 
 
@@ -17,9 +17,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[ConsumedRecord]:
     """From which records on the tail of `mail.events` was read."""
     found: list[ConsumedRecord] = []
 
-    def read_tail(_: Decisions, source: ConsumedRecord) -> dict[str, list[object]]:
+    def read_tail(_: Decisions, source: ConsumedRecord) -> Tail:
         found.append(source)
-        return {}
+        return Tail()
 
     monkeypatch.setattr(Decisions, "_read_tail", read_tail)
     return found
@@ -31,27 +31,27 @@ async def test_the_first_record_is_where_to_look_from_also_when_a_later_one_asks
     decisions = Decisions({}, Direction.INBOUND)
     for offset in (10, 11):
         decisions.begin(record(offset))
-    await decisions.of(record(11), "small")  # while the message of 10 is fetched from the blob store
-    await decisions.of(record(10), "large")
+    await decisions.of(record(11))  # while the message of 10 is fetched from the blob store
+    await decisions.of(record(10))
     assert [one.offset for one in asked] == [10]
 
 
 async def test_a_partition_that_comes_anew_is_read_from_its_new_first_record(asked: list[ConsumedRecord]) -> None:
     decisions = Decisions({}, Direction.INBOUND)
     decisions.begin(record(10))
-    await decisions.of(record(10), "one")
+    await decisions.of(record(10))
     decisions.forget({0})
     decisions.begin(record(30))
-    await decisions.of(record(30), "two")
+    await decisions.of(record(30))
     assert [one.offset for one in asked] == [10, 30]
 
 
 async def test_a_decision_is_found_until_the_record_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tried again because Kafka was away in between is not decided anew."""
-    monkeypatch.setattr(Decisions, "_read_tail", lambda _, source: {"one": [event(Status.SENT)]})
+    monkeypatch.setattr(Decisions, "_read_tail", lambda _, source: Tail({10: [event(Status.SENT)]}))
     decisions = Decisions({}, Direction.OUTBOUND)
     decisions.begin(record(10))
     for _ in range(2):
-        assert [one.status for one in await decisions.of(record(10), "one")] == [Status.SENT]
-    decisions.decided(record(10), "one")
-    assert await decisions.of(record(10), "one") == []
+        assert [one.status for one in await decisions.of(record(10))] == [Status.SENT]
+    decisions.decided(record(10))
+    assert await decisions.of(record(10)) == []

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from contracts.codec import encode_mail_event
 from contracts.events import MailEvent, Summary
@@ -53,6 +54,13 @@ LIFE = [
 @given(st.lists(st.sampled_from(LIFE[:4]), max_size=10))
 def test_a_terminal_status_outlasts_all_others_in_any_order(more: list[MailEvent]) -> None:
     assert shown([*more, LIFE[3], *reversed(more)])["status"] == "delivered"
+
+
+@given(st.permutations([*LIFE, *(replace(one, round=1) for one in LIFE[:3])]), st.sampled_from(range(2, 32)))
+def test_what_happens_after_a_redelivery_outranks_all_before_it(events: list[MailEvent], later: int) -> None:
+    assert shown(events)["status"] == "deferred"
+    again = replace(LIFE[0], round=later, occurred_at=START - timedelta(days=1))
+    assert shown([*events, again])["status"] == "sent"
 
 
 @given(st.permutations(LIFE))

@@ -1,5 +1,9 @@
 """A command that is read twice is done once, at whatever offset it stands, and so is a task of which two commands are left."""
 
+from msgspec.structs import replace
+
+from contracts import clock
+from contracts.rounds import Round
 from sinks.dispatch.know_repetitions import Repetitions
 from tests.unit.sinks.dispatch.jobs import job
 
@@ -33,6 +37,14 @@ def test_of_a_task_that_is_over_no_command_is_done() -> None:
     assert known.in_work(following.of) is old
     known.finish(old)
     assert known.was_done(following)
+
+
+def test_a_redelivery_is_another_task() -> None:
+    known = Repetitions()
+    old, again = job(mail_id=MAIL_ID, attempt=3), job(mail_id=MAIL_ID, attempt=4)
+    again.command = replace(again.command, again=Round(number=1, attempts=3, at=clock.now(), by="anna"))
+    known.finish(old)
+    assert not known.was_done(again)
 
 
 def test_a_step_behind_what_was_done_is_none() -> None:

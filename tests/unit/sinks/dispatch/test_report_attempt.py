@@ -10,6 +10,7 @@ from contracts.codec import decode
 from contracts.events import Action, Attempt, AttemptReport, Dispatch, Outcome, RawPointer, Summary, Target
 from contracts.notices import Notices
 from contracts.records import Record
+from contracts.rounds import Round
 from contracts.statuses import Direction, Reason
 from runtime.connect_kafka import MAX_RECORD
 from sinks.dispatch.report_attempt import report_attempt
@@ -54,6 +55,17 @@ def test_each_attempt_waits_in_the_topic_of_its_delay_and_the_last_delay_repeats
         assert records[1].topic == f"mail.dispatch.retry.{topic}"
         again = decode(records[1].value, Dispatch)
         assert again.attempt == attempt + 1 and again.not_before == report_of(records).next_attempt_at
+
+
+def test_a_redelivery_begins_with_the_first_delay() -> None:
+    began = clock.now() - timedelta(hours=1)
+    again = msgspec.structs.replace(command(6), again=Round(number=1, attempts=5, at=began, by="anna"))
+    records = report_attempt(again, "x.test", [tried("a@x.test", Outcome.TEMPORARY)], DELAYS, NAMES)
+    assert records[1].topic == "mail.dispatch.retry.1m"
+    assert report_of(records).round == decode(records[1].value, Dispatch).round == 1
+    late = msgspec.structs.replace(again, expires_at=began + timedelta(hours=1))
+    (told,) = report_attempt(late, "x.test", [tried("a@x.test", Outcome.TEMPORARY)], DELAYS, NAMES)
+    assert "(not accepted within 1h)" in report_of([told]).attempts[0].text
 
 
 def test_where_time_runs_out_the_last_answer_stands() -> None:

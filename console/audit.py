@@ -1,0 +1,79 @@
+"""Who did what with the log, written down before it is done, and read again."""
+
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Any, Protocol
+
+from starlette.requests import HTTPConnection
+
+from console.build_query import Where
+from console.query_store import StoreQueries
+from console.tokens import Principal
+from contracts import clock, topics
+from contracts.audit import AuditAction, AuditEntry
+from contracts.clock import from_ms
+from contracts.codec import HEADERS, encode_audit_entry
+from contracts.ids import new_mail_id, received_ms
+from contracts.records import Record
+
+SOURCE = "mailscope/console"
+MAX_DETAIL = 2000  # characters
+
+
+class Writer(Protocol):
+    """Writes a record down. Unavailable when it could not be."""
+
+    def publish(self, record: Record) -> Awaitable[None]: ...
+
+
+class Audit:
+    """Writes down what is about to be done."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    async def note(
+        self,
+        request: HTTPConnection,
+        principal: Principal,
+        action: AuditAction,
+        *,
+        mail_id: str = "",
+        recipient: str = "",
+        detail: str = "",
+    ) -> None:
+        """One act of this principal. Unavailable when Kafka does not acknowledge it: then it must not be done."""
+        name = new_mail_id()
+        entry = AuditEntry(
+            id=name,
+            at=from_ms(received_ms(name)),
+            actor=principal.name,
+            actor_id=principal.id,
+            action=action,
+            mail_id=mail_id,
+            recipient=recipient,
+            detail=detail[:MAX_DETAIL],
+            peer_ip=request.client.host if request.client else "",
+        )
+        await self._writer.publish(Record(topics.AUDIT, principal.name, encode_audit_entry(entry, SOURCE), HEADERS))
+
+
+async def read_audit(
+    queries: StoreQueries, filters: dict[str, str], since: datetime | None, before: str, limit: int
+) -> list[dict[str, Any]]:
+    """Acts, newest first: those that have these values (`actor`, `action`, `mail_id`, `recipient`), not older than `since`, and older than
+    the one with the id `before` ("": from the newest one on)."""
+    where = Where()
+    for column, value in filters.items():
+        where.add(f"lower({column}) = {where.bind(value.lower(), 'String')}")
+    if since is not None:
+        where.add(f"at >= fromUnixTimestamp64Milli({where.bind(clock.to_ms(since), 'Int64')}, 'UTC')")
+    if before:
+        at, name = where.bind(received_ms(before), "Int64"), where.bind(before, "UUID")
+        where.add(f"(at, id) < (fromUnixTimestamp64Milli({at}, 'UTC'), {name})")
+    rows = await queries.rows(
+        "SELECT id, at, actor, actor_id, action, mail_id, recipient, detail, peer_ip FROM audit FINAL "
+        f"WHERE {where.sql} ORDER BY at DESC, id DESC LIMIT {int(limit)}",
+        where.parameters,
+    )
+    return [{**row, "id": str(row["id"]), "at": clock.rfc3339(from_ms(received_ms(str(row["id"]))))} for row in rows]

@@ -1,0 +1,31 @@
+"""What people and programs did with the log that others may ask about: who, what, to which mail, when, and from where."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class AuditAction(StrEnum):
+    READ_RAW = "read_raw"  # the message itself was shown or downloaded
+    EXPORTED = "exported"  # rows of the log, or the suppression list
+    REDELIVERED = "redelivered"  # a mail was sent again, or run again
+    SUPPRESSED = "suppressed"  # an address was put on the suppression list
+    UNBLOCKED = "unblocked"  # an address was taken off it
+    REPLAYED = "replayed"  # dead letters were published again
+    TOKEN_CREATED = "token_created"
+    TOKEN_REVOKED = "token_revoked"
+
+
+class AuditEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One act (topic `mail.audit`). It is written before the act, so that none goes unseen."""
+
+    id: str  # a UUIDv7: the time of the act, and a name of its own
+    at: datetime
+    actor: str  # the name of the token
+    actor_id: str  # the id of the token or session
+    action: AuditAction
+    mail_id: str = ""  # the mail that it was done to
+    recipient: str = ""  # of that mail, or the address that it was done to
+    detail: str = ""  # what was asked for: a search, a number, a reason
+    peer_ip: str = ""  # from where
