@@ -221,6 +221,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from starlette.middleware import Middleware
 
     from console.admit_requests import LargeBody
+    from console.audit import Audit, read_last_uses
     from console.authorise import authorised
     from console.ensure_admin_token import ensure_admin_token
     from console.find_sources import SourceMails
@@ -229,6 +230,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from console.serve_http import serve_console
     from console.serve_preferences import preferences_router
     from console.serve_suppressions import IMPORT, LARGEST_IMPORT, suppressions_router
+    from console.serve_tokens import tokens_router
     from console.serve_unsubscribe import unsubscribe_router
     from console.sessions import Sessions
     from console.tokens import Tokens, open_tokens
@@ -265,6 +267,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         attempts_router(recorder, authorised("send"), settings.store.retention, rates),
         suppressions_router(suppressions, publisher),
         preferences_router(preferences, publisher),
+        tokens_router(table, publisher, Audit(publisher), lambda: read_last_uses(queries)),
         unsubscribe_router(UnsubscribeLinks(load_secret(settings)), preferences, publisher),
     ]
 

@@ -3,15 +3,12 @@
 import time
 
 import click
-import msgspec
 
 from commands.ask_api import leave, settings_or_leave
 from commands.read_topic import read_topic
 from contracts import topics
-from contracts.dead_letter import HEADER, read_dead_letter
+from contracts.dead_letter import read_dead_letter, replayed_headers
 from contracts.errors import InvalidEvent
-from contracts.raw_message import ENVELOPE, RawType, accepted_reply, decode_headers
-from contracts.records import Headers
 from contracts.setting_types import parse_duration
 from runtime.connect_kafka import producer
 from runtime.log import printable
@@ -52,12 +49,11 @@ def replay(reason: str | None, stage: str | None, topic: str | None, since: str 
         place = f"{letter.topic}[{letter.partition}]@{letter.offset}"
         click.echo(f"{when}  {letter.stage}  {letter.reason}  {place}  {printable(letter.detail)}")
         if yes:
-            headers = [(name, value) for name, value in record.headers if name != HEADER]
             back.produce(
                 letter.topic,
                 key=record.key,
                 value=record.value,
-                headers=heard(headers) if letter.topic == topics.RAW else headers,
+                headers=replayed_headers(letter.topic, record.headers),
                 on_delivery=lambda error, _: failed.append(str(error)) if error else None,
             )
             again += 1
@@ -66,15 +62,3 @@ def replay(reason: str | None, stage: str | None, topic: str | None, since: str 
     click.echo(
         f"{found} dead letters, {again} published again" + ("" if yes else " (use --yes to publish them)"), err=True
     )
-
-
-def heard(headers: Headers) -> Headers:
-    """The headers of a record of `mail.raw` for its replay: its sender heard 250 when it was put aside, so what is refused now is late."""
-    try:
-        envelope = decode_headers(headers)
-    except InvalidEvent:
-        return headers
-    if envelope.type is not RawType.ACCEPTED or envelope.answered:
-        return headers
-    told = msgspec.json.encode(msgspec.structs.replace(envelope, answered=accepted_reply(envelope.mail_id)))
-    return [(name, told if name == ENVELOPE else value) for name, value in headers]

@@ -11,6 +11,7 @@ from commands.ask_api import leave, settings_or_leave
 from console.tokens import SCOPES, new_token, open_tokens, token_record
 from contracts import clock, topics
 from contracts.errors import Unavailable
+from contracts.setting_types import parse_duration
 from contracts.shared_state import Token
 from runtime.connect_kafka import Properties
 from runtime.publish import Publisher
@@ -35,25 +36,39 @@ def token() -> None:
     help="What it may do; may be repeated.",
 )
 @click.option("--domain", "domains", multiple=True, help="Limit it to mail of this domain; may be repeated.")
-def token_create(name: str, scopes: tuple[str, ...], domains: tuple[str, ...]) -> None:
+@click.option(
+    "--network", "networks", multiple=True, help="Limit it to this network, such as 192.0.2.0/24; may be repeated."
+)
+@click.option("--expires", help="When it ends by itself: after so long, such as 90d.")
+def token_create(
+    name: str, scopes: tuple[str, ...], domains: tuple[str, ...], networks: tuple[str, ...], expires: str | None
+) -> None:
     """Create a token and print it. It is shown once: only its hash is kept."""
-    text, made = new_token(name, list(scopes), list(domains))
+    try:
+        ends = clock.now() + parse_duration(expires) if expires else None
+        text, made = new_token(name, list(scopes), list(domains), networks, ends)
+    except ValueError as error:
+        leave(str(error), 2)
     _run(lambda kafka: write_token(kafka, made))
     click.echo(text)
 
 
 @token.command("list")
 def token_list() -> None:
-    """List tokens and sessions of the console: id, name, scopes, domains, when it was made, when revoked, whose session and until when."""
+    """List tokens and sessions of the console: id, name, scopes, domains, networks, when it was made, when revoked, whose session and until
+    when."""
     for one in sorted(_run(read_tokens).values(), key=lambda one: one.created_at):
         ended = f"revoked {clock.rfc3339(one.revoked_at)}" if one.revoked_at else ""
         if one.session_of and one.expires_at and not ended:
             ended = f"session of {one.session_of} until {clock.rfc3339(one.expires_at)}"
+        elif one.expires_at and not ended:
+            ended = f"until {clock.rfc3339(one.expires_at)}"
         cells = [
             one.id,
             one.name,
             ",".join(one.scopes),
             ",".join(one.domains) or "all domains",
+            *([",".join(one.networks)] if one.networks else []),
             clock.rfc3339(one.created_at),
             ended,
         ]

@@ -35,7 +35,7 @@ def form_authorised(scope: str) -> Callable[[Request], Principal]:
         principal = tokens.find_session(request.cookies.get(COOKIE, ""))
         if principal is None:
             raise Problem(401, "log in first")
-        return _with_scope(principal, scope)
+        return _allowed(request, principal, scope)
 
     return check
 
@@ -47,11 +47,19 @@ def demand(request: Request, scope: str | None) -> Principal:
         if bearer(request):
             count_guess(request)
         raise Problem(401, "a token is needed: send `Authorization: Bearer ...`")
-    return principal if scope is None else _with_scope(principal, scope)
+    return _allowed(request, principal, scope)
 
 
-def _with_scope(principal: Principal, scope: str) -> Principal:
-    if scope not in principal.scopes:
+def peer_of(request: HTTPConnection) -> str:
+    """The address that it comes from; "" when it is not known."""
+    return request.client.host if request.client else ""
+
+
+def _allowed(request: Request, principal: Principal, scope: str | None) -> Principal:
+    if not principal.may_come_from(peer_of(request)):
+        raise Problem(403, "this token may not be used from here", code="forbidden_network")
+    request.state.used_by = principal
+    if scope is not None and scope not in principal.scopes:
         raise Problem(403, f"this token does not have the scope {scope}", code="missing_scope")
     return principal
 
@@ -87,7 +95,7 @@ def bearer(request: HTTPConnection) -> str:
 def count_guess(request: HTTPConnection) -> None:
     """This request came with a token that is not known. Problem 429 when its peer has tried too many."""
     guesses: Guesses = request.app.state.guesses
-    peer = request.client.host if request.client else ""
+    peer = peer_of(request)
     if seconds := guesses.wait(peer):
         raise too_many_guesses(seconds)
     guesses.failed(peer)

@@ -10,13 +10,15 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.admit_requests import LargeBody, ReadBody, TokenFirst
 from console.answer_errors import ErrorBody, answer_errors
-from console.audit import Audit, Writer
+from console.audit import Audit, TokenUses, Writer
 from console.authorise import demand
 from console.bound_answers import BoundAnswers
+from console.dead_letters import DeadLetters
 from console.protect_responses import protect_responses
 from console.query_store import StoreQueries, begin_deadline
 from console.read_channels import ChannelReader
@@ -27,6 +29,7 @@ from console.search_mails import Search
 from console.serve_api import api_router
 from console.serve_audit import audit_router
 from console.serve_channels import channels_router
+from console.serve_dead_letters import dead_letters_router
 from console.serve_login import login_router
 from console.serve_message import message_router
 from console.serve_pages import pages_router
@@ -81,12 +84,14 @@ def create_app(
     app.state.tokens = tokens
     app.state.settings = settings
     app.state.guesses = Guesses()
+    audit = Audit(writer)
     app.state.why_not_ready = lambda: why_not_ready() or watch.why_not_ready()
     answer_errors(app)
     search, reader = Search(queries, settings), MailReader(queries, settings, BlobStore(settings.blobs_url))
-    audit = app.state.audit = Audit(writer)
     app.include_router(api_router(search, reader, audit))
     app.include_router(audit_router(queries))
+    letters = DeadLetters(queries, writer, audit)
+    app.include_router(dead_letters_router(letters, audit))
     redeliveries = Redeliveries(search, reader, writer, is_suppressed, audit, settings)
     app.include_router(redeliver_router(redeliveries))
     app.include_router(redeliver_page_router(redeliveries))
@@ -105,7 +110,7 @@ def create_app(
         app.add_middleware(one.cls, *one.args, **one.kwargs)
     app.add_middleware(TokenFirst, large_bodies)
     app.add_middleware(BoundAnswers)
-    app.add_middleware(Measure)
+    app.add_middleware(Measure, TokenUses(audit))
     protect_responses(app)
     return app
 
@@ -136,11 +141,12 @@ def _add_health(app: FastAPI, settings: Settings, why_not_ready: Callable[[], st
 
 
 class Measure:
-    """Counts requests and how long they took, and gives each its time for queries. Plain ASGI, so that bodies and streams are passed on as
-    they come."""
+    """Counts requests and how long they took, gives each its time for queries, and has the use of its token written down. Plain ASGI, so
+    that bodies and streams are passed on as they come."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, uses: TokenUses) -> None:
         self._app = app
+        self._uses = uses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -159,6 +165,8 @@ class Measure:
         try:
             await self._app(scope, receive, measured)
         finally:
+            if (principal := scope.get("state", {}).get("used_by")) is not None:
+                self._uses.note(HTTPConnection(scope), principal)
             route = getattr(scope.get("route"), "path", "unknown")
             counter(metrics.REQUESTS).labels(route, f"{status // 100}xx").inc()
             histogram(metrics.REQUEST_SECONDS).labels(route).observe(time.monotonic() - began)

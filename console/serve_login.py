@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from console.authorise import COOKIE, count_guess, refuse_other_sites, too_many_guesses, who_asks
+from console.answer_errors import Problem
+from console.authorise import COOKIE, count_guess, peer_of, refuse_other_sites, too_many_guesses, who_asks
 from console.render_page import render
 from console.sessions import Sessions
 from console.slow_guesses import Guesses
@@ -43,7 +44,7 @@ def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
         refuse_other_sites(request)
         target = local_path(next)
         guesses: Guesses = request.app.state.guesses
-        seconds = guesses.wait(request.client.host if request.client else "")
+        seconds = guesses.wait(peer_of(request))
         # A guess takes time, and who shares an address with a guesser (a proxy's) is not locked out.
         await asyncio.sleep(min(seconds, SLOW_GUESS))
         tokens: Tokens = request.app.state.tokens
@@ -53,6 +54,8 @@ def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
         if principal is None:
             count_guess(request)
             return render(request, "login.html", 401, target=target, wrong=True)
+        if not principal.may_come_from(peer_of(request)):
+            raise Problem(403, "this token may not be used from here", code="forbidden_network")
         await end_session(request)  # the one before it in this browser
         response = RedirectResponse(target, 303)
         response.set_cookie(

@@ -34,6 +34,7 @@ def message_router(reader: MailReader, settings: Settings, audit: Audit) -> APIR
         principal = _needs_raw(request)
         canonical = canonical_mail_id(mail_id)
         body = await reader.body(canonical, principal.domains)
+        await audit.note(request, principal, AuditAction.READ_RAW, mail_id=canonical, detail="its HTML")
         pictures = f"/mails/{canonical}/pictures/"
         ticket = picture_ticket(request.app.state.tokens, principal, canonical)
         hosts = (request.headers.get("host", ""), urlsplit(settings.console.base_url).netloc)

@@ -6,10 +6,13 @@ known goes on working.
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
 from typing import Protocol
+
+import msgspec
 
 from contracts import clock, topics
 from contracts.codec import HEADERS, decode, encode_token
@@ -44,6 +47,18 @@ class Principal:
     name: str
     scopes: frozenset[str]
     domains: frozenset[str]
+    networks: tuple[str, ...] = ()  # from where the token may be used; empty means from anywhere
+
+    def may_come_from(self, peer: str) -> bool:
+        """Whether the token may be used from this address."""
+        if not self.networks:
+            return True
+        try:
+            address = ip_address(peer)
+        except ValueError:
+            return False
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in ip_network(one) for one in self.networks)
 
 
 class Tokens:
@@ -85,13 +100,18 @@ class Tokens:
             all_of_them = self._table.snapshot()
             valid = [one for one in all_of_them.values() if one.revoked_at is None]
             self._by_id = {
-                one.id: (one, Principal(one.id, one.name, frozenset(one.scopes), frozenset(one.domains)))
+                one.id: (one, principal_of(one))
                 for one in valid
                 if not one.session_of or ((token := all_of_them.get(one.session_of)) and token.revoked_at is None)
             }
             self._by_hash = {one.sha256: (one, principal) for one, principal in self._by_id.values()}
             self._version = version
         return self._by_hash, self._by_id
+
+
+def principal_of(token: Token) -> Principal:
+    """Who has this token or session."""
+    return Principal(token.id, token.name, frozenset(token.scopes), frozenset(token.domains), tuple(token.networks))
 
 
 def _living(found: tuple[Token, Principal] | None, *, session: bool) -> Principal | None:
@@ -107,10 +127,18 @@ def open_tokens(kafka: Properties) -> FollowedTable[Token]:
     return FollowedTable(kafka, topics.TOKENS, lambda value: decode(value, Token))
 
 
-def new_token(name: str, scopes: list[str], domains: list[str]) -> tuple[str, Token]:
-    """A token, to be shown once, and what is kept of it."""
+def new_token(
+    name: str,
+    scopes: list[str],
+    domains: list[str],
+    networks: Sequence[str] = (),
+    expires_at: datetime | None = None,
+) -> tuple[str, Token]:
+    """A token, to be shown once, and what is kept of it. ValueError for a network that is none."""
     text = make_token()
-    return text, describe_token(secrets.token_hex(6), name, text, scopes, domains)
+    made = describe_token(secrets.token_hex(6), name, text, scopes, domains)
+    known = [str(ip_network(one)) for one in networks]
+    return text, msgspec.structs.replace(made, networks=known, expires_at=expires_at)
 
 
 def new_session(principal: Principal, now: datetime) -> tuple[str, Token]:
@@ -125,6 +153,7 @@ def new_session(principal: Principal, now: datetime) -> tuple[str, Token]:
         created_at=now,
         session_of=principal.id,
         expires_at=now + SESSION_LASTS,
+        networks=list(principal.networks),
     )
 
 

@@ -13,6 +13,7 @@ class AuditAction(StrEnum):
     SUPPRESSED = "suppressed"  # an address was put on the suppression list
     UNBLOCKED = "unblocked"  # an address was taken off it
     REPLAYED = "replayed"  # dead letters were published again
+    TOKEN_USED = "token_used"  # told once an hour for each token or session
     TOKEN_CREATED = "token_created"
     TOKEN_REVOKED = "token_revoked"
 

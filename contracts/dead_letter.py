@@ -5,6 +5,7 @@ import msgspec
 from contracts import topics
 from contracts.errors import InvalidEvent
 from contracts.events import DeadLetter
+from contracts.raw_message import ENVELOPE, RawType, accepted_reply, decode_headers
 from contracts.records import ConsumedRecord, Headers, Record
 
 HEADER = "mailscope-dead-letter"
@@ -38,3 +39,19 @@ def read_dead_letter(headers: Headers | None) -> DeadLetter:
             except msgspec.MsgspecError as error:
                 raise InvalidEvent("wrong_dead_letter", str(error)) from error
     raise InvalidEvent("wrong_dead_letter", "the header is missing")
+
+
+def replayed_headers(topic: str, headers: Headers) -> Headers:
+    """The headers of a dead letter for its way back to `topic`. The sender of a message heard 250 when it was put aside, so what is refused
+    now is late."""
+    kept = [(name, value) for name, value in headers if name != HEADER]
+    if topic != topics.RAW:
+        return kept
+    try:
+        envelope = decode_headers(kept)
+    except InvalidEvent:
+        return kept
+    if envelope.type is not RawType.ACCEPTED or envelope.answered:
+        return kept
+    told = msgspec.json.encode(msgspec.structs.replace(envelope, answered=accepted_reply(envelope.mail_id)))
+    return [(name, told if name == ENVELOPE else value) for name, value in kept]

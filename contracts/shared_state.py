@@ -24,7 +24,8 @@ class Token(Struct, frozen=True, kw_only=True):
     created_at: datetime
     revoked_at: datetime | None = None
     session_of: str = ""  # id of the token that was logged in with; empty: an API token
-    expires_at: datetime | None = None  # when a session ends; null: a token, which ends when it is revoked
+    expires_at: datetime | None = None  # when a session ends, or a token; null: when it is revoked
+    networks: list[str] = []  # from where it may be used; empty: from anywhere
 
 
 class Claim(Struct, frozen=True, kw_only=True):

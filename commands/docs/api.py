@@ -11,6 +11,7 @@ from console.authorise import authorised
 from console.serve_console import create_app
 from console.serve_preferences import preferences_router
 from console.serve_suppressions import suppressions_router
+from console.serve_tokens import tokens_router
 from contracts.settings import Settings
 from ingest.attempts.attempts_http import attempts_router
 from ingest.attempts.record_attempts import AttemptRecorder
@@ -27,13 +28,14 @@ def documented_app() -> FastAPI:
     """The console's application with the routers of other stages, as `mailscope console` puts it together; it can be asked what
     it serves, and serves nothing."""
     settings = Settings.model_validate({"data_dir": "/nowhere", "blobs": {"url": "memory:///"}})
+    nobody = cast(Any, None)
     routers = [
+        tokens_router(nobody, nobody, nobody, nobody),
         send_router(cast(Sender, None), cast(IdempotencyKeys, None), authorised("send")),
         attempts_router(cast(AttemptRecorder, None), authorised("send"), settings.store.retention),
         suppressions_router(cast(Suppressions, None), cast(Publisher, None)),
         preferences_router(cast(Preferences, None), cast(Publisher, None)),
     ]
-    nobody = cast(Any, None)
     return create_app(settings, nobody, nobody, nobody, nobody, nobody, routers=routers)
 
 

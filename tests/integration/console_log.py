@@ -12,7 +12,9 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
+from console.audit import Audit
 from console.serve_console import create_app
+from console.serve_tokens import tokens_router
 from console.sessions import Sessions
 from console.tokens import SCOPES, Tokens
 from contracts import clock
@@ -47,6 +49,9 @@ class Log:
         self.tokens = TokenTable()
         self.written, self.suppressed = RecordList(), set[str]()
 
+        async def no_uses() -> dict[str, str]:
+            return {}
+
         async def is_suppressed(address: str) -> bool:
             return address in self.suppressed
 
@@ -57,6 +62,7 @@ class Log:
             Sessions(self.tokens, self.tokens),
             self.written,
             is_suppressed,
+            routers=[tokens_router(self.tokens, self.tokens, Audit(self.written), no_uses)],
         )
         self.http = TestClient(self.app, raise_server_exceptions=False, follow_redirects=False)
         self.http.__enter__()
