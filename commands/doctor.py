@@ -11,9 +11,10 @@ import click
 import httpx
 from confluent_kafka import KafkaException
 
-from commands.ask_api import settings_or_leave
+from commands.ask_api import api_client, settings_or_leave
 from commands.check_config import look_through
 from commands.try_mailboxes import try_mailboxes
+from contracts import clock
 from contracts.errors import ConfigurationError, Unavailable
 from contracts.settings import Settings
 from runtime.apply_topics import pipeline_topics
@@ -25,7 +26,8 @@ Finding = tuple[bool, str, str]  # good, what was seen, what to do
 
 
 @click.command()
-def doctor() -> None:
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with what the console says of the whole pipeline.")
+def doctor(as_json: bool) -> None:
     """Check configuration, DNS, broker, store, ports and disk, and log in to each mailbox; exit 1 when something is wrong."""
     settings = settings_or_leave()
     good = True
@@ -41,11 +43,34 @@ def doctor() -> None:
         _disk,
     ]
     mailboxes = ((not advice, f"channel {name}: {seen}", advice) for name, seen, advice in try_mailboxes(settings))
+    findings: list[dict[str, str | bool]] = []
     for fine, seen, advice in chain((check(settings) for check in checks), mailboxes):
         good &= fine
+        findings.append({"fine": fine, "seen": seen, "advice": advice})
+        if as_json:
+            continue
         mark = click.style("ok  ", fg="green") if fine else click.style("FAIL", fg="red", bold=True)
         click.echo(f"{mark} {seen}" + (f"\n     {advice}" if advice else ""))
+    if as_json:
+        told = {
+            "checked_at": clock.rfc3339(clock.now()),
+            "fine": good,
+            "findings": findings,
+            "system": _system(settings),
+        }
+        click.echo(json.dumps(told, indent=1, ensure_ascii=False))
     raise SystemExit(0 if good else 1)
+
+
+def _system(settings: Settings) -> object:
+    """What the console says of the pipeline; null when it does not, or there is no token for it."""
+    try:
+        client, base = api_client(settings)
+        with client:
+            answer = client.get(f"{base}/api/v1/system")
+        return answer.json() if answer.status_code == 200 else None
+    except (httpx.HTTPError, ValueError, SystemExit):
+        return None
 
 
 def _configuration(settings: Settings) -> Finding:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from fastapi import Request
 
 from console.answer_errors import Problem
-from console.authorise import authorised
+from console.authorise import authorised, form_authorised
 from console.tokens import Principal
 from contracts.changes import key_of
 
@@ -19,8 +19,15 @@ Entry = TypeVar("Entry")
 
 def whole_list(scope: str) -> Callable[[Request], Principal]:
     """The dependency that demands this scope and a token of all domains: a list of addresses is everybody's."""
-    demanded = authorised(scope)
+    return _of_all_domains(authorised(scope))
 
+
+def whole_list_of_form(scope: str) -> Callable[[Request], Principal]:
+    """The same for a form of our own pages."""
+    return _of_all_domains(form_authorised(scope))
+
+
+def _of_all_domains(demanded: Callable[[Request], Principal]) -> Callable[[Request], Principal]:
     def check(request: Request) -> Principal:
         principal = demanded(request)
         if principal.domains:

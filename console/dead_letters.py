@@ -1,5 +1,6 @@
 """Dead letters: what could not be used, why, and publishing it again where it came from."""
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -121,7 +122,10 @@ class DeadLetters:
 
 
 def _record(row: dict[str, Any]) -> Record:
-    headers = [(name, value.encode()) for name, value in msgspec.json.decode(row["headers"])]
+    headers = [
+        (name, base64.b64decode(more[0]) if more else value.encode())
+        for name, value, *more in msgspec.json.decode(row["headers"])
+    ]
     topic = row["source_topic"]
     key = msgspec.json.decode(f'"{row["key"]}"', type=bytes).decode("utf-8", "replace")
     value = msgspec.json.decode(f'"{row["value"]}"', type=bytes)

@@ -1,5 +1,6 @@
 """The console's web application: the API, the pages, health and metrics on one port."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from console.protect_responses import protect_responses
 from console.query_store import StoreQueries, begin_deadline
 from console.read_channels import ChannelReader
 from console.read_mail import MailReader
+from console.read_system import SystemReader
 from console.redeliver import Redeliveries
 from console.render_page import STATIC
 from console.search_mails import Search
@@ -35,6 +37,8 @@ from console.serve_message import message_router
 from console.serve_pages import pages_router
 from console.serve_redeliver import redeliver_router
 from console.serve_redeliver_page import redeliver_page_router
+from console.serve_system import system_router
+from console.serve_system_page import system_page_router
 from console.sessions import Sessions
 from console.slow_guesses import Guesses
 from console.tokens import Tokens
@@ -68,7 +72,9 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         watch.start()
+        looking = asyncio.create_task(system.watch())
         yield
+        looking.cancel()
         watch.stop()
         queries.close()
 
@@ -95,7 +101,11 @@ def create_app(
     redeliveries = Redeliveries(search, reader, writer, is_suppressed, audit, settings)
     app.include_router(redeliver_router(redeliveries))
     app.include_router(redeliver_page_router(redeliveries))
-    app.include_router(channels_router(ChannelReader(queries, settings)))
+    channels = ChannelReader(queries, settings)
+    app.include_router(channels_router(channels))
+    system = SystemReader(settings, search, channels, letters)
+    app.include_router(system_router(system))
+    app.include_router(system_page_router(system, letters))
     for router in (
         *routers,
         pages_router(search, reader, settings, audit),

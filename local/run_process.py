@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from local import die_with_parent
@@ -13,12 +15,16 @@ from local.log_lines import LineSplitter
 from local.probe_ready import why_not_ready
 from local.process import Backoff, Process, State, ending
 from local.run_files import RunFiles
+from runtime.log import printable
 
 ASK_STARTING = 0.15  # seconds between two questions while it starts
 ASK_READY = 3.0  # and once it is ready
 EX_OSERR = 71  # sysexits.h: the system gives us no process
 FLAPPING = 3  # deaths within FLAPPING_WINDOW seconds
 FLAPPING_WINDOW = 60.0
+# How the lines of our stages, and of Kafka, begin that tell of an error.
+ERROR = re.compile(r"\S+Z (?:ERROR|CRITICAL) |\[[^\]]+\] (?:ERROR|FATAL) ")
+LONGEST_ERROR = 500  # characters
 
 
 class ProcessRunner:
@@ -37,6 +43,8 @@ class ProcessRunner:
         self.restarts = 0
         self.killed = False  # it did not end by itself in time
         self.reason: str | None = None  # why it is not ready
+        self.since = datetime.now(UTC)  # when it entered its state
+        self.last_error: str | None = None  # the last line in which it told of an error
         self.was_ready = asyncio.Event()
         self.gone = asyncio.Event()  # its process ended and no other will be started
         self._stopping = asyncio.Event()
@@ -136,11 +144,17 @@ class ProcessRunner:
         try:
             while data := await reader.read(65536):
                 for line in splitter.feed(data):
-                    self._said(self.stage.name, line)
+                    self._hear(line)
         finally:
             for line in splitter.rest():
-                self._said(self.stage.name, line)
+                self._hear(line)
             transport.close()
+
+    def _hear(self, line: str) -> None:
+        self._said(self.stage.name, line)
+        if ERROR.match(line):
+            self.last_error = printable(line)[:LONGEST_ERROR]
+            self._changed()
 
     async def _ask(self) -> None:
         if self.stage.once:
@@ -174,6 +188,8 @@ class ProcessRunner:
             self._say(f"keeps ending: {self.restarts} times so far, {FLAPPING} of them within {FLAPPING_WINDOW:g} s")
 
     def _enter(self, state: State, reason: str | None = None) -> None:
+        if state is not self.state:
+            self.since = datetime.now(UTC)
         self.state, self.reason = state, reason
         self._changed()
 

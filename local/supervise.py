@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from contracts import clock
 from local.lock_data import lock_data
 from local.log_lines import LineWriter
 from local.process import Process, State, check
@@ -179,6 +180,8 @@ class Supervisor:
                 "pid": runner.pid,
                 "restarts": runner.restarts,
                 "reason": runner.reason,
+                "since": clock.rfc3339(runner.since),
+                "last_error": runner.last_error,
             }
             for name, runner in self._runners.items()
         }

@@ -8,10 +8,9 @@ import asyncio
 import logging
 import time
 
-from contracts.dns_answers import DnsAnswer
 from contracts.settings import Settings
-from mail.authentication.parse_key import parse_key
-from mail.authentication.sign_dkim import SigningKey, read_domain_keys
+from mail.authentication.check_published import key_fault
+from mail.authentication.sign_dkim import read_domain_keys
 from runtime.resolve_dns import DnsResolver
 
 _log = logging.getLogger("mailscope.outbound")
@@ -54,7 +53,7 @@ class KeyWatch:
         return task
 
     async def _check(self, domain: str) -> str:
-        faults = [await self._check_key(domain, selector, key) for selector, key in self._keys[domain]]
+        faults = [await key_fault(domain, selector, key, self._resolver) for selector, key in self._keys[domain]]
         _, before = self._known.get(domain, (0.0, ""))
         open_ = None in faults
         fault = next((one for one in faults if one), before if open_ else "")
@@ -62,17 +61,3 @@ class KeyWatch:
             _log.error("mail of %s is not sent: %s", domain, fault)
         self._known[domain] = (time.monotonic() + (FAULTY if fault or open_ else SOUND), fault)
         return fault
-
-    async def _check_key(self, domain: str, selector: str, key: SigningKey) -> str | None:
-        """What is wrong with one key, "" when nothing; None when DNS does not say."""
-        name = f"{selector}._domainkey.{domain}"
-        answer: DnsAnswer = await self._resolver.query(name, "TXT")
-        if answer.failed:
-            return None
-        published = answer.texts()
-        if not published:
-            return f"our key {selector} of {domain} is not published: there is no TXT record at {name}"
-        ours = parse_key(key.key_record().encode()).key
-        if not any(parse_key(text).key == ours for text in published):
-            return f"our key {selector} of {domain} is not the one that DNS publishes at {name}"
-        return ""

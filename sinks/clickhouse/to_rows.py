@@ -1,5 +1,6 @@
 """From records to rows: pure. An event becomes a line of the timeline and a whole row of its mail."""
 
+import base64
 import uuid
 from typing import Any
 
@@ -181,7 +182,7 @@ def connectivity_rows(source: ConsumedRecord) -> Rows:
 def dead_letter_rows(source: ConsumedRecord) -> Rows:
     """The row of one dead letter, so that people can find it."""
     letter = read_dead_letter(source.headers)
-    kept = [[name, octets.decode("utf-8", "replace")] for name, octets in source.headers if name != HEADER]
+    kept = [_header(name, octets) for name, octets in source.headers if name != HEADER]
     row = {
         "put_aside_at": source.timestamp_ms,
         "stage": letter.stage,
@@ -198,3 +199,11 @@ def dead_letter_rows(source: ConsumedRecord) -> Rows:
         "_offset": source.offset,
     }
     return [("dead_letters", row)]
+
+
+def _header(name: str, octets: bytes) -> list[str]:
+    """[name, text], or [name, "", base64] for what is no text."""
+    try:
+        return [name, octets.decode()]
+    except UnicodeDecodeError:
+        return [name, "", base64.b64encode(octets).decode()]

@@ -41,7 +41,7 @@ def acts(log: Log) -> list[tuple[str, str]]:
 
 
 def letter(log: Log, offset: int, reason: str = "wrong_data") -> str:
-    source = ConsumedRecord("mail.attempts", 2, offset, b"key", OCTETS, [("content-type", b"x")])
+    source = ConsumedRecord("mail.attempts", 2, offset, b"key", OCTETS, [("content-type", b"x"), ("odd", b"\xfe")])
     record = dead_letter("outcomes", InvalidEvent(reason, "it is none"), source)
     put_aside = ConsumedRecord(
         topics.DEADLETTER, 0, offset, b"key", record.value, record.headers, clock.to_ms(clock.now()) + offset
@@ -109,7 +109,11 @@ def test_dead_letters_are_listed_shown_and_replayed_once(log: Log) -> None:
     assert (told["replayed"], told["more"]) == (3, False) and not log.written.of("mail.attempts")
     assert log.http.post(replay, json={"ids": ["0-1"]}).status_code == 202
     (record,) = log.written.of("mail.attempts")
-    assert (record.key, record.value, record.headers) == ("key", OCTETS, [("content-type", b"x")])
+    assert (record.key, record.value, record.headers) == (
+        "key",
+        OCTETS,
+        [("content-type", b"x"), ("odd", b"\xfe")],
+    )
     assert ("replayed", "0-1") in acts(log)
     keep_acts(log)
     done = log.http.post(replay, json={"reason": "wrong_data"}).json()
