@@ -319,9 +319,11 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
 def _supervise(settings: Settings, processes: "list[Process]", ports: "list[Listening]", *, demo: bool) -> None:
     from local.check_ports import PortsTaken, check_ports
     from local.lock_data import DataInUse
+    from local.point_here import point_here
     from local.supervise import Supervisor
     from local.up import welcome
 
+    point_here(settings.data_dir, os.environ)
     supervisor = Supervisor(
         processes,
         settings.data_dir.resolve(),

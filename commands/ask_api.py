@@ -9,13 +9,14 @@ import httpx
 
 from contracts.errors import ConfigurationError
 from contracts.settings import Settings
+from local.point_here import running_here
 from runtime.load_settings import load_settings
 
 
 def settings_or_leave() -> Settings:
     """The settings of this folder; ends the command with a sentence when they cannot be used."""
     try:
-        return load_settings()
+        return load_settings({**os.environ, **running_here(os.environ)})
     except ConfigurationError as error:
         leave(str(error), 78)
 

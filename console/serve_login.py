@@ -1,6 +1,7 @@
 """Logging in to the pages: a token becomes a session, whose cookie only this site's own pages send back."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
     """The router."""
     router = APIRouter(include_in_schema=False)
 
+    token_file = _from_here(settings.data_dir / "admin-token")
+
     async def end_session(request: Request) -> None:
         tokens: Tokens = request.app.state.tokens
         if session := tokens.find_session(request.cookies.get(COOKIE, "")):
@@ -35,7 +38,7 @@ def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
             return render(request, "bounce.html", target=target)
         if who_asks(request) is not None:
             return RedirectResponse(target, 303)
-        return render(request, "login.html", target=target, wrong=False)
+        return render(request, "login.html", target=target, wrong=False, token_file=token_file)
 
     @router.post("/login")
     async def log_in(
@@ -53,7 +56,7 @@ def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
             raise too_many_guesses(seconds)
         if principal is None:
             count_guess(request)
-            return render(request, "login.html", 401, target=target, wrong=True)
+            return render(request, "login.html", 401, target=target, wrong=True, token_file=token_file)
         if not principal.may_come_from(peer_of(request)):
             raise Problem(403, "this token may not be used from here", code="forbidden_network")
         await end_session(request)  # the one before it in this browser
@@ -77,6 +80,11 @@ def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
         return response
 
     return router
+
+
+def _from_here(path: Path) -> str:
+    """The path as somebody would type it who has started Mailscope."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def local_path(target: str) -> str:
