@@ -7,7 +7,6 @@ import click
 
 from commands.ask_api import ask_api
 from commands.format_row import COLOURS, cut
-from contracts.statuses import ADVICE, Reason
 from runtime.log import printable
 
 
@@ -49,8 +48,8 @@ def _show_recipient(item: dict[str, Any]) -> None:
         click.echo(f"  reference {printable(item['reference'])}")
     if item.get("detail"):
         click.echo(f"  why       {printable(item['detail'])}")
-    if item.get("reason") in set(Reason):
-        click.echo(f"  advice    {ADVICE[Reason(item['reason'])]}")
+    if item.get("advice"):
+        click.echo(f"  advice    {item['advice']['text']} ({item['advice']['turn']})")
 
 
 def _status(status: str) -> str:

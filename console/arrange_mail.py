@@ -31,20 +31,32 @@ FACTS = {
     "authentication_results": "Claimed results",
     "detail": "Detail",
 }
+WAITS = (5, 120, 3600, 6 * 3600)  # seconds from which a wait is drawn, and drawn longer
 RULES = {"spf": "SPF", "dkim": "DKIM", "dmarc": "DMARC", "arc": "ARC", "iprev": "rDNS"}
 
 
 def arrange_timeline(mail: dict[str, Any], most: int) -> list[dict[str, Any]]:
-    """The events, oldest first and at most so many, each with its attempts and how long after the mail came it was."""
+    """The events, oldest first and at most so many, each with its attempts, how long after the mail came it was, and how long nothing
+    happened for its recipient before it (`waited`, with a `length` of 1 to 4), where that is worth a line."""
     attempts: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
     for attempt in mail["attempts"]:
         attempts[(attempt["recipient"], attempt["number"])].append(attempt)
     start = datetime.fromisoformat(mail["received_at"])
-    lines = []
+    lines, last = [], dict[str, datetime]()
     for event in mail["events"][:most]:
-        since = (datetime.fromisoformat(event["occurred_at"]) - start).total_seconds()
+        moment = datetime.fromisoformat(event["occurred_at"])
+        waited = (moment - last.get(event["recipient"], moment)).total_seconds()
+        last[event["recipient"]] = moment
         key = (event["recipient"], event["attempt"])
-        lines.append({**event, "after": elapsed(since), "tries": attempts.pop(key, []) if event["attempt"] else []})
+        lines.append(
+            {
+                **event,
+                "after": elapsed((moment - start).total_seconds()),
+                "tries": attempts.pop(key, []) if event["attempt"] else [],
+                "waited": elapsed(waited).removeprefix("+") if waited >= WAITS[0] else "",
+                "length": sum(waited >= one for one in WAITS),
+            }
+        )
     return lines
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from contracts.statuses import ADVICE, Direction, Reason, Status
+from contracts.statuses import Direction, Reason, Status
 
 # What a colour means: good (arrived), wait (still under way), bad (did not arrive), stop (refused on purpose), calm.
 TONES = {
@@ -20,26 +20,6 @@ TONES = {
     Status.COMPLAINED: "stop",
     Status.UNSUBSCRIBED: "calm",
 }
-# Reasons whose advice asks nobody to do something.
-_EXPLAINED = frozenset(
-    {
-        Reason.DMARC_REJECT,
-        Reason.DMARC_QUARANTINE,
-        Reason.BAD_FROM,
-        Reason.AUTH_TEMPERROR,
-        Reason.POLICY,
-        Reason.RULE,
-        Reason.REPORT,
-        Reason.UNMATCHED,
-        Reason.AUTO_REPLY,
-        Reason.BULK,
-        Reason.SENDER_BLOCKED,
-        Reason.DUPLICATE,
-        Reason.HANDLER_DECLINED,
-        Reason.HANDLER_ERROR,
-        Reason.DESTINATION_UNAVAILABLE,
-    }
-)
 # Why we refused or dropped it, as the end of a sentence.
 _BECAUSE: dict[str | None, str] = {
     Reason.UNKNOWN_RECIPIENT: "there is no such address here",
@@ -125,7 +105,10 @@ def what_happened(item: dict[str, Any]) -> str:
         reference = item["reference"]
         return f"The application took it: it became {reference}." if reference else "The application took it."
     if status == Status.DELIVERED:
-        return f"Delivered: {item['host'] or 'the recipient’s server'} accepted it{_tries(item, 'at attempt')}."
+        return (
+            f"Delivered: {item['host'] or 'the recipient’s server'} accepted it{_tries(item, 'at attempt')}. "
+            "Whether it reached the inbox, no server tells."
+        )
     return _trouble(item)
 
 
@@ -133,17 +116,6 @@ def why_line(item: dict[str, Any]) -> str:
     """Why, in one line of the list: what the stage said, or else what the status means."""
     detail: str = item["detail"] or ""
     return detail or what_happened(item)
-
-
-def advice(item: dict[str, Any]) -> str:
-    """What a support person can do about it; empty when nothing is wrong."""
-    reason = item["reason"]
-    return ADVICE[Reason(reason)] if reason in frozenset(Reason) else ""
-
-
-def advice_title(item: dict[str, Any]) -> str:
-    """Whether the advice asks for something, or only explains."""
-    return "What it means" if item["reason"] in _EXPLAINED else "What to do"
 
 
 def author(item: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from console.advise import advise
 from console.answer_errors import Problem
 from console.build_query import terms_where
 from console.judge_guidelines import judge_guidelines
@@ -63,7 +64,7 @@ class MailReader:
             "received_at": items[0]["received_at"],
             "size": items[0]["size"],
             "raw_available": items[0]["raw_available"],
-            "recipients": items,
+            "recipients": [{**item, "advice": _advice(item)} for item in items],
             "auth": next((event["auth"] for event in events if event.get("auth")), None),
             "headers": [{"name": name, "value": value} for name, value in headers],
             "events": [present_event(event) for event in events],
@@ -164,6 +165,11 @@ def canonical_mail_id(mail_id: str) -> str:
 
 def _order(event: dict[str, Any]) -> tuple[Any, ...]:
     return event["occurred_at"], event.get("round", 0), event["attempt"], event["terminal"]
+
+
+def _advice(item: dict[str, Any]) -> dict[str, str] | None:
+    found = advise(item)
+    return {"turn": found.turn.value, "text": found.text} if found is not None else None
 
 
 def _parameters(mail_id: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader
 
 from console import explain_mail
+from console.advise import advise
+from console.copy_texts import administrator_text, customer_text
 from console.judge_redelivery import may_redeliver
 from contracts import clock
 
@@ -32,6 +34,11 @@ def _visible(character: str) -> str:
     if character in _DECEIVING or unicodedata.category(character) == "Cc":
         return "\N{REPLACEMENT CHARACTER}"
     return character
+
+
+def visible_text(text: str) -> str:
+    """The text with its lines, and other control and direction characters shown as U+FFFD."""
+    return "".join(one if one in "\n\t" else _visible(one) for one in text.replace("\r\n", "\n"))
 
 
 def clock_time(text: str, now: datetime | None = None) -> str:
@@ -68,15 +75,21 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        line=one_line, clock=clock_time, fulltime=full_time, octets=octets, words=explain_mail.words
+        line=one_line,
+        visible=visible_text,
+        clock=clock_time,
+        fulltime=full_time,
+        octets=octets,
+        words=explain_mail.words,
     )
     environment.globals.update(
         tone=explain_mail.tone,
         auth_tone=explain_mail.auth_tone,
         what_happened=explain_mail.what_happened,
         why_line=explain_mail.why_line,
-        advice=explain_mail.advice,
-        advice_title=explain_mail.advice_title,
+        advise=advise,
+        customer_text=customer_text,
+        administrator_text=administrator_text,
         author=explain_mail.author,
         may_redeliver=may_redeliver,
         query=query,

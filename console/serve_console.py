@@ -35,8 +35,10 @@ from console.serve_dead_letters import dead_letters_router
 from console.serve_login import login_router
 from console.serve_message import message_router
 from console.serve_pages import pages_router
+from console.serve_receipt import receipt_router
 from console.serve_redeliver import redeliver_router
 from console.serve_redeliver_page import redeliver_page_router
+from console.serve_related import related_router
 from console.serve_system import system_router
 from console.serve_system_page import system_page_router
 from console.sessions import Sessions
@@ -110,6 +112,8 @@ def create_app(
         *routers,
         pages_router(search, reader, settings, audit),
         message_router(reader, settings, audit),
+        receipt_router(reader, settings, audit),
+        related_router(search, reader),
         login_router(settings, sessions),
     ):
         app.include_router(router)

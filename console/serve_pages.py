@@ -22,7 +22,10 @@ from contracts import clock
 from contracts.audit import AuditAction
 from contracts.settings import Settings
 from contracts.statuses import EVENTS_ONLY, INBOUND_STATUSES, OUTBOUND_STATUSES, Direction, Status
+from mail.addresses import split_address
+from mail.bounce_address import BounceAddresses
 from mail.read_body import Body
+from runtime.load_secret import load_secret
 
 PAGE = 50
 MAX_PREVIEW = 10 << 20  # octets of a message that a page takes apart; larger ones can be downloaded
@@ -73,6 +76,7 @@ def pages_router(search: Search, reader: MailReader, settings: Settings, audit: 
         request.state.principal = principal
         async with reader.page_turns:
             found = await reader.read(mail_id, principal.domains)
+            add_wire_senders(found, settings)
             return render(
                 request,
                 "mail.html",
@@ -86,6 +90,21 @@ def pages_router(search: Search, reader: MailReader, settings: Settings, audit: 
             )
 
     return router
+
+
+def add_wire_senders(mail: dict[str, Any], settings: Settings) -> None:
+    """The bounce address that each outbound recipient's server saw last, which names the mail (VERP)."""
+    if mail["direction"] != Direction.OUTBOUND:
+        return
+    bounces = BounceAddresses(load_secret(settings))
+    rounds: dict[str, int] = {}
+    for event in mail["events"]:
+        if event["attempt"]:
+            rounds[event["recipient"]] = event.get("round", 0)
+    for item in mail["recipients"][:MAX_RECIPIENTS]:
+        domain = split_address(item["envelope_from"])[1]
+        if domain and item["recipient"] in rounds and not item["source"]:
+            item["wire_sender"] = bounces.verp(mail["mail_id"], item["recipient"], domain, rounds[item["recipient"]])
 
 
 async def _list(search: Search, principal: Principal, parameters: dict[str, str]) -> dict[str, Any]:

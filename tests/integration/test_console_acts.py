@@ -161,6 +161,55 @@ def test_a_token_of_a_network_is_refused_from_elsewhere_and_ends_when_it_should(
     assert listed[ends]["expires_at"]
 
 
+def test_a_receipt_is_for_whoever_has_its_link_and_tells_of_nobody(log: Log) -> None:
+    mail_id = log.add(
+        "anna.kowalska@x.test",
+        Status.DELIVERED,
+        direction=Direction.OUTBOUND,
+        attempt=1,
+        subject="Your secret order",
+        from_="desk@example.com",
+        answer="2.0.0 from 192.0.2.77",
+    )
+    browser = log.browser(log.token)
+    url = f"/mails/{mail_id}/receipt"
+    foreign = browser.post(url, data={"recipient": "anna.kowalska@x.test"}, headers={"Origin": "https://evil.test"})
+    assert foreign.status_code == 403
+    assert browser.post(url, data={"recipient": "other@x.test"}).status_code == 404
+    made = browser.post(url, data={"recipient": "anna.kowalska@x.test"}).text
+    assert ("receipt_made", "") in acts(log)
+    link = made.partition("<pre>")[2].partition("</pre>")[0]
+    stranger = log.browser()
+    page = stranger.get("/r/" + link.rpartition("/")[2])
+    assert page.status_code == 200 and "a…@x.test" in page.text and "accepted it on" in page.text
+    for word in ("kowalska", "secret", "desk@", "mx.partner", "192.0.2"):
+        assert word not in page.text
+    assert stranger.get("/r/" + link.rpartition("/")[2][:-1] + "x").status_code == 404
+    assert stranger.get(f"/mails/{mail_id}").status_code == 303
+
+
+def test_what_is_related_to_a_mail_is_found_and_only_what_one_may_see(log: Log) -> None:
+    first = log.add(
+        "kim@x.test", Status.DELIVERED, direction=Direction.OUTBOUND, reference="IT-77", from_="d@example.com"
+    )
+    log.add("lee@x.test", Status.DELIVERED, direction=Direction.OUTBOUND, reference="IT-77", from_="d@other.test")
+    log.add("kim@x.test", Status.DELIVERED, direction=Direction.OUTBOUND, subject="To Kim", from_="d@example.com")
+    page = log.browser(log.token).get(f"/mails/{first}/related").text
+    assert "All of IT-77" in page and "To Kim" in page and f'href="/mails/{first}"' in page.partition("related-mail")[0]
+    limited = log.browser(log.new_token(("read",), ("example.com",))).get(f"/mails/{first}/related").text
+    assert "All of IT-77" not in limited and "To Kim" in limited
+    odd = log.add("*,!x@x.test", Status.DELIVERED, direction=Direction.OUTBOUND, from_="d@example.com")
+    assert log.browser(log.token).get(f"/mails/{odd}/related").status_code == 200
+
+
+def test_the_page_of_a_mail_draws_waits_and_has_texts_to_copy(log: Log) -> None:
+    mail_id = log.add(
+        "mia@x.test", Status.SENT, direction=Direction.OUTBOUND, age=timedelta(hours=3), from_="d@example.com"
+    )
+    page = log.browser(log.token).get(f"/mails/{mail_id}").text
+    assert "Copy for" in page and "Our mail" in page and "gap-" not in page
+
+
 def test_a_redelivery_carries_the_message_and_the_state_of_each_recipient(log: Log) -> None:
     raw = "From: a@b.test\r\nSubject: gr\u00fc\u00df\r\n\r\nhello\r\n".encode()
     mail_id = log.add("anna@x.test", Status.SENT, direction=Direction.OUTBOUND, raw=raw)
