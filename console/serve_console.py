@@ -16,6 +16,7 @@ from console.admit_requests import LargeBody, ReadBody, TokenFirst
 from console.answer_errors import ErrorBody, answer_errors
 from console.authorise import demand
 from console.bound_answers import BoundAnswers
+from console.count_mails import MailCounts
 from console.protect_responses import protect_responses
 from console.query_store import StoreQueries, begin_deadline
 from console.read_channels import ChannelReader
@@ -27,6 +28,7 @@ from console.serve_channels import channels_router
 from console.serve_login import login_router
 from console.serve_message import message_router
 from console.serve_pages import pages_router
+from console.serve_stats import stats_router
 from console.sessions import Sessions
 from console.slow_guesses import Guesses
 from console.tokens import Tokens
@@ -77,6 +79,8 @@ def create_app(
     answer_errors(app)
     search, reader = Search(queries, settings), MailReader(queries, settings, BlobStore(settings.blobs_url))
     app.include_router(api_router(search, reader))
+    counts = MailCounts(queries, settings)
+    app.include_router(stats_router(counts))
     app.include_router(channels_router(ChannelReader(queries, settings)))
     for router in (
         *routers,

@@ -1,0 +1,276 @@
+"""How many mails there are, by time, by what they have in common, and by what became of them.
+
+What asks for no more than a direction, a status and one dimension is answered from the table of hours (sinks/clickhouse/build_hours.py);
+the parts of hours at both ends, and hours that have changed since they were counted, are read from the log, so that both ways give the
+same numbers. Everything else is read from the log, within the limits of every query.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from console.build_query import Where, has_indexed, terms_where
+from console.conditions import Condition, Term
+from console.parse_filters import Filters
+from console.present_mail import retention_start
+from console.query_store import StoreQueries
+from contracts import clock
+from contracts.settings import Settings
+
+# What a word of a count is: how the log says it, and which mails have one.
+MEASURES = {
+    "status": ("toString(status)", ""),
+    "bounce_class": ("toString(bounce_class)", "bounce_class != ''"),
+    "failed_check": ("arrayJoin(failed_checks)", ""),
+    "latency_bucket": ("toString(latency_bucket)", "latency_bucket != 0"),
+}
+# What mails may have in common: the filter that asks for it, and how the log says it. The table of hours has the first five.
+DIMENSIONS = {
+    "domain": "arrayJoin(domains)",
+    "template": "toString(template)",
+    "channel": "toString(channel)",
+    "bounce_class": "toString(bounce_class)",
+    "provider": "toString(provider)",
+    "status": "toString(status)",
+    "direction": "toString(direction)",
+    "stream": "toString(stream)",
+    "reason": "toString(reason)",
+    "source": "toString(source)",
+    "spf": "toString(spf)",
+    "dkim": "toString(dkim)",
+    "dmarc": "toString(dmarc)",
+}
+KEPT = frozenset({"", "domain", "template", "channel", "bounce_class", "provider"})
+MAX_CHANGED = 48  # hours that are read from the log instead; with more of them, all is
+HOUR = timedelta(hours=1)
+# A day that is merged is read without a fold, and no day has rows of another.
+_SETTINGS = "SETTINGS do_not_merge_across_partitions_select_final = 1"
+_CHANGED = """
+SELECT m.hour AS hour FROM (SELECT hour, max(marked_at) AS marked FROM hour_marks WHERE hour >= {low:DateTime('UTC')} GROUP BY hour) AS m
+LEFT JOIN (SELECT hour, max(seen) AS counted FROM hours WHERE measure = 'status' AND dimension = '' GROUP BY hour) AS h ON h.hour = m.hour
+WHERE m.marked > h.counted ORDER BY hour
+"""
+_TIME = "toUInt32(toStartOfInterval({column}, INTERVAL {step} SECOND, 'UTC'))"
+
+
+@dataclass(frozen=True)
+class Span:
+    """A time to count over, its end not included."""
+
+    low: datetime
+    high: datetime
+
+
+@dataclass(frozen=True)
+class Count:
+    """So many mails of one bucket (Unix seconds; 0 where time does not matter), with this value of the dimension and this word."""
+
+    time: int
+    value: str
+    word: str
+    mails: int
+
+
+class MailCounts:
+    """Counts for one principal at a time; `domains` limits whose mail is counted."""
+
+    def __init__(self, queries: StoreQueries, settings: Settings) -> None:
+        self._queries = queries
+        self._settings = settings
+
+    def span(self, filters: Filters, recent: timedelta | None = None) -> Span:
+        """The time that these filters are about: all that the log holds, or with `recent` so much of it, where they name no beginning and
+        nothing that an index finds."""
+        now = clock.now()
+        high = min(filters.until or now, now) + timedelta(milliseconds=1)
+        oldest = retention_start(self._settings, now)
+        if filters.since is None and recent is not None and not has_indexed(filters.terms):
+            return Span(max(oldest, high - recent), high)
+        return Span(max(filters.since or oldest, oldest), high)
+
+    async def values(
+        self, dimension: str, filters: Filters, domains: frozenset[str], span: Span, most: int
+    ) -> list[tuple[str, int]]:
+        """The most frequent values of a dimension, each with its mails; without those that have none."""
+        found: dict[str, int] = defaultdict(int)
+        for one in await self.counts("status", dimension, filters, domains, span):
+            if one.value:
+                found[one.value] += one.mails
+        return sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
+
+    async def facets(
+        self, dimensions: list[str], filters: Filters, domains: frozenset[str], span: Span, most: int
+    ) -> dict[str, list[tuple[str, int]]]:
+        """The same for several dimensions. What is read from the log is read once for all of them."""
+        kept = [one for one in dimensions if _in_hours("status", one, filters, domains)]
+        found = {one: await self.values(one, filters, domains, span, most) for one in kept}
+        others = [one for one in dimensions if one not in kept]
+        if others:
+            where = terms_where(filters.terms, domains)
+            pairs = ", ".join(f"('{one}', {DIMENSIONS[one]})" for one in others if one != "domain")
+            arrays = f"[{pairs}]" if pairs else "emptyArrayString()"
+            if "domain" in others:
+                more = "arrayMap(one -> ('domain', one), domains)"
+                arrays = f"arrayConcat({arrays}, {more})" if pairs else more
+            rows = await self._queries.rows(
+                f"SELECT pair.1 AS dimension, pair.2 AS value, count() AS mails FROM (SELECT arrayJoin({arrays}) AS pair FROM mails FINAL "
+                f"WHERE {_within(where, [span])} AND {where.sql}) WHERE value != '' GROUP BY dimension, value "
+                f"ORDER BY mails DESC, value LIMIT {int(most)} BY dimension {_SETTINGS}",
+                where.parameters,
+            )
+            for row in rows:
+                found.setdefault(row["dimension"], []).append((row["value"], row["mails"]))
+        return {one: found.get(one, []) for one in dimensions}
+
+    async def counts(
+        self,
+        measure: str,
+        dimension: str,
+        filters: Filters,
+        domains: frozenset[str],
+        span: Span,
+        step: int = 0,
+        values: list[str] | None = None,
+    ) -> list[Count]:
+        """Counts by bucket of `step` seconds (0: all time together), value of the dimension ("": all mails together) and word. `values`
+        names those of the dimension that are wanted."""
+        if not _in_hours(measure, dimension, filters, domains) or step % 3600:
+            return await self._from_log(measure, dimension, filters, domains, [span], step, values)
+        whole, parts = _split(span, clock.now())
+        changed = await self._queries.rows(_CHANGED, {"low": whole.low})
+        begins = [moment for row in changed if whole.low <= (moment := _utc(row["hour"])) < whole.high]
+        if len(begins) > MAX_CHANGED or whole.low >= whole.high:
+            return await self._from_log(measure, dimension, filters, domains, [span], step, values)
+        found = await self._from_hours(measure, dimension, filters, whole, begins, step, values)
+        parts += [Span(max(begin, span.low), min(begin + HOUR, span.high)) for begin in begins]
+        if parts:
+            found += await self._from_log(measure, dimension, filters, domains, parts, step, values)
+        return _added(found)
+
+    async def _from_log(
+        self,
+        measure: str,
+        dimension: str,
+        filters: Filters,
+        domains: frozenset[str],
+        spans: list[Span],
+        step: int,
+        values: list[str] | None,
+    ) -> list[Count]:
+        word, has_one = MEASURES[measure]
+        where = terms_where(filters.terms, domains)
+        where.add(_within(where, spans))
+        if has_one:
+            where.add(has_one)
+        value = DIMENSIONS[dimension] if dimension else "''"
+        time = _TIME.format(column="received_at", step=step) if step else "toUInt32(0)"
+        having = f"HAVING value IN {where.bind(values, 'Array(String)')}" if values is not None else ""
+        rows = await self._queries.rows(
+            f"SELECT {time} AS time, {value} AS value, {word} AS word, count() AS mails FROM mails FINAL WHERE {where.sql} "
+            f"GROUP BY time, value, word {having} {_SETTINGS}",
+            where.parameters,
+        )
+        return [Count(row["time"], row["value"], row["word"], row["mails"]) for row in rows]
+
+    async def _from_hours(
+        self,
+        measure: str,
+        dimension: str,
+        filters: Filters,
+        whole: Span,
+        without: list[datetime],
+        step: int,
+        values: list[str] | None,
+    ) -> list[Count]:
+        where, asked = Where(), _dimension_asked(filters)
+        where.add(f"measure = '{measure}' AND dimension = '{dimension or asked}'")
+        where.add(f"hour >= {_second(where, whole.low)} AND hour < {_second(where, whole.high)}")
+        if without:
+            where.add(f"toUInt32(hour) NOT IN {where.bind([int(one.timestamp()) for one in without], 'Array(UInt32)')}")
+        for term in filters.terms:
+            if isinstance(term, Condition):
+                column = {"direction": "one_direction", "status": "one_word"}.get(term.name, "one_value")
+                excluded = "NOT " if term.exclude else ""
+                where.add(f"{column} {excluded}IN {where.bind(list(term.values), 'Array(String)')}")
+        if values is not None:
+            where.add(f"one_value IN {where.bind(values, 'Array(String)')}")
+        time = _TIME.format(column="hour", step=step) if step else "toUInt32(0)"
+        shown = "one_value" if dimension else "''"
+        rows = await self._queries.rows(
+            f"SELECT {time} AS time, {shown} AS shown, toString(one_word) AS said, sum(one_mails) AS total "
+            "FROM hours FINAL ARRAY JOIN direction AS one_direction, value AS one_value, word AS one_word, mails AS one_mails "
+            f"WHERE {where.sql} GROUP BY time, shown, said",
+            where.parameters,
+        )
+        return [Count(row["time"], row["shown"], row["said"], row["total"]) for row in rows]
+
+
+def narrowed(filters: Filters, *terms: Term) -> Filters:
+    """The same filters, and more that must hold."""
+    return replace(filters, terms=(*filters.terms, *terms))
+
+
+def _in_hours(measure: str, dimension: str, filters: Filters, domains: frozenset[str]) -> bool:
+    """Whether the table of hours can say it: it knows no mail, and no two dimensions of one."""
+    if domains or dimension not in KEPT:
+        return False
+    asked = ""
+    for term in filters.terms:
+        if not isinstance(term, Condition):
+            return False
+        if term.name == "direction" or (term.name == "status" and measure == "status"):
+            continue
+        # A mail between two domains has two values, and a template is looked for within its text.
+        plain = term.name in KEPT - {"template"} and len(term.values) == 1 and "*" not in term.values[0]
+        if not plain or term.exclude or asked or dimension not in ("", term.name):
+            return False
+        if dimension == "domain":  # the other domain of the same mails is not there
+            return False
+        asked = term.name
+    return True
+
+
+def _dimension_asked(filters: Filters) -> str:
+    names = [term.name for term in filters.terms if isinstance(term, Condition)]
+    return next((name for name in names if name in KEPT), "")
+
+
+def _split(span: Span, now: datetime) -> tuple[Span, list[Span]]:
+    """The whole hours of a time, and what is left of it at both ends. The hour that has not ended is whole as well."""
+    low = _hour(span.low) if span.low == _hour(span.low) else _hour(span.low) + HOUR
+    high = _hour(span.high) + HOUR if span.high >= now else _hour(span.high)
+    if low >= high:
+        return Span(low, low), []
+    parts = [Span(span.low, low)] if span.low < low else []
+    return Span(low, high), parts + ([Span(high, span.high)] if span.high > high else [])
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _added(counts: list[Count]) -> list[Count]:
+    total: dict[tuple[int, str, str], int] = defaultdict(int)
+    for one in counts:
+        total[(one.time, one.value, one.word)] += one.mails
+    return [Count(*key, mails) for key, mails in total.items()]
+
+
+def _within(where: Where, spans: list[Span]) -> str:
+    bounds = [
+        f"(received_at >= fromUnixTimestamp64Milli({where.bind(clock.to_ms(one.low), 'Int64')}, 'UTC') "
+        f"AND received_at < fromUnixTimestamp64Milli({where.bind(clock.to_ms(one.high), 'Int64')}, 'UTC'))"
+        for one in spans
+    ]
+    return "(" + " OR ".join(bounds) + ")"
+
+
+def _second(where: Where, moment: datetime) -> str:
+    return f"toDateTime({where.bind(int(moment.timestamp()), 'UInt32')}, 'UTC')"
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+__all__ = ["DIMENSIONS", "Count", "MailCounts", "Span", "narrowed"]
