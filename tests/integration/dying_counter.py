@@ -2,6 +2,7 @@
 
 It adds mails to the last hours, some of which change their status, and counts the hours meanwhile, until somebody kills it."""
 
+import pickle
 import random
 import sys
 import threading
@@ -13,6 +14,7 @@ from contracts.statuses import BounceClass, BounceType, Status
 from runtime.open_store import Store
 from sinks.clickhouse.build_hours import build_once
 from sinks.clickhouse.migrate_store import migrate_store
+from sinks.clickhouse.to_rows import Rows as InsertedRows
 from tests.integration.console_log import Log
 
 FULL = (BounceType.SOFT, BounceClass.MAILBOX_FULL)
@@ -25,6 +27,15 @@ class Rows(Log):
         self.store = Store(Settings(data_dir=folder))
         migrate_store(self.store, Settings(data_dir=folder))
         self._offset, self._types = 0, {}
+        self._in_work = folder / "in-work"
+        if self._in_work.exists():  # as Kafka does, which gives again what was not committed
+            super().insert(pickle.loads(self._in_work.read_bytes()))
+
+    def insert(self, rows: InsertedRows) -> None:
+        partial = self._in_work.with_suffix(".new")
+        partial.write_bytes(pickle.dumps(rows))
+        partial.rename(self._in_work)
+        super().insert(rows)
 
 
 def count(store: Store) -> None:

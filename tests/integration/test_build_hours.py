@@ -18,7 +18,7 @@ WHERE provider != '' AND one NOT IN ('', '0') GROUP BY hour, one ORDER BY hour, 
 
 
 def test_killed_again_and_again_the_hours_are_exact(tmp_path: Path) -> None:
-    for _ in range(5):
+    for _ in range(3):
         argv = [sys.executable, "-m", "tests.integration.dying_counter", str(tmp_path)]
         with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
             assert process.stdout is not None and process.stdout.readline()
