@@ -8,6 +8,7 @@ same numbers. Everything else is read from the log, within the limits of every q
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from console.build_query import Where, has_indexed, terms_where
 from console.conditions import Condition, Term
@@ -74,9 +75,11 @@ class Count:
 class MailCounts:
     """Counts for one principal at a time; `domains` limits whose mail is counted."""
 
-    def __init__(self, queries: StoreQueries, settings: Settings) -> None:
+    def __init__(self, queries: StoreQueries, settings: Settings, seconds: float | None = None) -> None:
+        """With `seconds`, a query that takes longer is given up (Problem 503)."""
         self._queries = queries
         self._settings = settings
+        self._seconds = seconds
 
     def span(self, filters: Filters, recent: timedelta | None = None) -> Span:
         """The time that these filters are about: all that the log holds, or with `recent` so much of it, where they name no beginning and
@@ -112,7 +115,7 @@ class MailCounts:
             if "domain" in others:
                 more = "arrayMap(one -> ('domain', one), domains)"
                 arrays = f"arrayConcat({arrays}, {more})" if pairs else more
-            rows = await self._queries.rows(
+            rows = await self._rows(
                 f"SELECT pair.1 AS dimension, pair.2 AS value, count() AS mails FROM (SELECT arrayJoin({arrays}) AS pair FROM mails FINAL "
                 f"WHERE {_within(where, [span])} AND {where.sql}) WHERE value != '' GROUP BY dimension, value "
                 f"ORDER BY mails DESC, value LIMIT {int(most)} BY dimension {_SETTINGS}",
@@ -137,7 +140,7 @@ class MailCounts:
         if not _in_hours(measure, dimension, filters, domains) or step % 3600:
             return await self._from_log(measure, dimension, filters, domains, [span], step, values)
         whole, parts = _split(span, clock.now())
-        changed = await self._queries.rows(_CHANGED, {"low": whole.low})
+        changed = await self._rows(_CHANGED, {"low": whole.low})
         begins = [moment for row in changed if whole.low <= (moment := _utc(row["hour"])) < whole.high]
         if len(begins) > MAX_CHANGED or whole.low >= whole.high:
             return await self._from_log(measure, dimension, filters, domains, [span], step, values)
@@ -146,6 +149,9 @@ class MailCounts:
         if parts:
             found += await self._from_log(measure, dimension, filters, domains, parts, step, values)
         return _added(found)
+
+    async def _rows(self, sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        return await self._queries.rows(sql, parameters, seconds=self._seconds)
 
     async def _from_log(
         self,
@@ -165,7 +171,7 @@ class MailCounts:
         value = DIMENSIONS[dimension] if dimension else "''"
         time = _TIME.format(column="received_at", step=step) if step else "toUInt32(0)"
         having = f"HAVING value IN {where.bind(values, 'Array(String)')}" if values is not None else ""
-        rows = await self._queries.rows(
+        rows = await self._rows(
             f"SELECT {time} AS time, {value} AS value, {word} AS word, count() AS mails FROM mails FINAL WHERE {where.sql} "
             f"GROUP BY time, value, word {having} {_SETTINGS}",
             where.parameters,
@@ -196,7 +202,7 @@ class MailCounts:
             where.add(f"one_value IN {where.bind(values, 'Array(String)')}")
         time = _TIME.format(column="hour", step=step) if step else "toUInt32(0)"
         shown = "one_value" if dimension else "''"
-        rows = await self._queries.rows(
+        rows = await self._rows(
             f"SELECT {time} AS time, {shown} AS shown, toString(one_word) AS said, sum(one_mails) AS total "
             "FROM hours FINAL ARRAY JOIN direction AS one_direction, value AS one_value, word AS one_word, mails AS one_mails "
             f"WHERE {where.sql} GROUP BY time, shown, said",

@@ -1,6 +1,7 @@
 """Pages from templates: everything that comes from a mail is escaped, and text that could deceive the eye is made visible."""
 
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader
 
 from console import explain_mail
+from console.explain_status import MEANINGS, meaning
 from contracts import clock
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -53,10 +55,28 @@ def octets(size: int) -> str:
     return f"{amount:.1f}".removesuffix(".0") + f" {('B', 'KiB', 'MiB', 'GiB')[unit]}"
 
 
-def query(parameters: dict[str, str], **changes: str | None) -> str:
-    """The parameters with some changed (None removes one), as the end of a URL."""
+def query(parameters: Mapping[str, str | list[str]], **changes: str | list[str] | None) -> str:
+    """The parameters with some changed (None removes one, a list stands several times), as the end of a URL."""
     merged = {name: value for name, value in {**parameters, **changes}.items() if value}
-    return f"?{urlencode(merged)}" if merged else "?"
+    return f"?{urlencode(merged, doseq=True)}" if merged else "?"
+
+
+def number(count: int) -> str:
+    """`12,345`."""
+    return f"{count:,}"
+
+
+def long(seconds: int) -> str:
+    """`30 min`, `6 h`, `1 day`."""
+    for size, unit in ((86_400, "day"), (3600, "h")):
+        if seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds // 60} min"
+
+
+def moment_of(seconds: int) -> str:
+    """Unix time as the API writes it."""
+    return clock.rfc3339(datetime.fromtimestamp(seconds, UTC))
 
 
 def _environment() -> Environment:
@@ -67,7 +87,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        line=one_line, clock=clock_time, fulltime=full_time, octets=octets, words=explain_mail.words
+        line=one_line,
+        clock=clock_time,
+        fulltime=full_time,
+        octets=octets,
+        number=number,
+        span=long,
+        words=explain_mail.words,
     )
     environment.globals.update(
         tone=explain_mail.tone,
@@ -78,6 +104,9 @@ def _environment() -> Environment:
         advice_title=explain_mail.advice_title,
         author=explain_mail.author,
         query=query,
+        meaning=meaning,
+        meanings=MEANINGS,
+        moment=moment_of,
     )
     return environment
 

@@ -23,6 +23,7 @@ from console.read_channels import ChannelReader
 from console.read_mail import MailReader
 from console.render_page import STATIC
 from console.search_mails import Search
+from console.serve_activity import activity_router
 from console.serve_api import api_router
 from console.serve_channels import channels_router
 from console.serve_login import login_router
@@ -38,6 +39,8 @@ from contracts.settings import Settings
 from runtime.blobs import BlobStore
 from runtime.expose_metrics import counter, histogram
 from runtime.open_store import Store
+
+PATIENCE = 2.0  # seconds that a page waits for its numbers
 
 
 def create_app(
@@ -84,7 +87,8 @@ def create_app(
     app.include_router(channels_router(ChannelReader(queries, settings)))
     for router in (
         *routers,
-        pages_router(search, reader, settings),
+        activity_router(search, MailCounts(queries, settings, PATIENCE), reader, settings),
+        pages_router(reader),
         message_router(reader, settings),
         login_router(settings, sessions),
     ):
