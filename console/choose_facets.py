@@ -72,6 +72,7 @@ def presets(parameters: Parameters) -> list[dict[str, Any]]:
     since = parameters.get("since") if not parameters.get("until") else None
     return [
         {
+            "value": value,
             "label": label,
             "on": since == value,
             "then": {"since": None if since == value else value, "until": None, "cursor": None},

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from console.build_query import Where, has_indexed, terms_where
+from console.build_query import Where, terms_where
 from console.conditions import Condition, Term
 from console.parse_filters import Filters
 from console.present_mail import retention_start
@@ -42,6 +42,7 @@ DIMENSIONS = {
     "dmarc": "toString(dmarc)",
 }
 KEPT = frozenset({"", "domain", "template", "channel", "bounce_class", "provider"})
+_FEW = frozenset({"from", "to", "address", "message_id", "reference", "mail_id"})
 MAX_CHANGED = 48  # hours that are read from the log instead; with more of them, all is
 HOUR = timedelta(hours=1)
 # A day that is merged is read without a fold, and no day has rows of another.
@@ -83,12 +84,13 @@ class MailCounts:
 
     def span(self, filters: Filters, recent: timedelta | None = None) -> Span:
         """The time that these filters are about: all that the log holds, or with `recent` so much of it, where they name no beginning and
-        nothing that an index finds."""
+        neither a person nor a mail."""
         now = clock.now()
         high = min(filters.until or now, now) + timedelta(milliseconds=1)
         oldest = retention_start(self._settings, now)
-        if filters.since is None and recent is not None and not has_indexed(filters.terms):
-            return Span(max(oldest, high - recent), high)
+        if filters.since is None and recent is not None:
+            few = any(isinstance(term, Condition) and term.name in _FEW and not term.exclude for term in filters.terms)
+            return Span(max(oldest, high - (self._settings.store.retention if few else recent)), high)
         return Span(max(filters.since or oldest, oldest), high)
 
     async def values(

@@ -30,6 +30,7 @@ from console.serve_login import login_router
 from console.serve_message import message_router
 from console.serve_pages import pages_router
 from console.serve_stats import stats_router
+from console.serve_trends import trends_router
 from console.sessions import Sessions
 from console.slow_guesses import Guesses
 from console.tokens import Tokens
@@ -88,6 +89,7 @@ def create_app(
     for router in (
         *routers,
         activity_router(search, MailCounts(queries, settings, PATIENCE), reader, settings),
+        trends_router(MailCounts(queries, settings)),
         pages_router(reader),
         message_router(reader, settings),
         login_router(settings, sessions),
