@@ -121,7 +121,7 @@ def arrange_heat(counts: list[Count], times: list[int], providers: list[str]) ->
         trouble[key] = trouble.get(key, 0) + (one.mails if one.word in TROUBLE else 0)
     rows = []
     for provider in providers:
-        cells = []
+        cells: list[dict[str, Any]] = []
         for time in times:
             many, bad = mails.get((time, provider), 0), trouble.get((time, provider), 0)
             level = sum(1 for limit in HEAT if bad / many > limit) if many else None
