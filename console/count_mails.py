@@ -5,6 +5,7 @@ the parts of hours at both ends, and hours that have changed since they were cou
 same numbers. Everything else is read from the log, within the limits of every query.
 """
 
+import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -44,6 +45,7 @@ DIMENSIONS = {
 KEPT = frozenset({"", "domain", "template", "channel", "bounce_class", "provider"})
 _FEW = frozenset({"from", "to", "address", "message_id", "reference", "mail_id"})
 MAX_CHANGED = 48  # hours that are read from the log instead; with more of them, all is
+MAX_VALUES = 5000  # of a dimension that are looked at
 HOUR = timedelta(hours=1)
 # A day that is merged is read without a fold, and no day has rows of another.
 _SETTINGS = "SETTINGS do_not_merge_across_partitions_select_final = 1"
@@ -52,6 +54,9 @@ SELECT m.hour AS hour FROM (SELECT hour, max(marked_at) AS marked FROM hour_mark
 LEFT JOIN (SELECT hour, max(seen) AS counted FROM hours WHERE measure = 'status' AND dimension = '' GROUP BY hour) AS h ON h.hour = m.hour
 WHERE m.marked > h.counted ORDER BY hour
 """
+_FROM_HOURS = (
+    "FROM hours FINAL ARRAY JOIN direction AS one_direction, value AS one_value, word AS one_word, mails AS one_mails"
+)
 _TIME = "toUInt32(toStartOfInterval({column}, INTERVAL {step} SECOND, 'UTC'))"
 
 
@@ -61,6 +66,15 @@ class Span:
 
     low: datetime
     high: datetime
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Whole hours, those of them that have changed since they were counted, and the times that the log has to answer for."""
+
+    whole: Span
+    changed: list[datetime]
+    parts: list[Span]
 
 
 @dataclass(frozen=True)
@@ -97,35 +111,29 @@ class MailCounts:
         self, dimension: str, filters: Filters, domains: frozenset[str], span: Span, most: int
     ) -> list[tuple[str, int]]:
         """The most frequent values of a dimension, each with its mails; without those that have none."""
-        found: dict[str, int] = defaultdict(int)
-        for one in await self.counts("status", dimension, filters, domains, span):
-            if one.value:
-                found[one.value] += one.mails
-        return sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
+        return (await self.facets([dimension], filters, domains, span, most))[dimension]
 
     async def facets(
         self, dimensions: list[str], filters: Filters, domains: frozenset[str], span: Span, most: int
     ) -> dict[str, list[tuple[str, int]]]:
-        """The same for several dimensions. What is read from the log is read once for all of them."""
+        """The same for several dimensions, which are read together."""
         kept = [one for one in dimensions if _in_hours("status", one, filters, domains)]
-        found = {one: await self.values(one, filters, domains, span, most) for one in kept}
+        hours = await self._cover(span) if kept else None
+        if hours is None:
+            kept = []
         others = [one for one in dimensions if one not in kept]
-        if others:
-            where = terms_where(filters.terms, domains)
-            pairs = ", ".join(f"('{one}', {DIMENSIONS[one]})" for one in others if one != "domain")
-            arrays = f"[{pairs}]" if pairs else "emptyArrayString()"
-            if "domain" in others:
-                more = "arrayMap(one -> ('domain', one), domains)"
-                arrays = f"arrayConcat({arrays}, {more})" if pairs else more
-            rows = await self._rows(
-                f"SELECT pair.1 AS dimension, pair.2 AS value, count() AS mails FROM (SELECT arrayJoin({arrays}) AS pair FROM mails FINAL "
-                f"WHERE {_within(where, [span])} AND {where.sql}) WHERE value != '' GROUP BY dimension, value "
-                f"ORDER BY mails DESC, value LIMIT {int(most)} BY dimension {_SETTINGS}",
-                where.parameters,
-            )
+        reads = [self._values_from_log(others, filters, domains, [span])] if others else []
+        if hours is not None:
+            reads.append(self._values_from_hours(kept, filters, hours))
+            if hours.parts:
+                reads.append(self._values_from_log(kept, filters, domains, hours.parts))
+        found: dict[str, dict[str, int]] = {one: defaultdict(int) for one in dimensions}
+        for rows in await asyncio.gather(*reads):
             for row in rows:
-                found.setdefault(row["dimension"], []).append((row["value"], row["mails"]))
-        return {one: found.get(one, []) for one in dimensions}
+                found[row["facet"]][row["shown"]] += row["total"]
+        return {
+            one: sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))[:most] for one, counted in found.items()
+        }
 
     async def counts(
         self,
@@ -141,16 +149,28 @@ class MailCounts:
         names those of the dimension that are wanted."""
         if not _in_hours(measure, dimension, filters, domains) or step % 3600:
             return await self._from_log(measure, dimension, filters, domains, [span], step, values)
-        whole, parts = _split(span, clock.now())
-        changed = await self._rows(_CHANGED, {"low": whole.low})
-        begins = [moment for row in changed if whole.low <= (moment := _utc(row["hour"])) < whole.high]
-        if len(begins) > MAX_CHANGED or whole.low >= whole.high:
+        hours = await self._cover(span)
+        if hours is None:
             return await self._from_log(measure, dimension, filters, domains, [span], step, values)
-        found = await self._from_hours(measure, dimension, filters, whole, begins, step, values)
-        parts += [Span(max(begin, span.low), min(begin + HOUR, span.high)) for begin in begins]
-        if parts:
-            found += await self._from_log(measure, dimension, filters, domains, parts, step, values)
-        return _added(found)
+        reads = [self._from_hours(measure, dimension, filters, hours, step, values)]
+        if hours.parts:
+            reads.append(self._from_log(measure, dimension, filters, domains, hours.parts, step, values))
+        return _added([one for found in await asyncio.gather(*reads) for one in found])
+
+    async def _cover(self, span: Span) -> Hours | None:
+        """The whole hours of a time, and what is left for the log; None where the log is read anyway."""
+        low = _hour(span.low) if span.low == _hour(span.low) else _hour(span.low) + HOUR
+        # The hour that has not ended is whole as well.
+        high = _hour(span.high) + HOUR if span.high >= clock.now() else _hour(span.high)
+        if low >= high:
+            return None
+        rows = await self._rows(_CHANGED, {"low": low})
+        changed = [moment for row in rows if low <= (moment := _utc(row["hour"])) < high]
+        if len(changed) > MAX_CHANGED:
+            return None
+        parts = [Span(span.low, low)] if span.low < low else []
+        parts += [Span(high, span.high)] if span.high > high else []
+        return Hours(Span(low, high), changed, parts + [Span(one, min(one + HOUR, span.high)) for one in changed])
 
     async def _rows(self, sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
         return await self._queries.rows(sql, parameters, seconds=self._seconds)
@@ -181,36 +201,42 @@ class MailCounts:
         return [Count(row["time"], row["value"], row["word"], row["mails"]) for row in rows]
 
     async def _from_hours(
-        self,
-        measure: str,
-        dimension: str,
-        filters: Filters,
-        whole: Span,
-        without: list[datetime],
-        step: int,
-        values: list[str] | None,
+        self, measure: str, dimension: str, filters: Filters, hours: Hours, step: int, values: list[str] | None
     ) -> list[Count]:
-        where, asked = Where(), _dimension_asked(filters)
-        where.add(f"measure = '{measure}' AND dimension = '{dimension or asked}'")
-        where.add(f"hour >= {_second(where, whole.low)} AND hour < {_second(where, whole.high)}")
-        if without:
-            where.add(f"toUInt32(hour) NOT IN {where.bind([int(one.timestamp()) for one in without], 'Array(UInt32)')}")
-        for term in filters.terms:
-            if isinstance(term, Condition):
-                column = {"direction": "one_direction", "status": "one_word"}.get(term.name, "one_value")
-                excluded = "NOT " if term.exclude else ""
-                where.add(f"{column} {excluded}IN {where.bind(list(term.values), 'Array(String)')}")
+        where = _hours_where(measure, [dimension or _dimension_asked(filters)], filters, hours)
         if values is not None:
             where.add(f"one_value IN {where.bind(values, 'Array(String)')}")
         time = _TIME.format(column="hour", step=step) if step else "toUInt32(0)"
         shown = "one_value" if dimension else "''"
         rows = await self._rows(
-            f"SELECT {time} AS time, {shown} AS shown, toString(one_word) AS said, sum(one_mails) AS total "
-            "FROM hours FINAL ARRAY JOIN direction AS one_direction, value AS one_value, word AS one_word, mails AS one_mails "
+            f"SELECT {time} AS time, {shown} AS shown, toString(one_word) AS said, sum(one_mails) AS total {_FROM_HOURS} "
             f"WHERE {where.sql} GROUP BY time, shown, said",
             where.parameters,
         )
         return [Count(row["time"], row["shown"], row["said"], row["total"]) for row in rows]
+
+    async def _values_from_hours(self, dimensions: list[str], filters: Filters, hours: Hours) -> list[dict[str, Any]]:
+        where = _hours_where("status", dimensions, filters, hours)
+        return await self._rows(
+            f"SELECT toString(dimension) AS facet, one_value AS shown, sum(one_mails) AS total {_FROM_HOURS} WHERE {where.sql} "
+            f"GROUP BY facet, shown ORDER BY total DESC LIMIT {MAX_VALUES} BY facet",
+            where.parameters,
+        )
+
+    async def _values_from_log(
+        self, dimensions: list[str], filters: Filters, domains: frozenset[str], spans: list[Span]
+    ) -> list[dict[str, Any]]:
+        where = terms_where(filters.terms, domains)
+        arrays = [
+            "arrayMap(one -> ('domain', one), domains)" if one == "domain" else f"[('{one}', {DIMENSIONS[one]})]"
+            for one in dimensions
+        ]
+        return await self._rows(
+            f"SELECT pair.1 AS facet, pair.2 AS shown, count() AS total FROM (SELECT arrayJoin(arrayConcat({', '.join(arrays)})) AS pair "
+            f"FROM mails FINAL WHERE {_within(where, spans)} AND {where.sql}) WHERE shown != '' GROUP BY facet, shown "
+            f"ORDER BY total DESC LIMIT {MAX_VALUES} BY facet {_SETTINGS}",
+            where.parameters,
+        )
 
 
 def narrowed(filters: Filters, *terms: Term) -> Filters:
@@ -243,14 +269,20 @@ def _dimension_asked(filters: Filters) -> str:
     return next((name for name in names if name in KEPT), "")
 
 
-def _split(span: Span, now: datetime) -> tuple[Span, list[Span]]:
-    """The whole hours of a time, and what is left of it at both ends. The hour that has not ended is whole as well."""
-    low = _hour(span.low) if span.low == _hour(span.low) else _hour(span.low) + HOUR
-    high = _hour(span.high) + HOUR if span.high >= now else _hour(span.high)
-    if low >= high:
-        return Span(low, low), []
-    parts = [Span(span.low, low)] if span.low < low else []
-    return Span(low, high), parts + ([Span(high, span.high)] if span.high > high else [])
+def _hours_where(measure: str, dimensions: list[str], filters: Filters, hours: Hours) -> Where:
+    """What must hold for a count of the table of hours."""
+    where = Where()
+    where.add(f"measure = '{measure}' AND dimension IN {where.bind(dimensions, 'Array(String)')}")
+    where.add(f"hour >= {_second(where, hours.whole.low)} AND hour < {_second(where, hours.whole.high)}")
+    if hours.changed:
+        seconds = [int(one.timestamp()) for one in hours.changed]
+        where.add(f"toUInt32(hour) NOT IN {where.bind(seconds, 'Array(UInt32)')}")
+    for term in filters.terms:
+        if isinstance(term, Condition):
+            column = {"direction": "one_direction", "status": "one_word"}.get(term.name, "one_value")
+            excluded = "NOT " if term.exclude else ""
+            where.add(f"{column} {excluded}IN {where.bind(list(term.values), 'Array(String)')}")
+    return where
 
 
 def _hour(moment: datetime) -> datetime:
@@ -279,6 +311,3 @@ def _second(where: Where, moment: datetime) -> str:
 
 def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-
-
-__all__ = ["DIMENSIONS", "Count", "MailCounts", "Span", "narrowed"]

@@ -1,5 +1,10 @@
-// Trends: the cells of the heat map are one stop of the tab key, and the arrows go from cell to cell.
+// Trends: a step of a chart opens its mails, as the links of its table do; the cells of the heat map are one stop of the tab key, and the arrows go from cell to cell.
 "use strict";
+
+document.addEventListener("click", (event) => {
+  const step = event.target.closest("g[data-opens]");
+  if (step) location.href = step.dataset.opens;
+});
 
 const cells = [...document.querySelectorAll("#heat td > a")];
 cells.forEach((cell, place) => { cell.tabIndex = place ? -1 : 0; });

@@ -33,7 +33,8 @@ CREATE TABLE IF NOT EXISTS hours {on_cluster}
 ENGINE = {engine}(built_at)
 PARTITION BY toYYYYMM(hour)
 ORDER BY (measure, dimension, hour)
-TTL hour + INTERVAL {retention_seconds} SECOND;
+TTL hour + INTERVAL {retention_seconds} SECOND
+SETTINGS index_granularity = 64;  -- rows of many counts, of which a chart reads one measure and dimension
 
 -- When rows of an hour were last inserted: written by each insert into mails, after its rows, whoever makes it.
 CREATE TABLE IF NOT EXISTS hour_marks {on_cluster}
