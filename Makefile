@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 CORPORA ?= corpora
 
-.PHONY: install demo up unit test coverage check bench fuzz bench-auth score-auth score-bounces docs lock clean
+.PHONY: install demo up unit test coverage check bench bench-search fuzz bench-auth score-auth score-bounces docs lock clean
 
 install: $(INSTALLED)
 
@@ -16,6 +16,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@$(BIN)/python -m local.install_kafka
+	@$(BIN)/python -m local.install_axe
 	@touch $@
 
 demo: $(INSTALLED)
@@ -51,6 +52,12 @@ check: $(INSTALLED)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m commands.write_docs --check
+
+# How long each page takes over a log of ROWS mails; with FOLDER, the log is kept for the next time.
+ROWS ?= 1000000
+FOLDER ?=
+bench-search: $(INSTALLED)
+	@$(BIN)/python -W ignore -m tests.benchmarks.bench_pages $(ROWS) $(FOLDER)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m tests.benchmarks.run

@@ -34,6 +34,7 @@ COLUMNS = {
     "enhanced_code": "enhanced_code",
     "smtp_text": "smtp_text",
     "host": "host",
+    "provider": "provider",
     "from_name": "sender_name",
     "mail_id": "mail_id",
     "peer_ip": "peer_ip",

@@ -9,7 +9,7 @@ from contracts.settings import Settings
 ITEM_COLUMNS = (
     "mail_id, recipient, direction, status, terminal, late, reason, detail, sender, sender_name, "
     "envelope_from, subject, message_id, reference, channel, stream, template, tag, received_at, updated_at, size, spf, dkim, "
-    "dmarc, arc, iprev, bounce_type, bounce_class, smtp_code, enhanced_code, smtp_text, host, source, attempts, next_attempt_at, "
+    "dmarc, arc, iprev, bounce_type, bounce_class, smtp_code, enhanced_code, smtp_text, host, provider, source, attempts, next_attempt_at, "
     "peer_ip, helo"
 )
 
@@ -50,6 +50,7 @@ def present_item(row: dict[str, Any], settings: Settings, now: datetime) -> dict
         "enhanced_code": row["enhanced_code"] or None,
         "smtp_text": row["smtp_text"] or None,
         "host": row["host"] or None,
+        "provider": row["provider"] or None,
         "source": row["source"] or None,
         "attempts": row["attempts"],
         "next_attempt_at": clock.rfc3339(_utc(row["next_attempt_at"])) if row["next_attempt_at"] else None,

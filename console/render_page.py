@@ -1,6 +1,7 @@
 """Pages from templates: everything that comes from a mail is escaped, and text that could deceive the eye is made visible."""
 
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from jinja2 import Environment, FileSystemLoader
 from console import explain_mail
 from console.advise import advise
 from console.copy_texts import administrator_text, customer_text
+from console.explain_status import MEANINGS, meaning
 from console.judge_redelivery import may_redeliver
 from contracts import clock
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")
-PAGES = (("/", "Activity"), ("/system", "System"))  # in the order of the navigation
+PAGES = (("/", "Activity"), ("/trends", "Trends"), ("/system", "System"))  # in the order of the navigation
 # Characters that reorder or hide what stands beside them (Unicode bidi controls, zero-width characters).
 _DECEIVING = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff")
 
@@ -61,10 +63,28 @@ def octets(size: int) -> str:
     return f"{amount:.1f}".removesuffix(".0") + f" {('B', 'KiB', 'MiB', 'GiB')[unit]}"
 
 
-def query(parameters: dict[str, str], **changes: str | None) -> str:
-    """The parameters with some changed (None removes one), as the end of a URL."""
+def query(parameters: Mapping[str, str | list[str]], **changes: str | list[str] | None) -> str:
+    """The parameters with some changed (None removes one, a list stands several times), as the end of a URL."""
     merged = {name: value for name, value in {**parameters, **changes}.items() if value}
-    return f"?{urlencode(merged)}" if merged else "?"
+    return f"?{urlencode(merged, doseq=True)}" if merged else "?"
+
+
+def number(count: int) -> str:
+    """`12,345`."""
+    return f"{count:,}"
+
+
+def long(seconds: int) -> str:
+    """`30 min`, `6 h`, `1 day`."""
+    for size, unit in ((86_400, "day"), (3600, "h")):
+        if seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds // 60} min"
+
+
+def moment_of(seconds: int) -> str:
+    """Unix time as the API writes it."""
+    return clock.rfc3339(datetime.fromtimestamp(seconds, UTC))
 
 
 def _environment() -> Environment:
@@ -80,6 +100,8 @@ def _environment() -> Environment:
         clock=clock_time,
         fulltime=full_time,
         octets=octets,
+        number=number,
+        span=long,
         words=explain_mail.words,
     )
     environment.globals.update(
@@ -93,6 +115,9 @@ def _environment() -> Environment:
         author=explain_mail.author,
         may_redeliver=may_redeliver,
         query=query,
+        meaning=meaning,
+        meanings=MEANINGS,
+        moment=moment_of,
     )
     return environment
 

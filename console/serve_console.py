@@ -19,6 +19,7 @@ from console.answer_errors import ErrorBody, answer_errors
 from console.audit import Audit, TokenUses, Writer
 from console.authorise import demand
 from console.bound_answers import BoundAnswers
+from console.count_mails import MailCounts
 from console.dead_letters import DeadLetters
 from console.protect_responses import protect_responses
 from console.query_store import StoreQueries, begin_deadline
@@ -28,6 +29,7 @@ from console.read_system import SystemReader
 from console.redeliver import Redeliveries
 from console.render_page import STATIC
 from console.search_mails import Search
+from console.serve_activity import activity_router
 from console.serve_api import api_router
 from console.serve_audit import audit_router
 from console.serve_channels import channels_router
@@ -39,8 +41,10 @@ from console.serve_receipt import receipt_router
 from console.serve_redeliver import redeliver_router
 from console.serve_redeliver_page import redeliver_page_router
 from console.serve_related import related_router
+from console.serve_stats import stats_router
 from console.serve_system import system_router
 from console.serve_system_page import system_page_router
+from console.serve_trends import trends_router
 from console.sessions import Sessions
 from console.slow_guesses import Guesses
 from console.tokens import Tokens
@@ -50,6 +54,8 @@ from contracts.settings import Settings
 from runtime.blobs import BlobStore
 from runtime.expose_metrics import counter, histogram
 from runtime.open_store import Store
+
+PATIENCE = 2.0  # seconds that a page waits for its numbers
 
 
 def create_app(
@@ -96,7 +102,9 @@ def create_app(
     app.state.why_not_ready = lambda: why_not_ready() or watch.why_not_ready()
     answer_errors(app)
     search, reader = Search(queries, settings), MailReader(queries, settings, BlobStore(settings.blobs_url))
+    counts = MailCounts(queries, settings)
     app.include_router(api_router(search, reader, audit))
+    app.include_router(stats_router(counts))
     app.include_router(audit_router(queries))
     letters = DeadLetters(queries, writer, audit)
     app.include_router(dead_letters_router(letters, audit))
@@ -110,7 +118,9 @@ def create_app(
     app.include_router(system_page_router(system, letters))
     for router in (
         *routers,
-        pages_router(search, reader, settings, audit),
+        activity_router(search, MailCounts(queries, settings, PATIENCE), reader, settings),
+        trends_router(MailCounts(queries, settings)),
+        pages_router(reader, settings, audit),
         message_router(reader, settings, audit),
         receipt_router(reader, settings, audit),
         related_router(search, reader),

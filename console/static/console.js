@@ -1,31 +1,39 @@
-// The list renews itself while `live` is on. Without JavaScript a <noscript> refresh does the same.
+// What every page has: times in the reader's zone (UTC without JavaScript, and on hover), and buttons that copy.
 "use strict";
 
-const EVERY = 3000; // milliseconds
+const zone = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts().find((part) => part.type === "timeZoneName").value;
 
-async function renew() {
-  if (document.hidden || document.activeElement?.closest("#results")) return;
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (answer.redirected) location.reload(); // logged out meanwhile
-  if (!answer.ok) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const known = new Set([...document.querySelectorAll("tr[data-key]")].map((row) => row.dataset.key));
-  for (const row of page.querySelectorAll("tr[data-key]")) {
-    if (known.size && !known.has(row.dataset.key)) row.classList.add("fresh");
-  }
-  for (const id of ["results", "state"]) {
-    const fresh = page.getElementById(id);
-    if (fresh) document.getElementById(id).replaceWith(fresh);
-  }
+function localTime(moment, style) {
+  const clock = moment.toLocaleTimeString("en-GB");
+  if (moment.toDateString() === new Date().toDateString()) return style === "short" ? clock.slice(0, 5) : clock;
+  return `${moment.getDate()} ${moment.toLocaleString("en-GB", { month: "short" })} ${clock.slice(0, 5)}`;
 }
 
-if (new URLSearchParams(location.search).has("live")) {
-  setInterval(() => renew().catch(() => undefined), EVERY);
+function showLocalTimes(root) {
+  for (const time of root.querySelectorAll("time[data-local]")) time.textContent = localTime(new Date(time.dateTime), time.dataset.local);
+  for (const name of root.querySelectorAll("[data-zone]")) name.textContent = zone;
 }
 
-// A click anywhere on a row opens its mail.
+async function copyText(text) {
+  if (navigator.clipboard && isSecureContext) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea"); // over plain HTTP a page has no clipboard
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  if (!done) throw new Error("not copied");
+}
+
 document.addEventListener("click", (event) => {
-  const row = event.target.closest("tr[data-key]");
-  if (!row || event.target.closest("a") || String(getSelection())) return;
-  row.querySelector(".what a").click();
+  const button = event.target.closest("button[data-copy]");
+  if (!button) return;
+  const box = button.closest(".unfolded");
+  const said = button.parentElement.querySelector("[role=status]");
+  copyText(box.querySelector("template.copied-text").content.textContent).then(
+    () => { said.textContent = "Copied."; },
+    () => { said.textContent = "Your browser did not let us copy."; },
+  );
 });
+
+showLocalTimes(document);

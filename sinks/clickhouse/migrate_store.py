@@ -13,6 +13,8 @@ _TTL_TABLES = {
     "events": "received_at",
     "dead_letters": "put_aside_at",
     "connectivity": "occurred_at",
+    "hours": "hour",
+    "hour_marks": "hour",
 }
 
 

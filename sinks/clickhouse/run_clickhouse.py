@@ -9,6 +9,7 @@ from contracts.stages import stage
 from runtime.health import Readiness
 from runtime.open_store import Store
 from runtime.publish import Publisher
+from sinks.clickhouse.build_hours import build_hours
 from sinks.clickhouse.expire_blobs import expire_blobs
 from sinks.clickhouse.insert_rows import Inserter
 from sinks.clickhouse.migrate_store import migrate_store
@@ -34,6 +35,7 @@ async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event, 
     _log.info("inserting")
     beside = [
         asyncio.create_task(track_completeness(settings, store, stop)),
+        asyncio.create_task(build_hours(store, stop)),
         asyncio.create_task(expire_blobs(settings, stop)),
         asyncio.create_task(sweep_open(settings, store, publisher, stop)),
     ]

@@ -18,6 +18,7 @@ from contracts.raw_message import WITH_MESSAGE, decode_headers
 from contracts.records import ConsumedRecord
 from contracts.statuses import RANKS, rank
 from mail.addresses import split_address
+from mail.name_provider import name_provider
 
 Row = dict[str, Any]
 Rows = list[tuple[str, Row]]  # (table, row); times are ticks of DateTime64(3)
@@ -102,6 +103,7 @@ def event_rows(source: ConsumedRecord) -> Rows:
         "enhanced_code": answer.enhanced_code if answer else "",
         "smtp_text": answer.text if answer else "",
         "host": answer.host if answer else "",
+        "provider": name_provider(answering_host(event)),
         "source": mail.source,
         "source_id": mail.source_id,
         "attempts": event.attempt,
@@ -111,6 +113,15 @@ def event_rows(source: ConsumedRecord) -> Rows:
     }
     by_recipient = {"recipient": event.recipient.lower(), "received_at": received, "mail_id": mail_id}
     return [("events", line), ("mails", row), ("recipients", by_recipient)]
+
+
+def answering_host(event: MailEvent) -> str:
+    """The mail server that an event is about: the one that answered, or the first of those that were to; "" for a handler's."""
+    answer = decisive_answer(event)
+    last = event.attempts[-1] if event.attempts else None
+    if answer is None or (last is not None and last.command == "POST"):
+        return ""
+    return answer.host or next((one.servers[0] for one in event.attempts if one.servers), "")
 
 
 def raw_rows(source: ConsumedRecord) -> Rows:

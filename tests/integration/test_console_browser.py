@@ -113,7 +113,7 @@ def test_hostile_mail_neither_runs_nor_phones_home(log: Log, address: str, evil:
         page.wait_for_timeout(500)
         assert page.title() != "owned" and page.url.startswith(address)
         page.goto(f"{address}/")
-        assert page.locator("tbody tr").count() == 1
+        assert page.locator("tr.mail").count() == 1
         assert evil.asked == []
         page.evaluate(
             "fetch('http://evil.example/control', {mode: 'no-cors'}).catch(() => 0)"

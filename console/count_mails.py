@@ -1,0 +1,313 @@
+"""How many mails there are, by time, by what they have in common, and by what became of them.
+
+What asks for no more than a direction, a status and one dimension is answered from the table of hours (sinks/clickhouse/build_hours.py);
+the parts of hours at both ends, and hours that have changed since they were counted, are read from the log, so that both ways give the
+same numbers. Everything else is read from the log, within the limits of every query.
+"""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from console.build_query import Where, terms_where
+from console.conditions import Condition, Term
+from console.parse_filters import Filters
+from console.present_mail import retention_start
+from console.query_store import StoreQueries
+from contracts import clock
+from contracts.settings import Settings
+
+# What a word of a count is: how the log says it, and which mails have one.
+MEASURES = {
+    "status": ("toString(status)", ""),
+    "bounce_class": ("toString(bounce_class)", "bounce_class != ''"),
+    "failed_check": ("arrayJoin(failed_checks)", ""),
+    "latency_bucket": ("toString(latency_bucket)", "latency_bucket != 0"),
+}
+# What mails may have in common: the filter that asks for it, and how the log says it. The table of hours has the first five.
+DIMENSIONS = {
+    "domain": "arrayJoin(domains)",
+    "template": "toString(template)",
+    "channel": "toString(channel)",
+    "bounce_class": "toString(bounce_class)",
+    "provider": "toString(provider)",
+    "status": "toString(status)",
+    "direction": "toString(direction)",
+    "stream": "toString(stream)",
+    "reason": "toString(reason)",
+    "source": "toString(source)",
+    "spf": "toString(spf)",
+    "dkim": "toString(dkim)",
+    "dmarc": "toString(dmarc)",
+}
+KEPT = frozenset({"", "domain", "template", "channel", "bounce_class", "provider"})
+_FEW = frozenset({"from", "to", "address", "message_id", "reference", "mail_id"})
+MAX_CHANGED = 48  # hours that are read from the log instead; with more of them, all is
+MAX_VALUES = 5000  # of a dimension that are looked at
+HOUR = timedelta(hours=1)
+# A day that is merged is read without a fold, and no day has rows of another.
+_SETTINGS = "SETTINGS do_not_merge_across_partitions_select_final = 1"
+_CHANGED = """
+SELECT m.hour AS hour FROM (SELECT hour, max(marked_at) AS marked FROM hour_marks WHERE hour >= {low:DateTime('UTC')} GROUP BY hour) AS m
+LEFT JOIN (SELECT hour, max(seen) AS counted FROM hours WHERE measure = 'status' AND dimension = '' GROUP BY hour) AS h ON h.hour = m.hour
+WHERE m.marked > h.counted ORDER BY hour
+"""
+_FROM_HOURS = (
+    "FROM hours FINAL ARRAY JOIN direction AS one_direction, value AS one_value, word AS one_word, mails AS one_mails"
+)
+_TIME = "toUInt32(toStartOfInterval({column}, INTERVAL {step} SECOND, 'UTC'))"
+
+
+@dataclass(frozen=True)
+class Span:
+    """A time to count over, its end not included."""
+
+    low: datetime
+    high: datetime
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Whole hours, those of them that have changed since they were counted, and the times that the log has to answer for."""
+
+    whole: Span
+    changed: list[datetime]
+    parts: list[Span]
+
+
+@dataclass(frozen=True)
+class Count:
+    """So many mails of one bucket (Unix seconds; 0 where time does not matter), with this value of the dimension and this word."""
+
+    time: int
+    value: str
+    word: str
+    mails: int
+
+
+class MailCounts:
+    """Counts for one principal at a time; `domains` limits whose mail is counted."""
+
+    def __init__(self, queries: StoreQueries, settings: Settings, seconds: float | None = None) -> None:
+        """With `seconds`, a query that takes longer is given up (Problem 503)."""
+        self._queries = queries
+        self._settings = settings
+        self._seconds = seconds
+
+    def span(self, filters: Filters, recent: timedelta | None = None) -> Span:
+        """The time that these filters are about: all that the log holds, or with `recent` so much of it, where they name no beginning and
+        neither a person nor a mail."""
+        now = clock.now()
+        high = min(filters.until or now, now) + timedelta(milliseconds=1)
+        oldest = retention_start(self._settings, now)
+        if filters.since is None and recent is not None:
+            few = any(isinstance(term, Condition) and term.name in _FEW and not term.exclude for term in filters.terms)
+            return Span(max(oldest, high - (self._settings.store.retention if few else recent)), high)
+        return Span(max(filters.since or oldest, oldest), high)
+
+    async def values(
+        self, dimension: str, filters: Filters, domains: frozenset[str], span: Span, most: int
+    ) -> list[tuple[str, int]]:
+        """The most frequent values of a dimension, each with its mails; without those that have none."""
+        return (await self.facets([dimension], filters, domains, span, most))[dimension]
+
+    async def facets(
+        self, dimensions: list[str], filters: Filters, domains: frozenset[str], span: Span, most: int
+    ) -> dict[str, list[tuple[str, int]]]:
+        """The same for several dimensions, which are read together."""
+        kept = [one for one in dimensions if _in_hours("status", one, filters, domains)]
+        hours = await self._cover(span) if kept else None
+        if hours is None:
+            kept = []
+        others = [one for one in dimensions if one not in kept]
+        reads = [self._values_from_log(others, filters, domains, [span])] if others else []
+        if hours is not None:
+            reads.append(self._values_from_hours(kept, filters, hours))
+            if hours.parts:
+                reads.append(self._values_from_log(kept, filters, domains, hours.parts))
+        found: dict[str, dict[str, int]] = {one: defaultdict(int) for one in dimensions}
+        for rows in await asyncio.gather(*reads):
+            for row in rows:
+                found[row["facet"]][row["shown"]] += row["total"]
+        return {
+            one: sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))[:most] for one, counted in found.items()
+        }
+
+    async def counts(
+        self,
+        measure: str,
+        dimension: str,
+        filters: Filters,
+        domains: frozenset[str],
+        span: Span,
+        step: int = 0,
+        values: list[str] | None = None,
+    ) -> list[Count]:
+        """Counts by bucket of `step` seconds (0: all time together), value of the dimension ("": all mails together) and word. `values`
+        names those of the dimension that are wanted."""
+        if not _in_hours(measure, dimension, filters, domains) or step % 3600:
+            return await self._from_log(measure, dimension, filters, domains, [span], step, values)
+        hours = await self._cover(span)
+        if hours is None:
+            return await self._from_log(measure, dimension, filters, domains, [span], step, values)
+        reads = [self._from_hours(measure, dimension, filters, hours, step, values)]
+        if hours.parts:
+            reads.append(self._from_log(measure, dimension, filters, domains, hours.parts, step, values))
+        return _added([one for found in await asyncio.gather(*reads) for one in found])
+
+    async def _cover(self, span: Span) -> Hours | None:
+        """The whole hours of a time, and what is left for the log; None where the log is read anyway."""
+        low = _hour(span.low) if span.low == _hour(span.low) else _hour(span.low) + HOUR
+        # The hour that has not ended is whole as well.
+        high = _hour(span.high) + HOUR if span.high >= clock.now() else _hour(span.high)
+        if low >= high:
+            return None
+        rows = await self._rows(_CHANGED, {"low": low})
+        changed = [moment for row in rows if low <= (moment := _utc(row["hour"])) < high]
+        if len(changed) > MAX_CHANGED:
+            return None
+        parts = [Span(span.low, low)] if span.low < low else []
+        parts += [Span(high, span.high)] if span.high > high else []
+        return Hours(Span(low, high), changed, parts + [Span(one, min(one + HOUR, span.high)) for one in changed])
+
+    async def _rows(self, sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        return await self._queries.rows(sql, parameters, seconds=self._seconds)
+
+    async def _from_log(
+        self,
+        measure: str,
+        dimension: str,
+        filters: Filters,
+        domains: frozenset[str],
+        spans: list[Span],
+        step: int,
+        values: list[str] | None,
+    ) -> list[Count]:
+        word, has_one = MEASURES[measure]
+        where = terms_where(filters.terms, domains)
+        where.add(_within(where, spans))
+        if has_one:
+            where.add(has_one)
+        value = DIMENSIONS[dimension] if dimension else "''"
+        time = _TIME.format(column="received_at", step=step) if step else "toUInt32(0)"
+        having = f"HAVING value IN {where.bind(values, 'Array(String)')}" if values is not None else ""
+        rows = await self._rows(
+            f"SELECT {time} AS time, {value} AS value, {word} AS word, count() AS mails FROM mails FINAL WHERE {where.sql} "
+            f"GROUP BY time, value, word {having} {_SETTINGS}",
+            where.parameters,
+        )
+        return [Count(row["time"], row["value"], row["word"], row["mails"]) for row in rows]
+
+    async def _from_hours(
+        self, measure: str, dimension: str, filters: Filters, hours: Hours, step: int, values: list[str] | None
+    ) -> list[Count]:
+        where = _hours_where(measure, [dimension or _dimension_asked(filters)], filters, hours)
+        if values is not None:
+            where.add(f"one_value IN {where.bind(values, 'Array(String)')}")
+        time = _TIME.format(column="hour", step=step) if step else "toUInt32(0)"
+        shown = "one_value" if dimension else "''"
+        rows = await self._rows(
+            f"SELECT {time} AS time, {shown} AS shown, toString(one_word) AS said, sum(one_mails) AS total {_FROM_HOURS} "
+            f"WHERE {where.sql} GROUP BY time, shown, said",
+            where.parameters,
+        )
+        return [Count(row["time"], row["shown"], row["said"], row["total"]) for row in rows]
+
+    async def _values_from_hours(self, dimensions: list[str], filters: Filters, hours: Hours) -> list[dict[str, Any]]:
+        where = _hours_where("status", dimensions, filters, hours)
+        return await self._rows(
+            f"SELECT toString(dimension) AS facet, one_value AS shown, sum(one_mails) AS total {_FROM_HOURS} WHERE {where.sql} "
+            f"GROUP BY facet, shown ORDER BY total DESC LIMIT {MAX_VALUES} BY facet",
+            where.parameters,
+        )
+
+    async def _values_from_log(
+        self, dimensions: list[str], filters: Filters, domains: frozenset[str], spans: list[Span]
+    ) -> list[dict[str, Any]]:
+        where = terms_where(filters.terms, domains)
+        arrays = [
+            "arrayMap(one -> ('domain', one), domains)" if one == "domain" else f"[('{one}', {DIMENSIONS[one]})]"
+            for one in dimensions
+        ]
+        return await self._rows(
+            f"SELECT pair.1 AS facet, pair.2 AS shown, count() AS total FROM (SELECT arrayJoin(arrayConcat({', '.join(arrays)})) AS pair "
+            f"FROM mails FINAL WHERE {_within(where, spans)} AND {where.sql}) WHERE shown != '' GROUP BY facet, shown "
+            f"ORDER BY total DESC LIMIT {MAX_VALUES} BY facet {_SETTINGS}",
+            where.parameters,
+        )
+
+
+def narrowed(filters: Filters, *terms: Term) -> Filters:
+    """The same filters, and more that must hold."""
+    return replace(filters, terms=(*filters.terms, *terms))
+
+
+def _in_hours(measure: str, dimension: str, filters: Filters, domains: frozenset[str]) -> bool:
+    """Whether the table of hours can say it: it knows no mail, and no two dimensions of one."""
+    if domains or dimension not in KEPT:
+        return False
+    asked = ""
+    for term in filters.terms:
+        if not isinstance(term, Condition):
+            return False
+        if term.name == "direction" or (term.name == "status" and measure == "status"):
+            continue
+        # A mail between two domains has two values, and a template is looked for within its text.
+        plain = term.name in KEPT - {"template"} and len(term.values) == 1 and "*" not in term.values[0]
+        if not plain or term.exclude or asked or dimension not in ("", term.name):
+            return False
+        if dimension == "domain":  # the other domain of the same mails is not there
+            return False
+        asked = term.name
+    return True
+
+
+def _dimension_asked(filters: Filters) -> str:
+    names = [term.name for term in filters.terms if isinstance(term, Condition)]
+    return next((name for name in names if name in KEPT), "")
+
+
+def _hours_where(measure: str, dimensions: list[str], filters: Filters, hours: Hours) -> Where:
+    """What must hold for a count of the table of hours."""
+    where = Where()
+    where.add(f"measure = '{measure}' AND dimension IN {where.bind(dimensions, 'Array(String)')}")
+    where.add(f"hour >= {_second(where, hours.whole.low)} AND hour < {_second(where, hours.whole.high)}")
+    if hours.changed:
+        seconds = [int(one.timestamp()) for one in hours.changed]
+        where.add(f"toUInt32(hour) NOT IN {where.bind(seconds, 'Array(UInt32)')}")
+    for term in filters.terms:
+        if isinstance(term, Condition):
+            column = {"direction": "one_direction", "status": "one_word"}.get(term.name, "one_value")
+            excluded = "NOT " if term.exclude else ""
+            where.add(f"{column} {excluded}IN {where.bind(list(term.values), 'Array(String)')}")
+    return where
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _added(counts: list[Count]) -> list[Count]:
+    total: dict[tuple[int, str, str], int] = defaultdict(int)
+    for one in counts:
+        total[(one.time, one.value, one.word)] += one.mails
+    return [Count(*key, mails) for key, mails in total.items()]
+
+
+def _within(where: Where, spans: list[Span]) -> str:
+    bounds = [
+        f"(received_at >= fromUnixTimestamp64Milli({where.bind(clock.to_ms(one.low), 'Int64')}, 'UTC') "
+        f"AND received_at < fromUnixTimestamp64Milli({where.bind(clock.to_ms(one.high), 'Int64')}, 'UTC'))"
+        for one in spans
+    ]
+    return "(" + " OR ".join(bounds) + ")"
+
+
+def _second(where: Where, moment: datetime) -> str:
+    return f"toDateTime({where.bind(int(moment.timestamp()), 'UInt32')}, 'UTC')"
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

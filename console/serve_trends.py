@@ -1,0 +1,104 @@
+"""The page Trends: delivery, bounces, authentication and latency over time, and which provider has trouble when."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any, cast, get_args
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from console.answer_errors import Problem
+from console.arrange_trends import arrange_figure, arrange_heat
+from console.authorise import authorised
+from console.choose_buckets import buckets, choose_step
+from console.choose_facets import Parameters, presets, span_words
+from console.count_mails import MailCounts, Span
+from console.explain_search import describe
+from console.parse_filters import Filters
+from console.read_activity import page_filters, read_parameters
+from console.read_stats import FILTER_OF, By, StatName, StatsReader
+from console.render_page import render
+from console.tokens import Principal
+from contracts import clock
+
+CHARTS: tuple[StatName, ...] = ("delivery_rate", "bounces", "auth_failures", "latency")
+OFFERED = {"": "All mail", "domain": "Domain", "provider": "Provider", "template": "Template", "class": "Bounce class"}
+TIMES = ("24h", "7d", "21d")
+DEFAULT = timedelta(days=7)
+LINES = 6  # of one chart
+PROVIDERS = 10  # rows of the heat map
+_needs_read = authorised("read")
+
+
+def trends_router(counts: MailCounts) -> APIRouter:
+    """The router."""
+    router = APIRouter(include_in_schema=False)
+    reader = StatsReader(counts)
+
+    @router.get("/trends")
+    async def trends(request: Request) -> Response:
+        principal = _needs_read(request)
+        request.state.principal = principal
+        parameters = read_parameters(request)
+        by = str(parameters.pop("by", ""))
+        by = by if by in OFFERED else ""
+        page: dict[str, Any] = {"figures": [], "heat": [], "problem": None, "read_as": [], "span": None}
+        status = 200
+        try:
+            page |= await _read(reader, counts, principal, parameters, cast(By, by) if by in get_args(By) else None)
+        except Problem as problem:
+            if problem.status not in (400, 422, 503):
+                raise
+            page["problem"], status = problem.message, problem.status
+        return render(
+            request,
+            "trends.html",
+            status,
+            **page,
+            by=by,
+            offered=OFFERED,
+            presets=[one for one in presets(parameters) if one["value"] in TIMES],
+            parameters=parameters,
+        )
+
+    return router
+
+
+async def _read(
+    reader: StatsReader, counts: MailCounts, principal: Principal, parameters: Parameters, by: By | None
+) -> dict[str, Any]:
+    filters = page_filters(parameters)
+    span = counts.span(filters) if filters.since else counts.span(filters, DEFAULT)
+    step = choose_step(span.low, span.high)
+    values: list[str] = []
+    if by and by != "class":
+        dimension = FILTER_OF[by]
+        values = [one for one, _ in await counts.values(dimension, filters, principal.domains, span, LINES)]
+
+    async def figure(name: StatName) -> Any:
+        # Only what a server refused has a bounce class: it says nothing of the others.
+        split = by if by != "class" else None
+        chart = await reader.chart(name, filters, principal.domains, span, step, split, values if split else None)
+        return arrange_figure(chart, FILTER_OF[split] if split else None)
+
+    *figures, heat = await asyncio.gather(*map(figure, CHARTS), _heat(counts, principal, filters, span, step))
+    return {
+        "figures": figures,
+        "heat": heat,
+        "read_as": [describe(term) for term in filters.terms],
+        "span": span,
+        "times": buckets(span.low, span.high, step),
+        "step": step,
+        "words": span_words(span, clock.now()),
+    }
+
+
+async def _heat(
+    counts: MailCounts, principal: Principal, filters: Filters, span: Span, step: int
+) -> list[dict[str, Any]]:
+    top = await counts.values("provider", filters, principal.domains, span, PROVIDERS)
+    providers = [value for value, _ in top]
+    if not providers:
+        return []
+    found = await counts.counts("status", "provider", filters, principal.domains, span, step, providers)
+    return arrange_heat(found, buckets(span.low, span.high, step), providers)
