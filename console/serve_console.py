@@ -20,6 +20,7 @@ from console.protect_responses import protect_responses
 from console.query_store import StoreQueries, begin_deadline
 from console.read_channels import ChannelReader
 from console.read_mail import MailReader
+from console.read_processing import ProcessingLog
 from console.render_page import STATIC
 from console.search_mails import Search
 from console.serve_api import api_router
@@ -77,7 +78,9 @@ def create_app(
     answer_errors(app)
     search, reader = Search(queries, settings), MailReader(queries, settings, BlobStore(settings.blobs_url))
     app.include_router(api_router(search, reader))
-    app.include_router(channels_router(ChannelReader(queries, settings)))
+    channels = ChannelReader(queries, settings)
+    processing = ProcessingLog(search, channels, settings)
+    app.include_router(channels_router(channels, processing))
     for router in (
         *routers,
         pages_router(search, reader, settings),

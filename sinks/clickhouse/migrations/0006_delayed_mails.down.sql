@@ -1,0 +1,1 @@
+ALTER TABLE connectivity {on_cluster} DROP COLUMN IF EXISTS delayed_mails;
