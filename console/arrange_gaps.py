@@ -8,7 +8,7 @@ from typing import Any
 from contracts.events import WORKING
 
 DAYS = 21
-SHORTEST = 1.5  # percent of a day's height that a gap is drawn with at least, so that it is seen
+SHORTEST = 5.0  # percent of a day's height that a gap is drawn with at least, so that it is seen
 _DAY = timedelta(days=1)
 
 

@@ -45,6 +45,18 @@ def who_asks(request: Request) -> Principal | None:
     return None
 
 
+def demand_session(request: HTTPConnection, scope: str) -> Principal:
+    """Whose session a form of ours carries, with this scope; whether the form is ours, `refuse_other_sites` says (serve_login.py). Problem
+    401 or 403. Unavailable while it cannot be known."""
+    tokens: Tokens = request.app.state.tokens
+    principal = tokens.find_session(request.cookies.get(COOKIE, ""))
+    if principal is None:
+        raise Problem(401, "log in first")
+    if scope not in principal.scopes:
+        raise Problem(403, f"your token does not have the scope {scope}", code="missing_scope")
+    return principal
+
+
 def bearer(request: HTTPConnection) -> str:
     """The token that the request carries (RFC 6750 section 2.1); "" when none."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")

@@ -25,6 +25,7 @@ from console.render_page import STATIC
 from console.search_mails import Search
 from console.serve_api import api_router
 from console.serve_channels import channels_router
+from console.serve_incoming import incoming_router
 from console.serve_login import login_router
 from console.serve_message import message_router
 from console.serve_pages import pages_router
@@ -84,6 +85,7 @@ def create_app(
     for router in (
         *routers,
         pages_router(search, reader, settings),
+        incoming_router(channels, processing),
         message_router(reader, settings),
         login_router(settings, sessions),
     ):

@@ -8,9 +8,9 @@ from typing import Any, cast
 from fastapi import FastAPI
 
 from console.authorise import authorised
+from console.query_store import StoreQueries
 from console.serve_console import create_app
-from console.serve_preferences import preferences_router
-from console.serve_suppressions import suppressions_router
+from console.serve_lists import list_routers
 from console.sessions import Sessions
 from console.tokens import Tokens
 from contracts.settings import Settings
@@ -33,8 +33,9 @@ def documented_app() -> FastAPI:
     routers = [
         send_router(cast(Sender, None), cast(IdempotencyKeys, None), authorised("send")),
         attempts_router(cast(AttemptRecorder, None), authorised("send"), settings.store.retention),
-        suppressions_router(cast(Suppressions, None), cast(Publisher, None)),
-        preferences_router(cast(Preferences, None), cast(Publisher, None)),
+        *list_routers(
+            settings, cast(StoreQueries, None), cast(Suppressions, None), cast(Preferences, None), cast(Publisher, None)
+        ),
     ]
     return create_app(settings, cast(Store, None), cast(Tokens, None), cast(Sessions, None), routers=routers)
 

@@ -31,7 +31,7 @@ def test_days_say_how_long_it_was_away_and_how_many_mails_were_late() -> None:
     assert len(days) == DAYS and days[-1].date == NOW.date()
     assert [day.known for day in days] == [False] * 16 + [True] * 5
     today, yesterday, before = days[-1], days[-2], days[-3]
-    assert (today.gaps, today.down, today.bars) == (1, timedelta(hours=1), ((45.83, 4.17),))
+    assert (today.gaps, today.down, today.bars) == (1, timedelta(hours=1), ((45.83, 5.0),))
     assert (yesterday.gaps, yesterday.delayed, yesterday.tone) == (3, 3, "bad")
     assert timedelta(hours=6) < yesterday.down < timedelta(hours=6, minutes=1)
     assert (before.gaps, before.down, before.bars[0][0]) == (1, timedelta(hours=4), 83.33)
@@ -47,7 +47,7 @@ def test_nothing_is_known_of_a_channel_that_never_spoke() -> None:
 
 def test_a_short_gap_is_seen_and_stays_within_its_day() -> None:
     (day,) = arrange_gaps([row("throttled", 0.001)], NOW, 1)
-    assert day.tone == "wait" and day.bars[0][1] == 1.5 and sum(day.bars[0]) <= 100
+    assert day.tone == "wait" and day.bars[0][1] == 5.0 and sum(day.bars[0]) <= 100
 
 
 @pytest.mark.parametrize(
