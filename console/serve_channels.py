@@ -26,7 +26,8 @@ def channels_router(reader: ChannelReader, processing: ProcessingLog) -> APIRout
         "/channels/{name}/connectivity",
         summary="What happened to the connection of a mailbox, newest first",
         description="One row a gap: when it began, when it ended (null: it lasts), the server's text, and how many mails arrived in the "
-        "mailbox meanwhile and so were late here. `connected` and `recovered` say since when it works.",
+        "mailbox meanwhile and so were late here (`/channels/{name}/mails?gap=` lists them; a poller that ended before it had caught up "
+        "counts none). `connected` and `recovered` say since when it works.",
     )
     async def connectivity(
         name: Name,
