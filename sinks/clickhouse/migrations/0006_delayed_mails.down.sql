@@ -1,1 +1,0 @@
-ALTER TABLE connectivity {on_cluster} DROP COLUMN IF EXISTS delayed_mails;
