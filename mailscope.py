@@ -228,8 +228,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from console.query_store import StoreQueries
     from console.serve_console import create_app
     from console.serve_http import serve_console
-    from console.serve_preferences import preferences_router
-    from console.serve_suppressions import IMPORT, LARGEST_IMPORT, suppressions_router
+    from console.serve_lists import LARGE_BODIES, list_routers
     from console.serve_tokens import tokens_router
     from console.serve_unsubscribe import unsubscribe_router
     from console.sessions import Sessions
@@ -262,12 +261,12 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     sender = Sender(settings, publisher, verdicts)
     queries = StoreQueries(store, settings.store.query_memory)
     recorder = AttemptRecorder(claims, publisher, SourceMails(queries).find)
+    audit = Audit(publisher)
     routers = [
         send_router(sender, IdempotencyKeys(claims), authorised("send"), has_room, rates),
         attempts_router(recorder, authorised("send"), settings.store.retention, rates),
-        suppressions_router(suppressions, publisher),
-        preferences_router(preferences, publisher),
-        tokens_router(table, publisher, Audit(publisher), lambda: read_last_uses(queries)),
+        *list_routers(settings, queries, suppressions, preferences, publisher, audit),
+        tokens_router(table, publisher, audit, lambda: read_last_uses(queries)),
         unsubscribe_router(UnsubscribeLinks(load_secret(settings)), preferences, publisher),
     ]
 
@@ -288,7 +287,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         large_bodies={
             PATH: LargeBody(largest, "send"),
             ATTEMPTS: LargeBody(LARGEST_REPORT, "send"),
-            IMPORT: LargeBody(LARGEST_IMPORT, "manage"),
+            **LARGE_BODIES,
         },
         middleware=[Middleware(LimitRequests, largest=largest, memory=settings.smtp.memory)],
         why_not_ready=lambda: (

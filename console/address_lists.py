@@ -29,12 +29,16 @@ def whole_list_of_form(scope: str) -> Callable[[Request], Principal]:
 
 def _of_all_domains(demanded: Callable[[Request], Principal]) -> Callable[[Request], Principal]:
     def check(request: Request) -> Principal:
-        principal = demanded(request)
-        if principal.domains:
-            raise Problem(403, "this token is limited to some domains, and the list is of all", code="forbidden_domain")
-        return principal
+        return refuse_limited(demanded(request))
 
     return check
+
+
+def refuse_limited(principal: Principal) -> Principal:
+    """Problem 403 for a token of some domains."""
+    if principal.domains:
+        raise Problem(403, "this token is limited to some domains, and the list is of all", code="forbidden_domain")
+    return principal
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,14 @@ def page_of(entries: Mapping[str, Entry], asked: Asked[Any]) -> tuple[list[Any],
     page = found[: asked.limit]
     following = base64.urlsafe_b64encode(page[-1].encode()).decode() if len(found) > asked.limit else None
     return [entries[address] for address in page], following
+
+
+def addresses_of(entries: Mapping[str, Entry], address: str, shown: Callable[[Entry], bool]) -> list[str]:
+    """All addresses that such a list has, by address."""
+    wanted = key_of(address)
+    if wanted and not wanted.startswith("@") and not wanted.endswith("@"):
+        return [wanted] if wanted in entries and shown(entries[wanted]) else []
+    return sorted(one for one, entry in entries.items() if _fits(one, wanted) and shown(entry))
 
 
 def _fits(address: str, wanted: str) -> bool:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.answer_errors import Problem, answer
-from console.authorise import demand
+from console.authorise import demand, demand_session
 from contracts.errors import Unavailable
 
 API = "/api/"
@@ -35,7 +36,8 @@ class LargeBody:
 
 
 class TokenFirst:
-    """Refuses a change through the API by a token that is not known, before its body is read, and a body of two lengths."""
+    """Refuses a change through the API by a token that is not known, and a large form without a session, before their bodies are read;
+    and a body of two lengths."""
 
     def __init__(self, app: ASGIApp, large: Mapping[str, LargeBody]) -> None:
         self._app = app
@@ -51,10 +53,13 @@ class TokenFirst:
                 Problem(400, "a request has Content-Length or Transfer-Encoding, not both"), scope, receive, send
             )
             return
-        if _has_body(scope) and scope["path"].startswith(API):
-            large = self._large.get(scope["path"])
+        large = self._large.get(scope["path"]) if scope["type"] == "http" else None
+        if _has_body(scope) and (large is not None or scope["path"].startswith(API)):
             try:
-                demand(Request(scope), large.scope if large else None)
+                if large is not None and not scope["path"].startswith(API):
+                    demand_session(HTTPConnection(scope), large.scope)
+                else:
+                    demand(Request(scope), large.scope if large else None)
             except (Problem, Unavailable) as why:
                 await _refuse(why, scope, receive, send)
                 return

@@ -31,11 +31,7 @@ def form_authorised(scope: str) -> Callable[[Request], Principal]:
         if bearer(request):
             return demand(request, scope)
         refuse_other_sites(request)
-        tokens: Tokens = request.app.state.tokens
-        principal = tokens.find_session(request.cookies.get(COOKIE, ""))
-        if principal is None:
-            raise Problem(401, "log in first")
-        return _allowed(request, principal, scope)
+        return demand_session(request, scope)
 
     return check
 
@@ -55,7 +51,7 @@ def peer_of(request: HTTPConnection) -> str:
     return request.client.host if request.client else ""
 
 
-def _allowed(request: Request, principal: Principal, scope: str | None) -> Principal:
+def _allowed(request: HTTPConnection, principal: Principal, scope: str | None) -> Principal:
     if not principal.may_come_from(peer_of(request)):
         raise Problem(403, "this token may not be used from here", code="forbidden_network")
     request.state.used_by = principal
@@ -84,6 +80,16 @@ def who_asks(request: Request) -> Principal | None:
     if cookie and request.method in ("GET", "HEAD"):
         return tokens.find_session(cookie)
     return None
+
+
+def demand_session(request: HTTPConnection, scope: str) -> Principal:
+    """Whose session a form of ours carries, with this scope; whether the form is ours, `refuse_other_sites` says. Problem 401 or 403.
+    Unavailable while it cannot be known."""
+    tokens: Tokens = request.app.state.tokens
+    principal = tokens.find_session(request.cookies.get(COOKIE, ""))
+    if principal is None:
+        raise Problem(401, "log in first")
+    return _allowed(request, principal, scope)
 
 
 def bearer(request: HTTPConnection) -> str:

@@ -138,6 +138,8 @@ def _clean(name: str, value: str, field: str) -> str:
         return value.strip("<>")
     if name in ("from", "to") and value.startswith("@"):
         return f"*{value.lower()}"
+    if name in ("from", "to") and value.endswith("@"):
+        return f"{value.lower()}*"
     return value if name in _AS_WRITTEN else value.lower()
 
 

@@ -35,15 +35,34 @@ class ChannelReader:
 
     async def connectivity(self, name: str, domains: frozenset[str], limit: int) -> list[dict[str, Any]]:
         """What happened to one channel, newest first. Problem 404 when there is none of this name, or not for these domains."""
-        channel = self._channels.get(name)
-        if channel is None or not _seen(channel, domains):
-            raise Problem(404, f"there is no channel '{name[:100]}'")
+        self.find(name, domains)
         sql = (
             f"SELECT {COLUMNS} FROM connectivity FINAL WHERE channel = {{channel:String}} "
             f"AND occurred_at >= {{since:DateTime64(3, 'UTC')}} {ORDER} LIMIT {{limit:UInt32}}"
         )
         found = await self._queries.rows(sql, {"channel": name, "since": self._begin(), "limit": limit})
         return [_row(row) for row in found]
+
+    async def delayed_mails(self, name: str, began: datetime, domains: frozenset[str]) -> tuple[str, ...]:
+        """The ids of the mails that came late by the gap that began then, as many as its poller named. Problem 404 when there is no such
+        gap."""
+        self.find(name, domains)
+        sql = (
+            "SELECT delayed_mails FROM connectivity FINAL WHERE channel = {channel:String} "
+            "AND occurred_at = fromUnixTimestamp64Milli({began:Int64}, 'UTC') AND state NOT IN {working:Array(String)}"
+        )
+        working = [state.value for state in WORKING]
+        found = await self._queries.rows(sql, {"channel": name, "began": clock.to_ms(began), "working": working})
+        if not found:
+            raise Problem(404, f"no gap of channel '{name[:100]}' began at {clock.rfc3339(began)}")
+        return tuple(dict.fromkeys(str(one) for row in found for one in row["delayed_mails"]))
+
+    def find(self, name: str, domains: frozenset[str]) -> Channel:
+        """The channel of this name. Problem 404 when there is none, or not for these domains."""
+        channel = self._channels.get(name)
+        if channel is None or not _seen(channel, domains):
+            raise Problem(404, f"there is no channel '{name[:100]}'")
+        return channel
 
     def _begin(self) -> datetime:
         return clock.now() - self._retention

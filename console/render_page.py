@@ -20,7 +20,14 @@ from contracts import clock
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")
-PAGES = (("/", "Activity"), ("/trends", "Trends"), ("/system", "System"))  # in the order of the navigation
+PAGES = (
+    ("/", "Activity"),
+    ("/notifications", "Notifications"),
+    ("/incoming", "Incoming"),
+    ("/suppressions", "Suppressions"),
+    ("/trends", "Trends"),
+    ("/system", "System"),
+)  # in the order of the navigation
 # Characters that reorder or hide what stands beside them (Unicode bidi controls, zero-width characters).
 _DECEIVING = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff")
 

@@ -25,6 +25,7 @@ from console.protect_responses import protect_responses
 from console.query_store import StoreQueries, begin_deadline
 from console.read_channels import ChannelReader
 from console.read_mail import MailReader
+from console.read_processing import ProcessingLog
 from console.read_system import SystemReader
 from console.redeliver import Redeliveries
 from console.render_page import STATIC
@@ -34,6 +35,7 @@ from console.serve_api import api_router
 from console.serve_audit import audit_router
 from console.serve_channels import channels_router
 from console.serve_dead_letters import dead_letters_router
+from console.serve_incoming import incoming_router
 from console.serve_login import login_router
 from console.serve_message import message_router
 from console.serve_pages import pages_router
@@ -112,7 +114,8 @@ def create_app(
     app.include_router(redeliver_router(redeliveries))
     app.include_router(redeliver_page_router(redeliveries))
     channels = ChannelReader(queries, settings)
-    app.include_router(channels_router(channels))
+    processing = ProcessingLog(search, channels, settings)
+    app.include_router(channels_router(channels, processing))
     system = SystemReader(settings, search, channels, letters)
     app.include_router(system_router(system))
     app.include_router(system_page_router(system, letters))
@@ -121,6 +124,7 @@ def create_app(
         activity_router(search, MailCounts(queries, settings, PATIENCE), reader, settings),
         trends_router(MailCounts(queries, settings)),
         pages_router(reader, settings, audit),
+        incoming_router(channels, processing),
         message_router(reader, settings, audit),
         receipt_router(reader, settings, audit),
         related_router(search, reader),

@@ -289,3 +289,4 @@ class Connectivity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ended_at: datetime | None = None  # of a gap that is over
     detail: str = ""  # the server's text
     delayed: Count = 0  # mails that arrived in the mailbox during the gap, and here after it
+    delayed_mails: list[str] = []  # their ids, in the order in which they were taken; the first 1,000

@@ -51,6 +51,7 @@ class Thread(Struct, frozen=True, kw_only=True):
 
     message_id_digest: str
     reference: str  # its key, such as IT-42
+    handler: str = ""  # who gave the key; empty: the application that sent the mail
     at: datetime
 
 

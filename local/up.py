@@ -87,7 +87,8 @@ def demo_ports(settings: Settings, ports: DemoPorts) -> list[Listening]:
     """The same, and where the demo's internet will listen."""
     names = [Listening("the demo's DNS", HOST, ports.dns, kind) for kind in (TCP, UDP)]
     servers = [Listening(f"the demo's mx.{one.name}", one.receives_at, ports.remote_smtp) for one in DOMAINS]
-    return [*pipeline_ports(settings), *names, *servers, Listening("the demo's desk", HOST, ports.desk)]
+    others = [Listening("the demo's desk", HOST, ports.desk), Listening("the demo's mailbox", HOST, ports.mailbox)]
+    return [*pipeline_ports(settings), *names, *servers, *others]
 
 
 def _broker(settings: Settings) -> Broker:
@@ -123,7 +124,9 @@ def demo_processes(environ: dict[str, str]) -> tuple[Settings, list[Process], li
     base = port_base(environ)
     environ.setdefault("MAILSCOPE_DATA_DIR", "data/demo")
     data = Path(environ["MAILSCOPE_DATA_DIR"]).resolve()
-    ports = DemoPorts() if base is None else DemoPorts(base + 25, base + 80, base + 153, base + 150, base + 190)
+    ports = (
+        DemoPorts() if base is None else DemoPorts(base + 25, base + 80, base + 153, base + 150, base + 190, base + 143)
+    )
     environ["MAILSCOPE_CONFIG"] = str(prepare(data / "internet", ports))
     settings = load_settings(environ)
     options: dict[str, object] = {
@@ -133,6 +136,7 @@ def demo_processes(environ: dict[str, str]) -> tuple[Settings, list[Process], li
         "--dns-port": ports.dns,
         "--remote-port": ports.remote_smtp,
         "--desk-port": ports.desk,
+        "--mailbox-port": ports.mailbox,
         "--dir": data / "internet",
     }
     arguments = [str(word) for option in options.items() for word in option]

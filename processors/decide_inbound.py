@@ -41,8 +41,11 @@ def decide_inbound(
     found = []
     for recipient in envelope.recipients:
         channel = envelope.channel or find_channel(recipient, settings.channels)
-        one = msgspec.structs.replace(summary, channel=channel, reference=mail.answers or summary.reference)
-        found.append((recipient, one, _decide(mail, auth, recipient, one, settings, bounces)))
+        one = msgspec.structs.replace(summary, channel=channel)
+        decision = _decide(mail, auth, recipient, one, settings, bounces)
+        handler = decision.targets[0] if decision.action is Action.HANDLE else ""
+        key = mail.answers.of(recipient, handler) or summary.reference
+        found.append((recipient, msgspec.structs.replace(one, reference=key), decision))
     out = Consequences()
     if envelope.verdict_partition is not None:
         refused = [decision.reply for _, _, decision in found]

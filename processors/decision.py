@@ -1,5 +1,6 @@
 """The one shape of a decision about a mail, and of what follows from it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from contracts.events import Action, Dispatch, LateNews, MailEvent, RawPointer, RecipientState
@@ -10,6 +11,23 @@ from mail.reports.report import Report
 
 
 @dataclass(frozen=True)
+class Answered:
+    """Which request a mail is about."""
+
+    key: str = ""  # of the mail that it answers, by Message-ID
+    named: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by handler: the key that its subject names and that one gave
+    decided: Mapping[str, str] | None = None  # by recipient: what was decided before, which stays
+
+    def of(self, recipient: str, handler: str) -> str:
+        """The key for a recipient whose mail goes to this handler ("": to none); "" for none."""
+        if self.decided is not None:
+            return self.decided.get(recipient, "")
+        return self.key or self.named.get(handler, "")
+
+
+@dataclass(frozen=True)
 class ReadMail:
     """One mail as the processors have it: its envelope, its message in parts, and where it stands."""
 
@@ -17,7 +35,7 @@ class ReadMail:
     message: Message
     raw: RawPointer
     report: Report | None = None  # what it reports, where a recipient is one that takes reports
-    answers: str = ""  # the key of the request that it answers
+    answers: Answered = Answered()
     repeats_in: frozenset[str] = frozenset()  # channels that have got it before
 
     @property

@@ -9,8 +9,7 @@ from fastapi import FastAPI
 
 from console.authorise import authorised
 from console.serve_console import create_app
-from console.serve_preferences import preferences_router
-from console.serve_suppressions import suppressions_router
+from console.serve_lists import list_routers
 from console.serve_tokens import tokens_router
 from contracts.settings import Settings
 from ingest.attempts.attempts_http import attempts_router
@@ -18,8 +17,6 @@ from ingest.attempts.record_attempts import AttemptRecorder
 from ingest.send.claim_keys import IdempotencyKeys
 from ingest.send.send import Sender
 from ingest.send.send_http import send_router
-from runtime.publish import Publisher
-from runtime.shared_list import Preferences, Suppressions
 
 Schema = dict[str, Any]
 
@@ -33,8 +30,7 @@ def documented_app() -> FastAPI:
         tokens_router(nobody, nobody, nobody, nobody),
         send_router(cast(Sender, None), cast(IdempotencyKeys, None), authorised("send")),
         attempts_router(cast(AttemptRecorder, None), authorised("send"), settings.store.retention),
-        suppressions_router(cast(Suppressions, None), cast(Publisher, None)),
-        preferences_router(cast(Preferences, None), cast(Publisher, None)),
+        *list_routers(settings, nobody, nobody, nobody, nobody, nobody),
     ]
     return create_app(settings, nobody, nobody, nobody, nobody, nobody, routers=routers)
 

@@ -244,7 +244,7 @@ class MailboxPoller:
             raise UnreadableMail(str(error)) from error
         self._held = mail_id
         counter(metrics.MAILBOX_MAILS).labels("taken").inc()
-        self._health.took(found.arrived_at)
+        self._health.took(mail_id, found.arrived_at)
         return None
 
     async def _refuse(

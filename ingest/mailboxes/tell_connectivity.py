@@ -4,6 +4,8 @@ import contextlib
 import logging
 from datetime import datetime
 
+import msgspec
+
 from contracts import clock, metrics, topics
 from contracts.codec import HEADERS, encode_connectivity
 from contracts.errors import Unavailable
@@ -15,6 +17,7 @@ from ingest.mailboxes.speak_imap import MailboxTrouble
 from runtime.expose_metrics import gauge
 from runtime.publish import Publisher
 
+NAMED = 1000  # late mails of a gap that are named; more are counted
 _log = logging.getLogger("mailscope.mailboxes")
 
 
@@ -28,6 +31,7 @@ class ChannelHealth:
         self._told_connected = False
         self._over: tuple[Gap, datetime] | None = None  # the gap whose late mails are being counted, and its end
         self._delayed = 0
+        self._delayed_mails: list[str] = []
 
     async def trouble(self, trouble: MailboxTrouble) -> None:
         """It cannot be read. The same trouble again says nothing new. Unavailable when Kafka does not take it."""
@@ -56,7 +60,7 @@ class ChannelHealth:
                 Connectivity(channel=self._channel, state=ChannelState.RECOVERED, occurred_at=now, detail=lasted)
             )
             await self._notes.note_gap(self._channel, None)
-            self._over, self._delayed = (gap, now), 0
+            self._over, self._delayed, self._delayed_mails = (gap, now), 0, []
         elif not self._told_connected:
             _log.info("channel %s: connected", self._channel)
             await self._tell(Connectivity(channel=self._channel, state=ChannelState.CONNECTED, occurred_at=now))
@@ -67,18 +71,25 @@ class ChannelHealth:
         with contextlib.suppress(KeyError):
             gauge(metrics.CHANNEL_UP).remove(self._channel)
 
-    def took(self, arrived_at: datetime | None) -> None:
+    def took(self, mail_id: str, arrived_at: datetime | None) -> None:
         """A mail was taken that had arrived in the mailbox at this time."""
-        if self._over is not None and arrived_at is not None:
-            gap, ended = self._over
-            self._delayed += gap.first.replace(microsecond=0) <= arrived_at <= ended
+        if self._over is None or arrived_at is None:
+            return
+        gap, ended = self._over
+        if gap.first.replace(microsecond=0) <= arrived_at <= ended:
+            self._delayed += 1
+            if len(self._delayed_mails) < NAMED:
+                self._delayed_mails.append(mail_id)
 
     async def caught_up(self) -> None:
         """All that had waited was taken: how much of it came late is known. Unavailable when Kafka does not take it."""
         if self._over is not None:
             (gap, ended), self._over = self._over, None
             if self._delayed:
-                await self._tell(_row(self._channel, gap, ended, self._delayed))
+                late = _row(self._channel, gap, ended)
+                await self._tell(
+                    msgspec.structs.replace(late, delayed=self._delayed, delayed_mails=self._delayed_mails)
+                )
 
     async def _tell(self, change: Connectivity) -> None:
         value = encode_connectivity(change, SOURCE)
@@ -93,12 +104,11 @@ async def tell(health: ChannelHealth, trouble: MailboxTrouble) -> None:
         _log.warning("%s; and that cannot be told: %s", trouble, error)
 
 
-def _row(channel: str, gap: Gap, ended: datetime | None, delayed: int = 0) -> Connectivity:
+def _row(channel: str, gap: Gap, ended: datetime | None) -> Connectivity:
     return Connectivity(
         channel=channel,
         state=ChannelState(gap.state),
         occurred_at=gap.since,
         ended_at=ended,
         detail=gap.detail,
-        delayed=delayed,
     )

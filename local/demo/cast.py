@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 OURS = "example.com"
 SELECTOR = "s1"
+MAILBOX_USER = "it-help"  # whose mailbox is polled, at a provider of ours
+MAILBOX_ADDRESS = "it-help@example.net"
+MAILBOX_HOST = "mail.example.net"  # the server that takes its mail, and writes the Authentication-Results on top
 MAIL_HOST_ADDRESS = "127.0.0.1"  # where Mailscope itself sends from
 
 

@@ -16,6 +16,8 @@ from local.demo.cast import (
     HIJACKER_ADDRESS,
     IMPOSTOR_ADDRESS,
     LURES,
+    MAILBOX_ADDRESS,
+    MAILBOX_HOST,
     NEWSLETTERS,
     OURS,
     QUESTIONS,
@@ -55,12 +57,13 @@ class Notification:
 
 
 class Writer:
-    """Composes mail of every kind. `answerable` holds notifications that wait for a reply."""
+    """Composes mail of every kind. `answerable` holds notifications that wait for a reply, `keys` what the desk has made lately."""
 
     def __init__(self, keys: Mapping[str, bytes], dice: random.Random) -> None:
         self._keys = keys
         self._dice = dice
         self.answerable: deque[Notification] = deque(maxlen=50)
+        self.keys: deque[str] = deque(maxlen=20)  # of requests that the desk has made lately
 
     @property
     def kinds(self) -> dict[Callable[[], Sending], int]:
@@ -205,6 +208,33 @@ class Writer:
         """A relay added a footer: DKIM fails, SPF passes, and so does DMARC."""
         sending = self._send("footer", *self._customer(), f"support@{OURS}", self._text(*self._dice.choice(QUESTIONS)))
         return Sending(**{**vars(sending), "content": sending.content + b"-- \r\nScanned by MailGuard\r\n"})
+
+    def to_mailbox(self) -> bytes:
+        """A mail as it lies in the polled mailbox: its server has written on top who sent it, and what it found out about that."""
+        kinds = {
+            self.question: 6, self.question_with_attachment: 1, self.by_its_key: 4, self.automatic_reply: 1, self.newsletter: 1,
+            self.without_subject: 1,
+        }  # fmt: skip
+        sending = self._dice.choices(list(kinds), list(kinds.values()))[0]()
+        domain_name = sending.envelope_from.rpartition("@")[2]
+        found = (
+            f"spf=pass smtp.mailfrom={sending.envelope_from}; dmarc=pass header.from={domain_name}"
+            if domain_name
+            else "spf=none"
+        )
+        head = (
+            f"Return-Path: <{sending.envelope_from}>\r\n"
+            f"Authentication-Results: {MAILBOX_HOST}; {found}\r\n"
+            f"Received: from {sending.helo} ([{sending.source}]) by {MAILBOX_HOST} with ESMTPS for <{MAILBOX_ADDRESS}>;\r\n"
+            f" {format_datetime(localtime())}\r\n"
+        )
+        return head.encode() + sending.content
+
+    def by_its_key(self) -> Sending:
+        """A comment on a request, of which nothing but the key in its subject tells."""
+        text = "Any news? It still happens every morning."
+        key = self._dice.choice(self.keys) if self.keys else "IT-1"
+        return self._send("key", *self._customer(), MAILBOX_ADDRESS, self._text(f"Re: {key} still open?", text))
 
     def _customer(self) -> tuple[Domain, Person]:
         name = self._dice.choice(CUSTOMERS)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from local.demo.cast import DOMAINS, OURS, SELECTOR
+from local.demo.cast import DOMAINS, MAILBOX_ADDRESS, MAILBOX_HOST, MAILBOX_USER, OURS, SELECTOR
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class DemoPorts:
     dns: int = 5353
     remote_smtp: int = 2550
     desk: int = 9000
+    mailbox: int = 2543
 
 
 def prepare(folder: Path, ports: DemoPorts) -> Path:
@@ -43,6 +44,8 @@ def prepare(folder: Path, ports: DemoPorts) -> Path:
         _write_secret(folder / "secrets" / "desk", secret.encode())
     if not (folder / "secrets" / "app").exists():
         _write_secret(folder / "secrets" / "app", secrets.token_urlsafe(18).encode())
+    if not (folder / "secrets" / "mailbox").exists():
+        _write_secret(folder / "secrets" / "mailbox", secrets.token_hex(8).encode())
     if not (folder / "tls" / "mx.pem").exists():
         _write_secret(folder / "tls" / "mx.pem", _certificate())
     path = folder / "mailscope.yaml"
@@ -86,7 +89,17 @@ def settings(folder: Path, ports: DemoPorts) -> dict[str, object]:
             "credentials": [{"user": "app", "password_file": str(folder / "secrets" / "app"), "domains": [OURS]}],
             "quotas": [{"domain": OURS, "per": "day", "limit": 100000}],
         },
-        "channels": {"helpdesk": {"address": f"support@{OURS}"}, "newsletters": {"address": f"news@{OURS}"}},
+        "channels": {
+            "helpdesk": {"address": f"support@{OURS}"},
+            "newsletters": {"address": f"news@{OURS}"},
+            "it-mailbox": {
+                "imap": f"imap://{MAILBOX_USER}@127.0.0.1:{ports.mailbox}",
+                "password_file": str(folder / "secrets" / "mailbox"),
+                "address": MAILBOX_ADDRESS,
+                "trusted_authserv_id": MAILBOX_HOST,
+                "handle": "desk",
+            },
+        },
     }
 
 

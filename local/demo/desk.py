@@ -41,6 +41,8 @@ class Desk:
         subject, text = str(mail.get("subject") or ""), str(mail.get("text") or mail.get("html") or "")
         if ANSWERED_AUTOMATICALLY.match(subject):
             return {"status": "skipped", "reason": "automatic reply"}
+        if answered := mail.get("reference"):  # a key of ours, which Mailscope found
+            return {"status": "processed", "reference": str(answered)}
         if known := REFERENCE.search(subject):
             return {"status": "processed", "reference": known.group()}
         if not subject.strip():

@@ -19,6 +19,7 @@ from local.demo.compose_mail import Notification, Writer
 from local.demo.config import DemoPorts, read_keys, read_secret
 from local.demo.desk import Desk, Mail
 from local.demo.dns_zones import zones
+from local.demo.mailbox import DemoMailbox
 from local.demo.remote_servers import Arrived, demo_server
 from local.demo.senders import write_for_ever
 from local.demo.serve_dns import NameServer, Zones
@@ -41,6 +42,7 @@ class World:
         self._names = NameServer(Zones(zones(keys)), ports.dns)
         certificate = folder / "tls" / "mx.pem"
         self._remotes = [demo_server(each, ports.remote_smtp, certificate, self._arrived) for each in DOMAINS]
+        self._mailbox = DemoMailbox(ports.mailbox, folder / "secrets" / "mailbox", self.writer, self._dice)
         self._application: Application | None = None
         app = desks.application(Desk(self._created), read_secret(folder, "desk"))
         config = uvicorn.Config(app, "127.0.0.1", ports.desk, log_level="warning", access_log=False, lifespan="off")
@@ -51,12 +53,14 @@ class World:
         await self._names.start()
         for remote in self._remotes:
             await remote.start()
+        await self._mailbox.start()
 
     def stop(self) -> None:
         """Stop listening."""
         self._names.stop()
         for remote in self._remotes:
             remote.stop()
+        self._mailbox.stop()
         self._desk.should_exit = True
 
     async def live(self, api_url: str, token_file: Path) -> None:
@@ -66,9 +70,11 @@ class World:
             token = await wait_until_ready(api_url, token_file)
             self._application = Application(api_url, token, self._dice, _say)
             group.create_task(self._application.run())
+            group.create_task(self._mailbox.live(_say))
             group.create_task(write_for_ever(self.writer, self._ports.smtp, self._dice, _say))
 
     def _created(self, mail: Mail, reference: str) -> None:
+        self.writer.keys.append(reference)
         if self._application is not None:
             self._application.created(mail, reference)
 
@@ -120,12 +126,21 @@ async def play(folder: Path, ports: DemoPorts, api_url: str, token_file: Path) -
 @click.option("--dns-port", type=int, required=True, help="Where to serve DNS.")
 @click.option("--remote-port", type=int, required=True, help="Where the remote mail servers listen.")
 @click.option("--desk-port", type=int, required=True, help="Where the desk's webhook listens.")
+@click.option("--mailbox-port", type=int, required=True, help="Where the custom mailbox's IMAP server listens.")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), required=True, help="What `prepare` wrote to.")
 def main(
-    smtp_port: int, api_url: str, token_file: Path, dns_port: int, remote_port: int, desk_port: int, folder: Path
+    smtp_port: int,
+    api_url: str,
+    token_file: Path,
+    dns_port: int,
+    remote_port: int,
+    desk_port: int,
+    mailbox_port: int,
+    folder: Path,
 ) -> None:
     """Run the world."""
-    ports = DemoPorts(smtp_port, int(api_url.rpartition(":")[2].strip("/")), dns_port, remote_port, desk_port)
+    api_port = int(api_url.rpartition(":")[2].strip("/"))
+    ports = DemoPorts(smtp_port, api_port, dns_port, remote_port, desk_port, mailbox_port)
     asyncio.run(play(folder, ports, api_url.rstrip("/"), token_file))
 
 

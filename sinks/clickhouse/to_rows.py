@@ -182,6 +182,7 @@ def connectivity_rows(source: ConsumedRecord) -> Rows:
         "ended_at": ended,
         "detail": change.detail,
         "delayed": change.delayed,
+        "delayed_mails": change.delayed_mails,
         "ver": ((ended or 0) & (1 << 42) - 1) << 22 | min(change.delayed, (1 << 22) - 1),
         "_topic": source.topic,
         "_partition": source.partition,

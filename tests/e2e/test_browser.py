@@ -113,3 +113,29 @@ def test_the_live_list_shows_new_mail_by_itself(pipeline: Pipeline, page: Page) 
     page.wait_for_url("**/login")
     page.goto(pipeline.api + "/")
     expect(page.get_by_label("API token")).to_be_visible()
+
+
+def test_a_person_sees_why_an_invitation_failed_unblocks_the_address_and_the_next_one_goes_out(
+    pipeline: Pipeline, page: Page
+) -> None:
+    address = f"blocked{pipeline.base}@partner.test"
+    log_in(page, pipeline, "/suppressions/import")
+    page.get_by_label("Addresses").fill(address)
+    page.get_by_role("button", name="Import").click()
+    expect(page.get_by_role("status")).to_contain_text("1 added")
+    stopped = pipeline.submit(address, stream="invitation", template="Invite")
+    assert pipeline.outcome(stopped)["recipients"][0]["reason"] == "suppressed"
+
+    page.get_by_role("link", name="Notifications").click()
+    page.get_by_role("link", name=address).click()
+    expect(page.locator("tr.unfolded")).to_contain_text("Not sent: the address is on the suppression list.")
+    page.get_by_role("button", name="Unblock email address").click()
+    expect(page.locator("tr.unfolded")).to_contain_text("admin unblocked it")
+    sent = pipeline.submit(address, stream="invitation", template="Invite")
+    assert pipeline.outcome(sent)["recipients"][0]["status"] == "delivered"
+    assert pipeline.outcome(stopped)["recipients"][0]["status"] == "rejected"  # unblocking sends nothing again
+
+    page.goto(f"{pipeline.api}/suppressions?address={address}&open={address}")
+    page.get_by_text("It is not on the list: mail is sent to it.").wait_for()
+    expect(page.locator(".changes li")).to_have_count(2)
+    expect(page.locator(".changes li").first).to_contain_text("Unblocked by admin")

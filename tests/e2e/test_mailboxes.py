@@ -127,11 +127,14 @@ def test_an_answer_reaches_the_handler_with_the_key_of_its_request(world: World)
         mail("Re: printer on fire", **{"In-Reply-To": f"<{first['message_id']}>"}),
         mail("Re: what you told me", References="<unknown@x.test> <told-anna@ours.test>"),
         mail("IT-1 is in the subject only"),
+        mail("IT-4711 was given by nobody"),
+        mail("IT-77 was given by no handler"),
         user="legacy",
     )
-    world.log_of("legacy", 4)
+    world.log_of("legacy", 6)
     given = {call.mail["subject"]: call.mail["reference"] for call in pipeline.outside.desk.calls}
-    assert given["printer on fire"] is None and given["IT-1 is in the subject only"] is None
+    assert given["printer on fire"] is None and given["IT-1 is in the subject only"] == first["reference"] == "IT-1"
+    assert given["IT-4711 was given by nobody"] is None and given["IT-77 was given by no handler"] is None
     assert given["Re: printer on fire"] == first["reference"] and given["Re: what you told me"] == "IT-77"
 
 
@@ -194,6 +197,8 @@ def test_a_wrong_password_is_told_and_heals_when_it_is_mended(world: World) -> N
     )
     recovered, gap = world.connectivity("locked")
     assert (recovered["state"], gap["state"], gap["delayed"]) == ("recovered", "auth_failed", 1)
+    late = world.pipeline.get("/channels/locked/mails", gap=gap["occurred_at"]).json()["items"]
+    assert [one["mail_id"] for one in late] == [row["mail_id"]]
     assert gap["ended_at"] == recovered["occurred_at"]
 
 

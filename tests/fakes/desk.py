@@ -22,8 +22,8 @@ class Call:
 
 @dataclass
 class Desk:
-    """The webhook. It answers by the subject: `skip ...`, `fail ...` (until `mended`), `down ...` (503 until `up`), `odd ...`, else
-    with a new key."""
+    """The webhook. It answers by the subject: `skip ...`, `fail ...` (until `mended`), `down ...` (503 until `up`), `odd ...`,
+    `comment ...` with the key that the mail came with, else with a new key."""
 
     port: int
     calls: list[Call] = field(default_factory=list)
@@ -63,6 +63,8 @@ class Desk:
             return 200, {"status": "processed", "reference": "IT-\ud800\r\n7"}
         if subject.startswith("fail") and subject not in self.mended:
             return 200, {"status": "failed", "reason": "the field priority is missing"}
+        if subject.startswith("comment") and call.mail["reference"]:  # on the request that the mail is said to be about
+            return 200, {"status": "processed", "reference": call.mail["reference"]}
         # As a good handler does: a repetition (same webhook-id) gets the key of the first call.
         identity = call.headers["webhook-id"]
         return 200, {"status": "processed", "reference": self.keys.setdefault(identity, f"IT-{len(self.keys) + 1}")}

@@ -8,26 +8,29 @@ import uuid
 from collections import defaultdict
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fastapi.testclient import TestClient
 
 from console.audit import Audit
+from console.query_store import StoreQueries
 from console.serve_console import create_app
+from console.serve_lists import LARGE_BODIES, list_routers
 from console.serve_tokens import tokens_router
 from console.sessions import Sessions
 from console.tokens import SCOPES, Tokens
 from contracts import clock
 from contracts.auth_results import AuthResults
-from contracts.codec import encode_mail_event
-from contracts.events import Attempt, Bounce, MailEvent, Outcome, Summary
+from contracts.codec import encode_connectivity, encode_mail_event
+from contracts.events import Attempt, Bounce, ChannelState, Connectivity, MailEvent, Outcome, Summary
 from contracts.raw_message import Blob, Envelope, RawType, encode_headers
 from contracts.records import ConsumedRecord
 from contracts.settings import Settings
 from contracts.statuses import BounceClass, BounceType, Direction, Reason, Status, is_terminal
 from runtime.open_store import Store
 from sinks.clickhouse.migrate_store import migrate_store
-from sinks.clickhouse.to_rows import Row, Rows, event_rows, raw_rows
+from sinks.clickhouse.to_rows import Row, Rows, connectivity_rows, event_rows, raw_rows
+from tests.fakes.address_list import SuppressionList
 from tests.fakes.record_list import RecordList
 from tests.fakes.token_table import TokenTable
 
@@ -55,6 +58,10 @@ class Log:
         async def is_suppressed(address: str) -> bool:
             return address in self.suppressed
 
+        self.suppressions = SuppressionList()
+        self._queries = StoreQueries(self.store, self.settings.store.query_memory)
+        audit, nobody = Audit(self.written), cast(Any, None)
+        lists = list_routers(self.settings, self._queries, cast(Any, self.suppressions), nobody, nobody, audit)
         self.app = create_app(
             self.settings,
             self.store,
@@ -62,7 +69,8 @@ class Log:
             Sessions(self.tokens, self.tokens),
             self.written,
             is_suppressed,
-            routers=[tokens_router(self.tokens, self.tokens, Audit(self.written), no_uses)],
+            routers=[*lists, tokens_router(self.tokens, self.tokens, audit, no_uses)],
+            large_bodies=LARGE_BODIES,
         )
         self.http = TestClient(self.app, raise_server_exceptions=False, follow_redirects=False)
         self.http.__enter__()
@@ -72,6 +80,7 @@ class Log:
     def close(self) -> None:
         """Let another module open its own store in this process."""
         self.http.__exit__(None, None, None)
+        self._queries.close()
         self.store.client.close()
         self.store.forget()
         while any(thread.name.startswith("store") for thread in threading.enumerate()):
@@ -159,6 +168,18 @@ class Log:
         if raw is not None:
             self.add_raw(mail_id, raw)
         return mail_id
+
+    def add_gap(
+        self, channel: str, state: str, age: timedelta, lasts: timedelta | None = None, **more: Any
+    ) -> datetime:
+        """A row of the connectivity log; when it began."""
+        began = clock.now() - age
+        ended = began + lasts if lasts is not None else None
+        change = Connectivity(channel=channel, state=ChannelState(state), occurred_at=began, ended_at=ended, **more)
+        self._offset += 1
+        record = ConsumedRecord("mail.connectivity", 0, self._offset, None, encode_connectivity(change, "test"), [])
+        self.insert(connectivity_rows(record))
+        return began
 
     def add_raw(self, mail_id: str, octets: bytes, blob: Blob | None = None) -> None:
         """The message itself, inline or by claim check."""

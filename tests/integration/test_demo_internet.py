@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,9 +16,15 @@ import dns.asyncresolver
 import pytest
 from aiosmtpd.smtp import SMTP
 
+from contracts.events import ChannelState
+from contracts.setting_types import split_mailbox
+from ingest.mailboxes.speak_imap import Login, Mailbox, MailboxTrouble, OpenFolder
+from local.demo import mailbox as demo_mailbox
 from local.demo.cast import OUTBOUND_TROUBLE, domain
-from local.demo.config import DemoPorts, prepare, read_keys
+from local.demo.compose_mail import Writer
+from local.demo.config import DemoPorts, prepare, read_keys, read_secret
 from local.demo.dns_zones import zones
+from local.demo.mailbox import FIRST_MAILS, DemoMailbox
 from local.demo.remote_servers import RemoteServer, demo_server
 from local.demo.serve_dns import NameServer, Zones
 
@@ -26,7 +33,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs all of 12
 
 @pytest.fixture
 def ports(free_port: Callable[[], int]) -> DemoPorts:
-    return DemoPorts(*(free_port() for _ in range(5)))
+    return DemoPorts(*(free_port() for _ in range(6)))
 
 
 @pytest.fixture
@@ -64,6 +71,41 @@ async def test_names_resolve_over_udp_and_tcp(folder: Path, ports: DemoPorts) ->
         answer = await resolver.resolve("bank.example", "MX", tcp=tcp)
         assert answer[0].exchange.to_text() == "mx.bank.example."
     server.stop()
+
+
+async def test_the_mailbox_hangs_up_and_changes_its_password(
+    folder: Path, ports: DemoPorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_mailbox, "SOON", ((0.0, "drop", 1.0), (1.0, "password", 1.0)))
+    dice = random.Random(1)
+    server = DemoMailbox(ports.mailbox, folder / "secrets" / "mailbox", Writer(read_keys(folder), dice), dice)
+    await server.start()
+    place = split_mailbox(f"imap://it-help@127.0.0.1:{ports.mailbox}")
+
+    def look() -> OpenFolder | ChannelState:
+        box = Mailbox(place, None)
+        try:
+            folder_found = box.open(Login(read_secret(folder, "mailbox")))
+            octets = box.fetch(box.uids_after(0, folder_found)[0], 1 << 20)
+            assert octets is not None and b"\r\nAuthentication-Results: mail.example.net; " in octets
+            return folder_found
+        except MailboxTrouble as trouble:
+            return trouble.state
+        finally:
+            box.close()
+
+    before = await asyncio.to_thread(look)
+    assert isinstance(before, OpenFolder) and before.exists == FIRST_MAILS
+    seen = []
+    async with asyncio.timeout(30):
+        living = asyncio.create_task(server.live(lambda line: None))
+        while ChannelState.AUTH_FAILED not in seen or not isinstance(seen[-1], OpenFolder):
+            seen.append(await asyncio.to_thread(look))
+            await asyncio.sleep(0.1)
+    living.cancel()
+    server.stop()
+    assert ChannelState.CONNECTION_DROPPED in seen
+    assert seen[-1].exists >= FIRST_MAILS + 2  # what came meanwhile waits
 
 
 @pytest.mark.parametrize(
@@ -127,7 +169,8 @@ async def test_traffic_of_every_kind_starts_when_the_pipeline_is_ready_and_ends_
     http = await asyncio.start_server(api, "127.0.0.1", ports.api)
     command = [sys.executable, "-m", "local.demo.run", "--smtp-port", str(ports.smtp), "--token-file", str(token),
                "--api-url", f"http://127.0.0.1:{ports.api}", "--dns-port", str(ports.dns), "--remote-port",
-               str(ports.remote_smtp), "--desk-port", str(ports.desk), "--dir", str(folder)]  # fmt: skip
+               str(ports.remote_smtp), "--desk-port", str(ports.desk), "--mailbox-port", str(ports.mailbox),
+               "--dir", str(folder)]  # fmt: skip
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         await asyncio.sleep(2.5)

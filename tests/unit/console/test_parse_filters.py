@@ -177,6 +177,7 @@ ID = "01a206f7-6b43-7745-9bab-87fa221dd751"
         ("status:Delivery-Failed", [Condition("status", ("delivery_failed",))]),
         ("Message-ID:<x@y.test>", [Condition("message_id", ("x@y.test",))]),
         ("to:@acme.example", [Condition("to", ("*@acme.example",))]),
+        ("to:Anna@", [Condition("to", ("anna@*",))]),
         ("size:>1MiB attempts>=3", [Condition("size", (">1048576",)), Condition("attempts", (">=3",))]),
         ("rejected:", [anywhere("rejected")]),
         ("OR", [anywhere("OR")]),
