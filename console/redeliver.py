@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 
 from console.audit import Audit, Writer
 from console.judge_redelivery import why_not
-from console.parse_filters import parse_filters
+from console.parse_filters import Filters
 from console.read_mail import MailReader
 from console.search_mails import Cursor, Search
 from console.tokens import Principal
@@ -73,14 +73,13 @@ class Redeliveries:
         self,
         request: HTTPConnection,
         principal: Principal,
-        line: str,
+        filters: Filters,
         cursor: str | None,
         limit: int,
         *,
         preview: bool,
     ) -> tuple[list[Item], str | None]:
-        """The same for one page of a search, newest first, and where the next page begins. Problem 422 for what cannot be read."""
-        filters = parse_filters([("q", line)], clock.now())
+        """The same for one page of a search, newest first, and where the next page begins. Problem 422 for a cursor that is none."""
         after = Cursor.decode(cursor) if cursor else None
         items, following = await self._search.page(filters, principal.domains, limit, after)
         results: list[Item] = []

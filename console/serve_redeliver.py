@@ -6,9 +6,11 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from console.authorise import authorised
+from console.parse_filters import parse_filters
 from console.redeliver import Redeliveries
 from console.serve_api import MailId
 from console.tokens import Principal
+from contracts import clock
 
 MOST = 500  # rows of the log of one call
 Manager = Annotated[Principal, Depends(authorised("manage"))]
@@ -67,7 +69,12 @@ def redeliver_router(redeliveries: Redeliveries) -> APIRouter:
     )
     async def redeliver_search(request: Request, body: RedeliverSearchBody, principal: Manager) -> Redeliver:
         found, following = await redeliveries.of_search(
-            request, principal, body.q, body.cursor, body.limit, preview=body.preview
+            request,
+            principal,
+            parse_filters([("q", body.q)], clock.now()),
+            body.cursor,
+            body.limit,
+            preview=body.preview,
         )
         return _sum_up(found, body.preview, following)
 

@@ -6,14 +6,15 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from console.authorise import form_authorised
+from console.parse_filters import parse_filters
 from console.redeliver import Redeliveries
 from console.render_page import render
 from console.serve_redeliver import MOST, Manager
 from console.tokens import Principal
+from contracts import clock
 
 SHOWN = 100  # rows of a search
 ManagerOfForm = Annotated[Principal, Depends(form_authorised("manage"))]
-Line = Annotated[str, Form(max_length=2000)]
 
 
 def redeliver_page_router(redeliveries: Redeliveries) -> APIRouter:
@@ -25,7 +26,7 @@ def redeliver_page_router(redeliveries: Redeliveries) -> APIRouter:
         request.state.principal = principal
         chosen = [recipient] if recipient else None
         found = await redeliveries.of_mail(request, principal, mail_id, chosen, preview=True)
-        return render(request, "redeliver.html", mail_id=mail_id, **_for_page(found))
+        return render(request, "redeliver.html", mail_id=mail_id, only=recipient, **_for_page(found))
 
     @router.post("/mails/{mail_id}/redeliver")
     async def do_form(
@@ -35,16 +36,22 @@ def redeliver_page_router(redeliveries: Redeliveries) -> APIRouter:
         return RedirectResponse(f"/mails/{mail_id}", 303)
 
     @router.get("/redeliver")
-    async def preview_search(request: Request, principal: Manager, q: str, cursor: str = "") -> Response:
-        request.state.principal = principal
-        found, following = await redeliveries.of_search(request, principal, q, cursor or None, MOST, preview=True)
-        return render(request, "redeliver.html", line=q, cursor=cursor, following=following, **_for_page(found))
+    async def preview_search(request: Request, principal: Manager) -> Response:
+        return await of_search(request, principal, preview=True)
 
     @router.post("/redeliver")
-    async def do_search(request: Request, principal: ManagerOfForm, q: Line, cursor: Line = "") -> Response:
+    async def do_search(request: Request, principal: ManagerOfForm) -> Response:
+        return await of_search(request, principal, preview=False)
+
+    async def of_search(request: Request, principal: Principal, *, preview: bool) -> Response:
+        """What the filters in the address find, as on the page of the log."""
         request.state.principal = principal
-        found, following = await redeliveries.of_search(request, principal, q, cursor or None, MOST, preview=False)
-        return render(request, "redeliver.html", line=q, cursor=cursor, following=following, **_for_page(found))
+        wanted = {name: value for name, value in request.query_params.items() if value and name != "live"}
+        cursor = wanted.pop("cursor", None)
+        wanted.setdefault("until", clock.rfc3339(clock.now()))  # what is done is what was shown
+        filters = parse_filters(list(wanted.items()), clock.now())
+        found, following = await redeliveries.of_search(request, principal, filters, cursor, MOST, preview=preview)
+        return render(request, "redeliver.html", wanted=wanted, cursor=cursor, following=following, **_for_page(found))
 
     return router
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from html import unescape
 
 import pytest
 
@@ -235,3 +236,26 @@ def test_a_redelivery_carries_the_message_and_the_state_of_each_recipient(log: L
     log.written.away = True
     assert log.http.post(url, json={}).status_code == 503
     assert json.loads(log.http.post("/api/v1/mails/x/redeliver", json={}).text)["error"]["code"] == "not_found"
+
+
+def test_what_a_search_finds_is_redelivered_as_it_was_shown(log: Log) -> None:
+    for number in range(3):
+        log.add(
+            f"n{number}@redo.test", Status.FAILED, direction=Direction.OUTBOUND, raw=b"Subject: x\r\n\r\n", attempt=1
+        )
+    log.add("done@redo.test", Status.DELIVERED, direction=Direction.OUTBOUND, raw=b"Subject: x\r\n\r\n", attempt=1)
+    browser = log.browser(log.token)
+    listed = browser.get("/?q=to:*@redo.test").text
+    assert "/redeliver?q=to%3A%2A%40redo.test" in listed
+    page = browser.get("/redeliver?q=to:*@redo.test").text
+    assert "Redeliver 3 mails?" in page and "1 stays as it is" in page and "second copy" in page
+    address = unescape(page.partition('<form method="post" action="/redeliver')[2].partition('"')[0])
+    assert "until=" in address
+    log.add(
+        "later@redo.test", Status.FAILED, direction=Direction.OUTBOUND, age=-timedelta(seconds=30), raw=b"x", attempt=1
+    )
+    address = "/redeliver" + address
+    assert browser.post(address, headers={"Origin": "https://evil.test"}).status_code == 403
+    assert "3 mails are being redelivered" in browser.post(address).text
+    assert sum(action == "redelivered" for action, _ in acts(log)) == 3 == len(log.written.of(topics.RAW))
+    assert log.browser(log.new_token(("read",))).get("/redeliver?q=x").status_code == 403
