@@ -21,6 +21,7 @@ from console.authorise import demand
 from console.bound_answers import BoundAnswers
 from console.count_mails import MailCounts
 from console.dead_letters import DeadLetters
+from console.describe_api import describe_api
 from console.protect_responses import protect_responses
 from console.query_store import StoreQueries, begin_deadline
 from console.read_channels import ChannelReader
@@ -165,7 +166,7 @@ def _add_health(app: FastAPI, settings: Settings, why_not_ready: Callable[[], st
     async def openapi(request: Request) -> Response:
         if not settings.console.open_openapi:
             demand(request, "read")
-        return JSONResponse(app.openapi())
+        return JSONResponse(describe_api(app))
 
 
 class Measure:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from fastapi import FastAPI
 
 from console.authorise import authorised
+from console.describe_api import describe_api as whole_openapi
 from console.serve_console import create_app
 from console.serve_lists import list_routers
 from console.serve_tokens import tokens_router
@@ -37,7 +38,7 @@ def documented_app() -> FastAPI:
 
 def openapi() -> Schema:
     """The OpenAPI document."""
-    return documented_app().openapi()
+    return whole_openapi(documented_app())
 
 
 def describe_api() -> str:
@@ -105,7 +106,7 @@ def _fields(schema: Schema, document: Schema) -> list[str]:
 def _answers(operation: Schema, document: Schema) -> list[str]:
     lines: list[str] = []
     for status, answer in operation["responses"].items():
-        if status == "default":
+        if not status.startswith("2"):
             continue  # the one shape of an error, told once
         media = ", ".join(f"`{kind}`" for kind in answer.get("content", {}))
         lines += ["", f"Answer {status}{': ' + media if media else ''}."]

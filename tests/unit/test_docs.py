@@ -13,6 +13,7 @@ from commands.docs.api import every_operation, openapi
 from commands.docs.cli import every_command
 from commands.docs.settings import every_setting
 from commands.write_docs import documents
+from console.conditions import COLUMNS, TIMES
 from contracts import metrics
 from contracts.settings import Section, Settings
 from contracts.statuses import BounceClass, BounceType
@@ -141,9 +142,17 @@ def test_every_endpoint_parameter_and_field_says_what_it_is() -> None:
 
 def test_an_error_is_documented_as_it_is_answered() -> None:
     for _, _, operation in every_operation(openapi()):
-        (error,) = operation["responses"]["default"]["content"].values()
-        assert error["schema"]["$ref"].endswith("/ErrorBody")
-        assert "422" not in operation["responses"]  # which would be FastAPI's own shape
+        for status in ("default", "401", "403", "404", "422", "503"):  # none has FastAPI's own shape
+            (error,) = operation["responses"][status]["content"].values()
+            assert error["schema"]["$ref"].endswith("/ErrorBody")
+
+
+def test_openapi_names_every_filter_and_who_may_call() -> None:
+    document = openapi()
+    assert document["components"]["securitySchemes"][next(iter(document["security"][0]))]["scheme"] == "bearer"
+    for path in ("/api/v1/mails", "/api/v1/export", "/api/v1/facets", "/api/v1/stats/{name}"):
+        named = [one["name"] for one in document["paths"][path]["get"]["parameters"]]
+        assert {*COLUMNS, *TIMES, "q"} <= set(named) and len(named) == len(set(named))
 
 
 @pytest.mark.parametrize(
