@@ -51,7 +51,7 @@ def mails(log: Log) -> dict[str, str]:
         "taken": log.add(channel="helpdesk", reference="IT-7", subject="Printer", raw=b"Subject: Printer\r\n\r\nx", age=hours[1]),
         "failed": log.add(
             channel="helpdesk", status=Status.FAILED, reason=Reason.HANDLER_ERROR, detail="no summary", subject="Broken",
-            raw=b"Subject: Broken\r\n\r\nx", from_="tom@shop.example", age=hours[2],
+            raw=b"Subject: Broken\r\n\r\nx", from_="tom@shop.example", from_name="Tom Baker", age=hours[2],
         ),
         "refused": log.add("suport@example.com", Status.REJECTED, age=hours[3], **REFUSED),
         "far": log.add("jon.smith@example.com", Status.REJECTED, age=hours[4], **REFUSED),
@@ -84,6 +84,9 @@ def test_a_channels_log_has_what_was_refused_in_its_domain_with_what_was_meant(l
 
 def test_each_filter_narrows_it(log: Log, mails: dict[str, str]) -> None:
     assert subjects(log, "helpdesk", from_="tom@") == ["Broken"]
+    assert subjects(log, "helpdesk", from_="shop") == subjects(log, "helpdesk", from_="baker") == ["Broken"]
+    assert subjects(log, "helpdesk", from_="!baker", status="failed,processed") == ["Printer"]
+    assert subjects(log, "helpdesk", from_="*@shop.example") == ["Broken"]
     assert subjects(log, "helpdesk", subject="print") == ["Printer"]
     assert subjects(log, "helpdesk", reference="it-7") == ["Printer"]
     assert subjects(log, "helpdesk", status="failed") == ["Broken"]
