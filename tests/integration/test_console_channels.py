@@ -233,3 +233,40 @@ def test_an_import_answers_one_result_a_line(log: Log) -> None:
     large = {"file": ("list.csv", b"a" * 500_000, "text/csv")}
     assert stranger.post("/suppressions/import", files=large).status_code == 303
     assert stranger.post("/suppressions/import", content=b"x", headers={"Accept": "*/*"}).status_code == 401
+
+
+def test_whatever_an_address_line_says_is_answered_and_is_no_markup(log: Log, mails: dict[str, str]) -> None:
+    browser = log.browser(log.token)
+    odd = (EVIL, "x" * 3000, "2026-99-99", "9999-12-31", "\x00", "'\"\\")
+    pages = {
+        "/incoming": (
+            "channel",
+            "log",
+            "from",
+            "subject",
+            "reference",
+            "status",
+            "since",
+            "until",
+            "gap",
+            "day",
+            "cursor",
+        ),
+        "/incoming?channel=legacy&log=connectivity": ("day",),
+        "/notifications": ("stream", "show", "to", "reference", "open", "cursor", "since", "until"),
+        "/suppressions": ("address", "reason", "open", "cursor"),
+    }
+    for path, names in pages.items():
+        for name in names:
+            for value in odd:
+                answer = browser.get(
+                    path, params={**({"channel": "legacy", "log": "connectivity"} if "?" in path else {}), name: value}
+                )
+                assert answer.status_code in (200, 400, 404, 422), (path, name, value[:20], answer.text[:300])
+                assert "<script>alert" not in answer.text, (path, name)
+    for value in odd:
+        for form in ({"all": value}, {"only": value}, {"addresses": [value] * 3}, {"all": "1", "address": value}):
+            for step in ("preview", "unblock"):
+                answer = browser.post(f"/suppressions/{step}", data=form)
+                assert answer.status_code in (200, 413, 422), (step, form, answer.text[:300])
+                assert "<script>alert" not in answer.text
