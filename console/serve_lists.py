@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from console import serve_suppression_pages, serve_suppressions
 from console.admit_requests import LargeBody
 from console.change_suppressions import SuppressionDesk
+from console.count_stopped import StoppedMails
 from console.query_store import StoreQueries
 from console.search_mails import Search
 from console.serve_notifications import notifications_router
@@ -29,10 +30,10 @@ def list_routers(
     publisher: Publisher,
 ) -> list[APIRouter]:
     """The routers."""
-    desk = SuppressionDesk(suppressions, publisher)
+    desk, stopped = SuppressionDesk(suppressions, publisher), StoppedMails(queries, settings.store.retention)
     return [
-        suppressions_router(desk),
+        suppressions_router(desk, stopped),
         preferences_router(preferences, publisher),
-        suppression_pages_router(desk, queries, settings),
+        suppression_pages_router(desk, stopped, settings),
         notifications_router(Search(queries, settings), suppressions),
     ]

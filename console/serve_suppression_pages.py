@@ -16,8 +16,7 @@ from console.address_lists import Asked, addresses_of, page_of, refuse_limited, 
 from console.answer_errors import Problem
 from console.authorise import demand_session
 from console.change_suppressions import SuppressionDesk, describe
-from console.count_stopped import count_stopped
-from console.query_store import StoreQueries
+from console.count_stopped import StoppedMails
 from console.render_page import query, render
 from console.serve_login import local_path, refuse_other_sites
 from console.tokens import Principal
@@ -34,7 +33,7 @@ SHOWN = 500  # results that are listed
 _needs_list = whole_list("read")
 
 
-def suppression_pages_router(desk: SuppressionDesk, queries: StoreQueries, settings: Settings) -> APIRouter:
+def suppression_pages_router(desk: SuppressionDesk, stopped: StoppedMails, settings: Settings) -> APIRouter:
     """The router."""
     router = APIRouter(include_in_schema=False)
     suppressions = desk.suppressions
@@ -58,12 +57,12 @@ def suppression_pages_router(desk: SuppressionDesk, queries: StoreQueries, setti
         now = clock.now()
         asked = Asked(address, _shown(reason, now), PAGE, parameters.get("cursor"))
         entries, following = await asyncio.to_thread(page_of, suppressions.snapshot(), asked)
-        stopped = await count_stopped(queries, entries, now - settings.store.retention)
+        counts = await stopped.count(entries)
         opened = suppressions.get(parameters["open"]) if "open" in parameters else None
         return render(
             request,
             "suppressions.html",
-            items=[{**describe(one, now), "stopped": stopped and stopped[one.address]} for one in entries],
+            items=[{**describe(one, now), "stopped": counts[one.address]} for one in entries],
             following=following,
             total=len(await matching(address, reason)),
             opened=opened.address if opened is not None else None,

@@ -201,6 +201,8 @@ def test_the_list_counts_what_it_stopped_and_is_unblocked_after_a_preview(log: L
     block(log, "two@list.test")
     block(log, "three@else.test", expires_at=clock.now() + timedelta(hours=1))
     browser = log.browser(log.token)
+    items = log.http.get("/api/v1/suppressions", params={"address": "@list.test"}).json()["items"]
+    assert {one["address"]: one["stopped"] for one in items} == {"full@list.test": 2, "two@list.test": 0}
     page = browser.get("/suppressions", params={"address": "@list.test"}).text
     assert re.search(r'reason=suppressed">2<', page) and "three@" not in page and "<script>alert" not in page
     assert "1 of 1" in text_of(browser.get("/suppressions", params={"address": "three@"}).text)
