@@ -69,6 +69,7 @@ def suppression_pages_router(desk: SuppressionDesk, stopped: StoppedMails, setti
             history=[msgspec.to_builtins(one) for one in reversed(opened.changes)] if opened is not None else [],
             former=opened if opened is not None and opened.address not in {one.address for one in entries} else None,
             reasons=[one.value for one in SuppressionReason],
+            most=MOST,
             parameters=parameters,
         )
 
