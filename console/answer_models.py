@@ -178,8 +178,12 @@ class SuppressionEntry(BaseModel):
     by: str = of("Who said so.")
 
 
+class ListedSuppression(SuppressionEntry):
+    stopped: int | None = of("Mails that the list has stopped since then; null: not counted now.", 3)
+
+
 class SuppressionsPage(Model):
-    items: list[SuppressionEntry] = of("By address.")
+    items: list[ListedSuppression] = of("By address.")
     next_cursor: str | None = of("For the next page; null on the last one.")
 
 

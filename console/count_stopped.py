@@ -1,23 +1,40 @@
 """How many mails the suppression list has stopped for an address since it is on it."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 from console.answer_errors import Problem
 from console.query_store import StoreQueries
 from contracts import clock
+from contracts.errors import Unavailable
 from contracts.statuses import Reason
 from contracts.suppressions import Suppression
 
 SECONDS = 2.0  # that the look may take
 
 
-async def count_stopped(
-    queries: StoreQueries, entries: Sequence[Suppression], oldest: datetime
-) -> dict[str, int] | None:
-    """By address, as far back as the log goes (`oldest`). None where counting takes too long."""
-    if not entries:
-        return {}
+@dataclass(frozen=True)
+class StoppedMails:
+    """Counts them in the log, which goes back for `retention`."""
+
+    queries: StoreQueries
+    retention: timedelta
+
+    async def count(self, entries: Sequence[Suppression]) -> dict[str, int | None]:
+        """By address; None where counting takes too long, or the store is away."""
+        if not entries:
+            return {}
+        sql, parameters = _query(entries, clock.now() - self.retention)
+        try:
+            rows = await self.queries.rows(sql, parameters, seconds=SECONDS)
+        except (Problem, Unavailable):
+            return {entry.address: None for entry in entries}
+        return {entry.address: 0 for entry in entries} | {row["address"]: row["mails"] for row in rows}
+
+
+def _query(entries: Sequence[Suppression], oldest: datetime) -> tuple[str, dict[str, Any]]:
     # The narrow table of recipients says which mails to look at. A mail that was stopped has that one status, so that no fold is needed.
     since = [clock.to_ms(max(entry.since, oldest)) for entry in entries]
     of_address = "indexOf({addresses:Array(String)}, lower(recipient))"
@@ -36,8 +53,4 @@ async def count_stopped(
         "first": min(since),
         "reason": Reason.SUPPRESSED.value,
     }
-    try:
-        rows = await queries.rows(sql, parameters, seconds=SECONDS)
-    except Problem:
-        return None
-    return {entry.address: 0 for entry in entries} | {row["address"]: row["mails"] for row in rows}
+    return sql, parameters

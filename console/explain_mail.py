@@ -103,7 +103,8 @@ def what_happened(item: dict[str, Any]) -> str:
         )
     if status == Status.PROCESSED:
         reference = item["reference"]
-        return f"The application took it: it became {reference}." if reference else "The application took it."
+        became = "was added to" if (item["detail"] or "").startswith("added to ") else "became"
+        return f"The application took it: it {became} {reference}." if reference else "The application took it."
     if status == Status.DELIVERED:
         return (
             f"Delivered: {item['host'] or 'the recipient’s server'} accepted it{_tries(item, 'at attempt')}. "

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from console.answer_errors import Problem
-from console.conditions import Condition, Junction, Term
+from console.conditions import Condition, Junction, Term, make_condition
 from console.nearest_address import configured_addresses, nearest_address
 from console.parse_filters import Filters, parse_filters
 from console.read_channels import ChannelReader
@@ -37,7 +37,8 @@ class ProcessingLog:
         `asked` has some of FILTERS, and `gap`: when a gap of the connectivity log began, for the mails that came late by it. Problem 404
         when there is no such channel or gap, 422 for a filter that is wrong."""
         self.channels.find(name, domains)
-        filters = parse_filters([(one, asked[one]) for one in FILTERS if asked.get(one)], clock.now())
+        filters = parse_filters([(one, asked[one]) for one in FILTERS if asked.get(one) and one != "from"], clock.now())
+        filters = replace(filters, terms=(*filters.terms, *_of_sender(asked.get("from", ""))))
         if asked.get("gap"):
             late = await self._late(name, asked["gap"], domains)
             if not late:
@@ -77,6 +78,13 @@ class ProcessingLog:
         except (ValueError, OverflowError) as error:
             raise Problem(422, f"'{gap[:100]}' is no time at which a gap began", field="gap") from error
         return await self.channels.delayed_mails(name, began, domains)
+
+
+def _of_sender(text: str) -> tuple[Term, ...]:
+    """By the address, or by the name, which is what the log shows."""
+    exclude, text = text.startswith("!"), text.removeprefix("!")
+    found = [one for name in ("from", "from_name") if (one := make_condition(name, text, False, "from")) is not None]
+    return (Junction(tuple(found), any=True, exclude=exclude),) if found else ()
 
 
 def _only(filters: Filters, mail_ids: tuple[str, ...]) -> Filters:

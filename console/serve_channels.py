@@ -46,7 +46,9 @@ def channels_router(reader: ChannelReader, processing: ProcessingLog) -> APIRout
     async def processed(
         name: Name,
         principal: Reader,
-        sender: Annotated[str, Query(alias="from", description="The sender, or a part of the address.")] = "",
+        sender: Annotated[
+            str, Query(alias="from", description="The sender: the address, a part of it, or of the name.")
+        ] = "",
         subject: Annotated[str, Query(description="Words of the subject.")] = "",
         reference: Annotated[str, Query(description="The request's key.")] = "",
         status: Annotated[str, Query(description="One status, or several with commas.")] = "",

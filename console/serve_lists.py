@@ -6,6 +6,7 @@ from console import serve_suppression_pages, serve_suppressions
 from console.admit_requests import LargeBody
 from console.audit import Audit
 from console.change_suppressions import SuppressionDesk
+from console.count_stopped import StoppedMails
 from console.query_store import StoreQueries
 from console.search_mails import Search
 from console.serve_notifications import notifications_router
@@ -31,10 +32,10 @@ def list_routers(
     audit: Audit,
 ) -> list[APIRouter]:
     """The routers."""
-    desk = SuppressionDesk(suppressions, publisher)
+    desk, stopped = SuppressionDesk(suppressions, publisher), StoppedMails(queries, settings.store.retention)
     return [
-        suppressions_router(desk, audit),
+        suppressions_router(desk, stopped, audit),
         preferences_router(preferences, publisher),
-        suppression_pages_router(desk, queries, settings, audit),
+        suppression_pages_router(desk, stopped, settings, audit),
         notifications_router(Search(queries, settings), suppressions),
     ]

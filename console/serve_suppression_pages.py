@@ -16,8 +16,7 @@ from console.address_lists import Asked, addresses_of, page_of, whole_list, whol
 from console.answer_errors import Problem
 from console.audit import Audit
 from console.change_suppressions import SuppressionDesk, describe, note_unblocked
-from console.count_stopped import count_stopped
-from console.query_store import StoreQueries
+from console.count_stopped import StoppedMails
 from console.render_page import query, render
 from console.serve_login import local_path
 from console.tokens import Principal
@@ -37,7 +36,7 @@ _manages_list = whole_list_of_form("manage")
 
 
 def suppression_pages_router(
-    desk: SuppressionDesk, queries: StoreQueries, settings: Settings, audit: Audit
+    desk: SuppressionDesk, stopped: StoppedMails, settings: Settings, audit: Audit
 ) -> APIRouter:
     """The router."""
     router = APIRouter(include_in_schema=False)
@@ -61,18 +60,19 @@ def suppression_pages_router(
         now = clock.now()
         asked = Asked(address, _shown(reason, now), PAGE, parameters.get("cursor"))
         entries, following = await asyncio.to_thread(page_of, suppressions.snapshot(), asked)
-        stopped = await count_stopped(queries, entries, now - settings.store.retention)
+        counts = await stopped.count(entries)
         opened = suppressions.get(parameters["open"]) if "open" in parameters else None
         return render(
             request,
             "suppressions.html",
-            items=[{**describe(one, now), "stopped": stopped and stopped[one.address]} for one in entries],
+            items=[{**describe(one, now), "stopped": counts[one.address]} for one in entries],
             following=following,
             total=len(await matching(address, reason)),
             opened=opened.address if opened is not None else None,
             history=[msgspec.to_builtins(one) for one in reversed(opened.changes)] if opened is not None else [],
             former=opened if opened is not None and opened.address not in {one.address for one in entries} else None,
             reasons=[one.value for one in SuppressionReason],
+            most=MOST,
             parameters=parameters,
         )
 

@@ -17,6 +17,7 @@ from console.address_lists import Asked, page_of, whole_list
 from console.answer_errors import Problem
 from console.audit import Audit
 from console.change_suppressions import AT_A_TIME, SuppressionDesk, describe, note_unblocked
+from console.count_stopped import StoppedMails
 from console.export_mails import as_cell, as_lines
 from console.read_suppressions import COLUMNS
 from console.tokens import Principal
@@ -49,12 +50,17 @@ class RemoveBody(BaseModel):
     note: str = Field("", max_length=500, description="Why, for the history.")
 
 
-def suppressions_router(desk: SuppressionDesk, audit: Audit) -> APIRouter:
+def suppressions_router(desk: SuppressionDesk, stopped: StoppedMails, audit: Audit) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api/v1", tags=["suppressions"])
     suppressions = desk.suppressions
 
-    @router.get("/suppressions", summary="Addresses that nothing is sent to")
+    @router.get(
+        "/suppressions",
+        summary="Addresses that nothing is sent to",
+        description="`stopped`: mails that the list has stopped since the address is on it, as far back as the log goes; null where "
+        "they cannot be counted now.",
+    )
     async def listed(
         _: Reader,
         address: Annotated[str, Query(description="A whole address, `user@` or `@domain`.")] = "",
@@ -71,7 +77,9 @@ def suppressions_router(desk: SuppressionDesk, audit: Audit) -> APIRouter:
         found, following = await asyncio.to_thread(
             page_of, suppressions.snapshot(), Asked(address, shown, limit, cursor)
         )
-        return {"items": [describe(entry, now) for entry in found], "next_cursor": following}
+        counts = await stopped.count(found)
+        items = [{**describe(entry, now), "stopped": counts[entry.address]} for entry in found]
+        return {"items": items, "next_cursor": following}
 
     @router.get("/suppressions/{address:path}/history", summary="Who did what about an address, newest first")
     async def history(address: Address, _: Reader) -> dict[str, Any]:

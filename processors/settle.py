@@ -82,7 +82,9 @@ def _deferred(report: AttemptReport) -> MailEvent:
 def _handled(report: AttemptReport, worst: Attempt) -> MailEvent:
     if worst.outcome is Outcome.ACCEPTED:
         summary = msgspec.structs.replace(report.mail, reference=worst.reference or report.mail.reference)
-        detail = f"became {worst.reference}" if worst.reference else f"taken by {worst.target}"
+        # The key that it came with: the request was there before.
+        verb = "added to" if worst.reference == report.mail.reference else "became"
+        detail = f"{verb} {worst.reference}" if worst.reference else f"taken by {worst.target}"
         return _event(report, Status.PROCESSED, detail=detail, mail=summary)
     if worst.outcome is Outcome.SKIPPED:
         return _event(report, Status.SKIPPED, reason=Reason.HANDLER_DECLINED, detail=worst.text)

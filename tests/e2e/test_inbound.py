@@ -160,7 +160,8 @@ def test_a_comment_reaches_the_handler_with_the_key_that_its_subject_names(pipel
         (row,) = pipeline.settled(message_id)
         (call,) = pipeline.outside.desk.called(subject)
         assert call.mail["reference"] == given and row["status"] == "processed", subject
-        assert row["reference"] == (becomes or row["reference"]) and (becomes is not None or row["reference"] != key)
+        assert row["detail"] == (f"added to {becomes}" if becomes else f"became {row['reference']}")
+        assert (row["reference"] == key) == (becomes == key)
     raw, message_id = pipeline.mail("fwd-x@ours.test", f"Fwd: {key}")  # no handler gets it
     pipeline.send(raw, "fwd-x@ours.test")
     assert pipeline.settled(message_id)[0]["reference"] is None

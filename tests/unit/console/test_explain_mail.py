@@ -44,6 +44,10 @@ def test_every_status_is_one_sentence_and_has_a_tone(direction: str) -> None:
         (item("delivery_failed", "inbound"), "The forward bounced."),
         (item("processed", "inbound", reference="IT-42"), "The application took it: it became IT-42."),
         (
+            item("processed", "inbound", reference="IT-42", detail="added to IT-42"),
+            "The application took it: it was added to IT-42.",
+        ),
+        (
             item("rejected", "inbound", reason="unknown_recipient"),
             "Refused in the SMTP dialogue: there is no such address here.",
         ),

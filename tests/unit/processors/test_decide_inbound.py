@@ -14,7 +14,7 @@ from contracts.statuses import Direction, Reason, rank
 from mail.bounce_address import BounceAddresses
 from mail.parse_headers import split_message
 from processors.decide_inbound import decide_answered, decide_inbound, decide_refused
-from processors.decision import Consequences, ReadMail
+from processors.decision import Answered, Consequences, ReadMail
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
 BOUNCES = BounceAddresses(b"key")
@@ -244,3 +244,36 @@ def test_a_failed_forward_is_told_only_to_a_sender_who_is_known_to_have_sent_it(
     assert not notify(DmarcWord.PASS, SpfWord.FAIL, Alignment.NONE), "signed by its author, in a victim's name"
     assert not notify(DmarcWord.PASS, SpfWord.NONE, Alignment.UNKNOWN)
     assert not notify(DmarcWord.FAIL, SpfWord.PASS, Alignment.NONE)
+
+
+def test_a_key_that_a_subject_names_goes_to_the_handler_that_gave_it_and_nowhere_else() -> None:
+    settings = Settings.model_validate(
+        {
+            "inbound": {
+                "domains": {"ours.test": {}},
+                "routes": [
+                    {"match": {"to": "desk@ours.test"}, "handle": "desk"},
+                    {"match": {"to": "hr@ours.test"}, "handle": "people"},
+                    {"match": {"to": "*@ours.test"}, "forward": ["a@x.test"]},
+                ],
+            },
+            "handlers": {one: {"webhook": "http://127.0.0.1:1/", "secret": "whsec_MDAw"} for one in ("desk", "people")},
+        }
+    )
+    recipients = ["desk@ours.test", "hr@ours.test", "other@ours.test"]
+    envelope = Envelope(
+        mail_id="01a206f7-6b43-7745-9bab-87fa221dd751", type=RawType.ACCEPTED, direction=Direction.INBOUND, received_at=NOW,
+        recipients=recipients, envelope_from="a@b.test", size=100,
+    )  # fmt: skip
+    message = split_message(b"From: a@b.test\r\nSubject: IT-1\r\n\r\nx\r\n")
+    pointer = RawPointer(topic="mail.raw", partition=0, offset=0)
+
+    def keys(answers: Answered) -> list[str]:
+        mail = ReadMail(envelope, message, pointer, answers=answers)
+        found = decide_inbound(mail, AuthResults(), settings, BOUNCES, NOW, lambda recipient: ("", []))
+        assert [command.mail.reference for command in found.commands] == [one.mail.reference for one in found.events]
+        return [command.mail.reference for command in found.commands]
+
+    assert keys(Answered(named={"desk": "IT-1"})) == ["IT-1", "", ""]
+    assert keys(Answered(key="IT-2", named={"desk": "IT-1"})) == ["IT-2"] * 3
+    assert keys(Answered(decided=dict(zip(recipients, ("IT-1", "", "IT-3"), strict=True)))) == ["IT-1", "", "IT-3"]

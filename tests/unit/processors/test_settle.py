@@ -117,3 +117,8 @@ def test_a_handlers_key_becomes_the_reference_and_without_one_the_old_stays() ->
         == "IT-42"
     )
     assert settle(report([tried(Outcome.ACCEPTED, "desk")], action=Action.HANDLE)).mail.reference == "IT-1"
+    details = [
+        settle(report([tried(Outcome.ACCEPTED, "desk", reference=key)], action=Action.HANDLE)).detail
+        for key in ("IT-42", "IT-1", "")
+    ]
+    assert details == ["became IT-42", "added to IT-1", "taken by desk"]  # IT-1 is what it came with
