@@ -98,7 +98,9 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        return answer(request, error.status_code, _CODES.get(error.status_code, "error"), str(error.detail))
+        told = answer(request, error.status_code, _CODES.get(error.status_code, "error"), str(error.detail))
+        told.headers.update(error.headers or {})  # Allow, for one (RFC 9110 section 15.5.6)
+        return told
 
     @app.exception_handler(RequestValidationError)
     async def validation(request: Request, error: RequestValidationError) -> Response:

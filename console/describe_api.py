@@ -27,6 +27,16 @@ _MEANINGS = {
     "smtp_code": "Of the answer that decided, with `<` or `>` in front.",
     "enhanced_code": "Of that answer (RFC 3463); `5.1.*` is any of these.",
 }
+_EXAMPLES = {
+    "q": "status:deferred,delivery_failed to:*@example.net since:2h",
+    "since": "2h",
+    "until": "2026-11-27T12:03:04Z",
+    "size": ">10MiB",
+    "attempts": ">2",
+    "smtp_code": "550",
+    "domain": "example.net",
+    "reference": "IT-42",
+}
 _ERRORS = {
     "400": "It is not HTTP as it should be.",
     "401": "No token, or one that is not known.",
@@ -71,9 +81,15 @@ def filter_parameters() -> list[Schema]:
     """Every filter of the log as a parameter."""
     names = [*COLUMNS, *TIMES, "q"]
     return [
-        {"name": name, "in": "query", "required": False, "description": _meaning(name), "schema": {"type": "string"}}
+        {"name": name, "in": "query", "required": False, "description": _meaning(name), "schema": _schema(name)}
         for name in names
     ]
+
+
+def _schema(name: str) -> Schema:
+    """Nothing narrower than what is taken: several values, exclusion and wildcards are written within the text."""
+    example = _EXAMPLES.get(name) or (sorted(WORDS[name])[0] if name in WORDS else "")
+    return {"type": "string", "minLength": 1, "maxLength": 2000} | ({"examples": [example]} if example else {})
 
 
 def _meaning(name: str) -> str:

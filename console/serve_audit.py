@@ -4,11 +4,12 @@ import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from console.address_lists import whole_list
 from console.answer_errors import Problem
 from console.audit import read_audit
+from console.moment import Moment
 from console.query_store import StoreQueries
 from console.tokens import Principal
 from contracts.audit import AuditAction
@@ -45,7 +46,7 @@ def audit_router(queries: StoreQueries) -> APIRouter:
         action: Annotated[AuditAction | None, Query(description="Only acts of this kind.")] = None,
         mail_id: Annotated[str, Query(description="Only what was done to this mail.")] = "",
         recipient: Annotated[str, Query(description="Only what was done to this address.")] = "",
-        since: Annotated[AwareDatetime | None, Query(description="Nothing older.")] = None,
+        since: Annotated[Moment | None, Query(description="Nothing older.")] = None,
         limit: Annotated[int, Query(ge=1, le=500, description="Acts of a page.")] = 100,
         cursor: Annotated[str, Query(max_length=36, description="`next_cursor` of the page before.")] = "",
     ) -> Acts:

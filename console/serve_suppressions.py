@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from console.address_lists import Asked, page_of, whole_list
 from console.answer_errors import Problem
@@ -19,6 +19,7 @@ from console.audit import Audit
 from console.change_suppressions import AT_A_TIME, SuppressionDesk, describe, note_unblocked
 from console.count_stopped import StoppedMails
 from console.export_mails import as_cell, as_lines
+from console.moment import Moment
 from console.read_suppressions import COLUMNS
 from console.tokens import Principal
 from contracts import clock
@@ -39,7 +40,7 @@ Address = Annotated[str, Path(description="The address; its case does not matter
 class SuppressionBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
     reason: SuppressionReason = Field(SuppressionReason.MANUAL, description="Why nothing shall be sent to it.")
-    expires_at: AwareDatetime | None = Field(None, description="When it leaves the list by itself; null: never.")
+    expires_at: Moment | None = Field(None, description="When it leaves the list by itself; null: never.")
     note: str = Field("", max_length=500, description="Anything, for people.")
     mail_id: str = Field("", max_length=36, description="The mail that is the evidence.")
 

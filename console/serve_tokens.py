@@ -7,11 +7,12 @@ from typing import Annotated, Literal, Protocol
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from console.address_lists import whole_list
 from console.answer_errors import Problem
 from console.audit import Audit
+from console.moment import Moment
 from console.tokens import Principal, new_token, token_record
 from contracts import clock
 from contracts.audit import AuditAction
@@ -63,7 +64,7 @@ class TokenBody(BaseModel):
     networks: list[str] = Field(
         default=[], max_length=100, description="From where it may be used, such as 192.0.2.0/24; empty: from anywhere."
     )
-    expires_at: AwareDatetime | None = Field(None, description="When it ends by itself; null: never.")
+    expires_at: Moment | None = Field(None, description="When it ends by itself; null: never.")
 
 
 class TokenMade(BaseModel):

@@ -78,9 +78,14 @@ def test_an_error_of_every_kind_has_the_one_shape(log: Log, document: dict[str, 
         (403, log.http.get("/api/v1/audit", headers={"Authorization": f"Bearer {log.new_token(('read',))}"})),
         (404, log.http.get("/api/v1/mails/x")),
         (405, log.http.patch("/api/v1/mails")),
+        (422, log.http.get("/api/v1/audit?since=0.5")),
+        (422, log.http.get("/api/v1/audit?since=2026-11-27T12:00:00")),
+        (422, log.http.put("/api/v1/suppressions/a@x.test", json={"expires_at": 1893456000})),
         (422, log.http.get("/api/v1/mails?limit=0")),
         (422, log.http.get("/api/v1/mails?color=red")),
         (422, log.http.post("/api/v1/redeliver", content=b"{")),
     ):
         assert answer.status_code == status, answer.text
         jsonschema.Draft202012Validator(shape).validate(answer.json())
+    assert log.http.patch("/api/v1/mails").headers["Allow"] == "GET"
+    assert log.http.get("/api/v1/audit?since=2026-11-27T12:00:00%2B01:00").status_code == 200
