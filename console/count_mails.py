@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from console.build_query import Where, terms_where
+from console.build_query import Where
 from console.conditions import Condition, Term
 from console.parse_filters import Filters
 from console.present_mail import retention_start
 from console.query_store import StoreQueries
+from console.split_filters import log_where, split_filters
 from contracts import clock
 from contracts.settings import Settings
 
@@ -186,19 +187,22 @@ class MailCounts:
         values: list[str] | None,
     ) -> list[Count]:
         word, has_one = MEASURES[measure]
-        where = terms_where(filters.terms, domains)
-        where.add(_within(where, spans))
-        if has_one:
-            where.add(has_one)
         value = DIMENSIONS[dimension] if dimension else "''"
         time = _TIME.format(column="received_at", step=step) if step else "toUInt32(0)"
-        having = f"HAVING value IN {where.bind(values, 'Array(String)')}" if values is not None else ""
-        rows = await self._rows(
-            f"SELECT {time} AS time, {value} AS value, {word} AS word, count() AS mails FROM mails FINAL WHERE {where.sql} "
-            f"GROUP BY time, value, word {having} {_SETTINGS}",
-            where.parameters,
-        )
-        return [Count(row["time"], row["value"], row["word"], row["mails"]) for row in rows]
+
+        async def read(one: Filters) -> list[dict[str, Any]]:
+            where = log_where(one, domains, _within(spans))
+            if has_one:
+                where.add(has_one)
+            having = f"HAVING value IN {where.bind(values, 'Array(String)')}" if values is not None else ""
+            return await self._rows(
+                f"SELECT {time} AS time, {value} AS value, {word} AS word, count() AS mails FROM mails FINAL WHERE {where.sql} "
+                f"GROUP BY time, value, word {having} {_SETTINGS}",
+                where.parameters,
+            )
+
+        found = await asyncio.gather(*map(read, split_filters(filters)))
+        return _added([Count(row["time"], row["value"], row["word"], row["mails"]) for rows in found for row in rows])
 
     async def _from_hours(
         self, measure: str, dimension: str, filters: Filters, hours: Hours, step: int, values: list[str] | None
@@ -226,17 +230,26 @@ class MailCounts:
     async def _values_from_log(
         self, dimensions: list[str], filters: Filters, domains: frozenset[str], spans: list[Span]
     ) -> list[dict[str, Any]]:
-        where = terms_where(filters.terms, domains)
-        arrays = [
-            "arrayMap(one -> ('domain', one), domains)" if one == "domain" else f"[('{one}', {DIMENSIONS[one]})]"
+        pairs = [
+            "arrayMap(one -> ('domain', one), arrayDistinct([sender_domain, recipient_domain]))"
+            if one == "domain"
+            else f"[('{one}', {DIMENSIONS[one]})]"
             for one in dimensions
         ]
-        return await self._rows(
-            f"SELECT pair.1 AS facet, pair.2 AS shown, count() AS total FROM (SELECT arrayJoin(arrayConcat({', '.join(arrays)})) AS pair "
-            f"FROM mails FINAL WHERE {_within(where, spans)} AND {where.sql}) WHERE shown != '' GROUP BY facet, shown "
-            f"ORDER BY total DESC LIMIT {MAX_VALUES} BY facet {_SETTINGS}",
-            where.parameters,
-        )
+        columns = ", ".join("sender_domain, recipient_domain" if one == "domain" else one for one in dimensions)
+
+        async def read(one: Filters) -> list[dict[str, Any]]:
+            where = log_where(one, domains, _within(spans))
+            return await self._rows(
+                f"SELECT pair.1 AS facet, pair.2 AS shown, sum(same) AS total FROM ("
+                f"SELECT arrayJoin(arrayConcat({', '.join(pairs)})) AS pair, same FROM ("
+                f"SELECT {columns}, count() AS same FROM mails FINAL WHERE {where.sql} GROUP BY {columns})) WHERE shown != '' "
+                f"GROUP BY facet, shown ORDER BY total DESC LIMIT {MAX_VALUES} BY facet {_SETTINGS}",
+                where.parameters,
+            )
+
+        found = await asyncio.gather(*map(read, split_filters(filters)))
+        return [row for rows in found for row in rows]
 
 
 def narrowed(filters: Filters, *terms: Term) -> Filters:
@@ -296,10 +309,11 @@ def _added(counts: list[Count]) -> list[Count]:
     return [Count(*key, mails) for key, mails in total.items()]
 
 
-def _within(where: Where, spans: list[Span]) -> str:
+def _within(spans: list[Span]) -> str:
+    """A condition on received_at; numbers of ours, so that it can stand in several places of a query."""
     bounds = [
-        f"(received_at >= fromUnixTimestamp64Milli({where.bind(clock.to_ms(one.low), 'Int64')}, 'UTC') "
-        f"AND received_at < fromUnixTimestamp64Milli({where.bind(clock.to_ms(one.high), 'Int64')}, 'UTC'))"
+        f"(received_at >= fromUnixTimestamp64Milli({clock.to_ms(one.low)}, 'UTC') "
+        f"AND received_at < fromUnixTimestamp64Milli({clock.to_ms(one.high)}, 'UTC'))"
         for one in spans
     ]
     return "(" + " OR ".join(bounds) + ")"
