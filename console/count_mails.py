@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from console.build_query import Where
 from console.conditions import Condition, Term
+from console.cover_hours import FROM_HOURS, Hours, Span, dimension_asked, hours_where, in_hours
 from console.parse_filters import Filters
 from console.present_mail import retention_start
 from console.query_store import StoreQueries
@@ -43,7 +43,6 @@ DIMENSIONS = {
     "dkim": "toString(dkim)",
     "dmarc": "toString(dmarc)",
 }
-KEPT = frozenset({"", "domain", "template", "channel", "bounce_class", "provider"})
 _FEW = frozenset({"from", "to", "address", "message_id", "reference", "mail_id"})
 MAX_CHANGED = 48  # hours that are read from the log instead; with more of them, all is
 MAX_VALUES = 5000  # of a dimension that are looked at
@@ -55,27 +54,7 @@ SELECT m.hour AS hour FROM (SELECT hour, max(marked_at) AS marked FROM hour_mark
 LEFT JOIN (SELECT hour, max(seen) AS counted FROM hours WHERE measure = 'status' AND dimension = '' GROUP BY hour) AS h ON h.hour = m.hour
 WHERE m.marked > h.counted ORDER BY hour
 """
-_FROM_HOURS = (
-    "FROM hours FINAL ARRAY JOIN direction AS one_direction, value AS one_value, word AS one_word, mails AS one_mails"
-)
 _TIME = "toUInt32(toStartOfInterval({column}, INTERVAL {step} SECOND, 'UTC'))"
-
-
-@dataclass(frozen=True)
-class Span:
-    """A time to count over, its end not included."""
-
-    low: datetime
-    high: datetime
-
-
-@dataclass(frozen=True)
-class Hours:
-    """Whole hours, those of them that have changed since they were counted, and the times that the log has to answer for."""
-
-    whole: Span
-    changed: list[datetime]
-    parts: list[Span]
 
 
 @dataclass(frozen=True)
@@ -118,7 +97,7 @@ class MailCounts:
         self, dimensions: list[str], filters: Filters, domains: frozenset[str], span: Span, most: int
     ) -> dict[str, list[tuple[str, int]]]:
         """The same for several dimensions, which are read together."""
-        kept = [one for one in dimensions if _in_hours("status", one, filters, domains)]
+        kept = [one for one in dimensions if in_hours("status", one, filters, domains)]
         hours = await self._cover(span) if kept else None
         if hours is None:
             kept = []
@@ -148,7 +127,7 @@ class MailCounts:
     ) -> list[Count]:
         """Counts by bucket of `step` seconds (0: all time together), value of the dimension ("": all mails together) and word. `values`
         names those of the dimension that are wanted."""
-        if not _in_hours(measure, dimension, filters, domains) or step % 3600:
+        if not in_hours(measure, dimension, filters, domains) or step % 3600:
             return await self._from_log(measure, dimension, filters, domains, [span], step, values)
         hours = await self._cover(span)
         if hours is None:
@@ -207,22 +186,22 @@ class MailCounts:
     async def _from_hours(
         self, measure: str, dimension: str, filters: Filters, hours: Hours, step: int, values: list[str] | None
     ) -> list[Count]:
-        where = _hours_where(measure, [dimension or _dimension_asked(filters)], filters, hours)
+        where = hours_where(measure, [dimension or dimension_asked(filters)], filters, hours)
         if values is not None:
             where.add(f"one_value IN {where.bind(values, 'Array(String)')}")
         time = _TIME.format(column="hour", step=step) if step else "toUInt32(0)"
         shown = "one_value" if dimension else "''"
         rows = await self._rows(
-            f"SELECT {time} AS time, {shown} AS shown, toString(one_word) AS said, sum(one_mails) AS total {_FROM_HOURS} "
+            f"SELECT {time} AS time, {shown} AS shown, toString(one_word) AS said, sum(one_mails) AS total {FROM_HOURS} "
             f"WHERE {where.sql} GROUP BY time, shown, said",
             where.parameters,
         )
         return [Count(row["time"], row["shown"], row["said"], row["total"]) for row in rows]
 
     async def _values_from_hours(self, dimensions: list[str], filters: Filters, hours: Hours) -> list[dict[str, Any]]:
-        where = _hours_where("status", dimensions, filters, hours)
+        where = hours_where("status", dimensions, filters, hours)
         return await self._rows(
-            f"SELECT toString(dimension) AS facet, one_value AS shown, sum(one_mails) AS total {_FROM_HOURS} WHERE {where.sql} "
+            f"SELECT toString(dimension) AS facet, one_value AS shown, sum(one_mails) AS total {FROM_HOURS} WHERE {where.sql} "
             f"GROUP BY facet, shown ORDER BY total DESC LIMIT {MAX_VALUES} BY facet",
             where.parameters,
         )
@@ -257,47 +236,6 @@ def narrowed(filters: Filters, *terms: Term) -> Filters:
     return replace(filters, terms=(*filters.terms, *terms))
 
 
-def _in_hours(measure: str, dimension: str, filters: Filters, domains: frozenset[str]) -> bool:
-    """Whether the table of hours can say it: it knows no mail, and no two dimensions of one."""
-    if domains or dimension not in KEPT:
-        return False
-    asked = ""
-    for term in filters.terms:
-        if not isinstance(term, Condition):
-            return False
-        if term.name == "direction" or (term.name == "status" and measure == "status"):
-            continue
-        # A mail between two domains has two values, and a template is looked for within its text.
-        plain = term.name in KEPT - {"template"} and len(term.values) == 1 and "*" not in term.values[0]
-        if not plain or term.exclude or asked or dimension not in ("", term.name):
-            return False
-        if dimension == "domain":  # the other domain of the same mails is not there
-            return False
-        asked = term.name
-    return True
-
-
-def _dimension_asked(filters: Filters) -> str:
-    names = [term.name for term in filters.terms if isinstance(term, Condition)]
-    return next((name for name in names if name in KEPT), "")
-
-
-def _hours_where(measure: str, dimensions: list[str], filters: Filters, hours: Hours) -> Where:
-    """What must hold for a count of the table of hours."""
-    where = Where()
-    where.add(f"measure = '{measure}' AND dimension IN {where.bind(dimensions, 'Array(String)')}")
-    where.add(f"hour >= {_second(where, hours.whole.low)} AND hour < {_second(where, hours.whole.high)}")
-    if hours.changed:
-        seconds = [int(one.timestamp()) for one in hours.changed]
-        where.add(f"toUInt32(hour) NOT IN {where.bind(seconds, 'Array(UInt32)')}")
-    for term in filters.terms:
-        if isinstance(term, Condition):
-            column = {"direction": "one_direction", "status": "one_word"}.get(term.name, "one_value")
-            excluded = "NOT " if term.exclude else ""
-            where.add(f"{column} {excluded}IN {where.bind(list(term.values), 'Array(String)')}")
-    return where
-
-
 def _hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
 
@@ -317,10 +255,6 @@ def _within(spans: list[Span]) -> str:
         for one in spans
     ]
     return "(" + " OR ".join(bounds) + ")"
-
-
-def _second(where: Where, moment: datetime) -> str:
-    return f"toDateTime({where.bind(int(moment.timestamp()), 'UInt32')}, 'UTC')"
 
 
 def _utc(moment: datetime) -> datetime:

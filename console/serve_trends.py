@@ -12,7 +12,8 @@ from console.arrange_trends import arrange_figure, arrange_heat
 from console.authorise import authorised
 from console.choose_buckets import buckets, choose_step
 from console.choose_facets import Parameters, presets, span_words
-from console.count_mails import MailCounts, Span
+from console.count_mails import MailCounts
+from console.cover_hours import Span
 from console.explain_search import describe
 from console.parse_filters import Filters
 from console.read_activity import page_filters, read_parameters
