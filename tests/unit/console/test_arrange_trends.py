@@ -110,6 +110,8 @@ def test_what_is_chosen_can_be_taken_back_where_nothing_could_be_counted() -> No
 
 def test_every_status_says_what_it_means() -> None:
     assert set(MEANINGS) == set(Status) and meaning("delivered") and not meaning("nonsense")
+    assert meaning("rejected", "inbound") == "Refused, so that its sender was told."
+    assert meaning("delivered", "outbound").startswith("The recipient's mail server took")
 
 
 def test_a_summary_for_a_ticket_has_a_line_for_each_fact_and_no_more() -> None:
