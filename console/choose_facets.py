@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from console.count_mails import Span
+from console.cover_hours import Span
 
 Parameters = dict[str, str | list[str]]
 # The parameter of a facet, and its heading.

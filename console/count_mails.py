@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from console.build_query import Where, terms_where
 from console.conditions import Condition, Term
+from console.cover_hours import FROM_HOURS, Hours, Span, dimension_asked, hours_where, in_hours
 from console.parse_filters import Filters
 from console.present_mail import retention_start
 from console.query_store import StoreQueries
+from console.split_filters import log_where, split_filters
 from contracts import clock
 from contracts.settings import Settings
 
@@ -42,7 +43,6 @@ DIMENSIONS = {
     "dkim": "toString(dkim)",
     "dmarc": "toString(dmarc)",
 }
-KEPT = frozenset({"", "domain", "template", "channel", "bounce_class", "provider"})
 _FEW = frozenset({"from", "to", "address", "message_id", "reference", "mail_id"})
 MAX_CHANGED = 48  # hours that are read from the log instead; with more of them, all is
 MAX_VALUES = 5000  # of a dimension that are looked at
@@ -54,27 +54,7 @@ SELECT m.hour AS hour FROM (SELECT hour, max(marked_at) AS marked FROM hour_mark
 LEFT JOIN (SELECT hour, max(seen) AS counted FROM hours WHERE measure = 'status' AND dimension = '' GROUP BY hour) AS h ON h.hour = m.hour
 WHERE m.marked > h.counted ORDER BY hour
 """
-_FROM_HOURS = (
-    "FROM hours FINAL ARRAY JOIN direction AS one_direction, value AS one_value, word AS one_word, mails AS one_mails"
-)
 _TIME = "toUInt32(toStartOfInterval({column}, INTERVAL {step} SECOND, 'UTC'))"
-
-
-@dataclass(frozen=True)
-class Span:
-    """A time to count over, its end not included."""
-
-    low: datetime
-    high: datetime
-
-
-@dataclass(frozen=True)
-class Hours:
-    """Whole hours, those of them that have changed since they were counted, and the times that the log has to answer for."""
-
-    whole: Span
-    changed: list[datetime]
-    parts: list[Span]
 
 
 @dataclass(frozen=True)
@@ -117,7 +97,7 @@ class MailCounts:
         self, dimensions: list[str], filters: Filters, domains: frozenset[str], span: Span, most: int
     ) -> dict[str, list[tuple[str, int]]]:
         """The same for several dimensions, which are read together."""
-        kept = [one for one in dimensions if _in_hours("status", one, filters, domains)]
+        kept = [one for one in dimensions if in_hours("status", one, filters, domains)]
         hours = await self._cover(span) if kept else None
         if hours is None:
             kept = []
@@ -147,7 +127,7 @@ class MailCounts:
     ) -> list[Count]:
         """Counts by bucket of `step` seconds (0: all time together), value of the dimension ("": all mails together) and word. `values`
         names those of the dimension that are wanted."""
-        if not _in_hours(measure, dimension, filters, domains) or step % 3600:
+        if not in_hours(measure, dimension, filters, domains) or step % 3600:
             return await self._from_log(measure, dimension, filters, domains, [span], step, values)
         hours = await self._cover(span)
         if hours is None:
@@ -186,39 +166,42 @@ class MailCounts:
         values: list[str] | None,
     ) -> list[Count]:
         word, has_one = MEASURES[measure]
-        where = terms_where(filters.terms, domains)
-        where.add(_within(where, spans))
-        if has_one:
-            where.add(has_one)
         value = DIMENSIONS[dimension] if dimension else "''"
         time = _TIME.format(column="received_at", step=step) if step else "toUInt32(0)"
-        having = f"HAVING value IN {where.bind(values, 'Array(String)')}" if values is not None else ""
-        rows = await self._rows(
-            f"SELECT {time} AS time, {value} AS value, {word} AS word, count() AS mails FROM mails FINAL WHERE {where.sql} "
-            f"GROUP BY time, value, word {having} {_SETTINGS}",
-            where.parameters,
-        )
-        return [Count(row["time"], row["value"], row["word"], row["mails"]) for row in rows]
+
+        async def read(one: Filters) -> list[dict[str, Any]]:
+            where = log_where(one, domains, _within(spans))
+            if has_one:
+                where.add(has_one)
+            having = f"HAVING value IN {where.bind(values, 'Array(String)')}" if values is not None else ""
+            return await self._rows(
+                f"SELECT {time} AS time, {value} AS value, {word} AS word, count() AS mails FROM mails FINAL WHERE {where.sql} "
+                f"GROUP BY time, value, word {having} {_SETTINGS}",
+                where.parameters,
+            )
+
+        found = await asyncio.gather(*map(read, split_filters(filters)))
+        return _added([Count(row["time"], row["value"], row["word"], row["mails"]) for rows in found for row in rows])
 
     async def _from_hours(
         self, measure: str, dimension: str, filters: Filters, hours: Hours, step: int, values: list[str] | None
     ) -> list[Count]:
-        where = _hours_where(measure, [dimension or _dimension_asked(filters)], filters, hours)
+        where = hours_where(measure, [dimension or dimension_asked(filters)], filters, hours)
         if values is not None:
             where.add(f"one_value IN {where.bind(values, 'Array(String)')}")
         time = _TIME.format(column="hour", step=step) if step else "toUInt32(0)"
         shown = "one_value" if dimension else "''"
         rows = await self._rows(
-            f"SELECT {time} AS time, {shown} AS shown, toString(one_word) AS said, sum(one_mails) AS total {_FROM_HOURS} "
+            f"SELECT {time} AS time, {shown} AS shown, toString(one_word) AS said, sum(one_mails) AS total {FROM_HOURS} "
             f"WHERE {where.sql} GROUP BY time, shown, said",
             where.parameters,
         )
         return [Count(row["time"], row["shown"], row["said"], row["total"]) for row in rows]
 
     async def _values_from_hours(self, dimensions: list[str], filters: Filters, hours: Hours) -> list[dict[str, Any]]:
-        where = _hours_where("status", dimensions, filters, hours)
+        where = hours_where("status", dimensions, filters, hours)
         return await self._rows(
-            f"SELECT toString(dimension) AS facet, one_value AS shown, sum(one_mails) AS total {_FROM_HOURS} WHERE {where.sql} "
+            f"SELECT toString(dimension) AS facet, one_value AS shown, sum(one_mails) AS total {FROM_HOURS} WHERE {where.sql} "
             f"GROUP BY facet, shown ORDER BY total DESC LIMIT {MAX_VALUES} BY facet",
             where.parameters,
         )
@@ -226,63 +209,31 @@ class MailCounts:
     async def _values_from_log(
         self, dimensions: list[str], filters: Filters, domains: frozenset[str], spans: list[Span]
     ) -> list[dict[str, Any]]:
-        where = terms_where(filters.terms, domains)
-        arrays = [
-            "arrayMap(one -> ('domain', one), domains)" if one == "domain" else f"[('{one}', {DIMENSIONS[one]})]"
+        pairs = [
+            "arrayMap(one -> ('domain', one), arrayDistinct([sender_domain, recipient_domain]))"
+            if one == "domain"
+            else f"[('{one}', {DIMENSIONS[one]})]"
             for one in dimensions
         ]
-        return await self._rows(
-            f"SELECT pair.1 AS facet, pair.2 AS shown, count() AS total FROM (SELECT arrayJoin(arrayConcat({', '.join(arrays)})) AS pair "
-            f"FROM mails FINAL WHERE {_within(where, spans)} AND {where.sql}) WHERE shown != '' GROUP BY facet, shown "
-            f"ORDER BY total DESC LIMIT {MAX_VALUES} BY facet {_SETTINGS}",
-            where.parameters,
-        )
+        columns = ", ".join("sender_domain, recipient_domain" if one == "domain" else one for one in dimensions)
+
+        async def read(one: Filters) -> list[dict[str, Any]]:
+            where = log_where(one, domains, _within(spans))
+            return await self._rows(
+                f"SELECT pair.1 AS facet, pair.2 AS shown, sum(same) AS total FROM ("
+                f"SELECT arrayJoin(arrayConcat({', '.join(pairs)})) AS pair, same FROM ("
+                f"SELECT {columns}, count() AS same FROM mails FINAL WHERE {where.sql} GROUP BY {columns})) WHERE shown != '' "
+                f"GROUP BY facet, shown ORDER BY total DESC LIMIT {MAX_VALUES} BY facet {_SETTINGS}",
+                where.parameters,
+            )
+
+        found = await asyncio.gather(*map(read, split_filters(filters)))
+        return [row for rows in found for row in rows]
 
 
 def narrowed(filters: Filters, *terms: Term) -> Filters:
     """The same filters, and more that must hold."""
     return replace(filters, terms=(*filters.terms, *terms))
-
-
-def _in_hours(measure: str, dimension: str, filters: Filters, domains: frozenset[str]) -> bool:
-    """Whether the table of hours can say it: it knows no mail, and no two dimensions of one."""
-    if domains or dimension not in KEPT:
-        return False
-    asked = ""
-    for term in filters.terms:
-        if not isinstance(term, Condition):
-            return False
-        if term.name == "direction" or (term.name == "status" and measure == "status"):
-            continue
-        # A mail between two domains has two values, and a template is looked for within its text.
-        plain = term.name in KEPT - {"template"} and len(term.values) == 1 and "*" not in term.values[0]
-        if not plain or term.exclude or asked or dimension not in ("", term.name):
-            return False
-        if dimension == "domain":  # the other domain of the same mails is not there
-            return False
-        asked = term.name
-    return True
-
-
-def _dimension_asked(filters: Filters) -> str:
-    names = [term.name for term in filters.terms if isinstance(term, Condition)]
-    return next((name for name in names if name in KEPT), "")
-
-
-def _hours_where(measure: str, dimensions: list[str], filters: Filters, hours: Hours) -> Where:
-    """What must hold for a count of the table of hours."""
-    where = Where()
-    where.add(f"measure = '{measure}' AND dimension IN {where.bind(dimensions, 'Array(String)')}")
-    where.add(f"hour >= {_second(where, hours.whole.low)} AND hour < {_second(where, hours.whole.high)}")
-    if hours.changed:
-        seconds = [int(one.timestamp()) for one in hours.changed]
-        where.add(f"toUInt32(hour) NOT IN {where.bind(seconds, 'Array(UInt32)')}")
-    for term in filters.terms:
-        if isinstance(term, Condition):
-            column = {"direction": "one_direction", "status": "one_word"}.get(term.name, "one_value")
-            excluded = "NOT " if term.exclude else ""
-            where.add(f"{column} {excluded}IN {where.bind(list(term.values), 'Array(String)')}")
-    return where
 
 
 def _hour(moment: datetime) -> datetime:
@@ -296,17 +247,14 @@ def _added(counts: list[Count]) -> list[Count]:
     return [Count(*key, mails) for key, mails in total.items()]
 
 
-def _within(where: Where, spans: list[Span]) -> str:
+def _within(spans: list[Span]) -> str:
+    """A condition on received_at; numbers of ours, so that it can stand in several places of a query."""
     bounds = [
-        f"(received_at >= fromUnixTimestamp64Milli({where.bind(clock.to_ms(one.low), 'Int64')}, 'UTC') "
-        f"AND received_at < fromUnixTimestamp64Milli({where.bind(clock.to_ms(one.high), 'Int64')}, 'UTC'))"
+        f"(received_at >= fromUnixTimestamp64Milli({clock.to_ms(one.low)}, 'UTC') "
+        f"AND received_at < fromUnixTimestamp64Milli({clock.to_ms(one.high)}, 'UTC'))"
         for one in spans
     ]
     return "(" + " OR ".join(bounds) + ")"
-
-
-def _second(where: Where, moment: datetime) -> str:
-    return f"toDateTime({where.bind(int(moment.timestamp()), 'UInt32')}, 'UTC')"
 
 
 def _utc(moment: datetime) -> datetime:

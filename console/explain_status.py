@@ -1,6 +1,6 @@
 """What each status means, for people who see it for the first time."""
 
-from contracts.statuses import Status
+from contracts.statuses import Direction, Status
 
 MEANINGS: dict[str, str] = {
     Status.RECEIVED: "We hold it, and are deciding what becomes of it.",
@@ -19,6 +19,17 @@ MEANINGS: dict[str, str] = {
 }
 
 
-def meaning(status: str) -> str:
-    """The meaning of a status; "" for an unknown word."""
-    return MEANINGS.get(status, "")
+_REJECTED = {
+    Direction.INBOUND: "Refused, so that its sender was told.",
+    Direction.OUTBOUND: "Not sent, because the address is on the suppression list.",
+}
+
+
+def meaning(status: str, direction: str = "") -> str:
+    """The meaning of a status, of mail of this direction where it is given; "" for an unknown word."""
+    if not direction:
+        return MEANINGS.get(status, "")
+    if status == Status.REJECTED:
+        return _REJECTED.get(Direction(direction), "")
+    text = MEANINGS.get(status, "").removeprefix("Inbound: ").removeprefix("Outbound: ")
+    return text[:1].upper() + text[1:]

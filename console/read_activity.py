@@ -69,7 +69,9 @@ async def read_activity(
     (items, following), chart, facets = await asyncio.gather(
         search.page(filters, principal.domains, PAGE, after),
         _or_nothing(_chart(counts, principal, page_filters(parameters, "status"), now)),
-        _or_nothing(_facets(counts, principal, filters, parameters)),
+        _or_nothing(
+            counts.facets(list(FACETS), filters, principal.domains, counts.span(filters, RECENT), FACET_VALUES)
+        ),
     )
     in_line = parse_filters([("q", line)], now).terms
     return {
@@ -79,7 +81,8 @@ async def read_activity(
         "parts": await _parts(search, principal, parameters, in_line, now) if not items and after is None else [],
         "following": following.encode() if following else None,
         "chart": chart,
-        "facets": facets or [],
+        "facets": arrange_facets(parameters, facets),
+        "uncounted": facets is None,
     }
 
 
@@ -111,13 +114,10 @@ async def _chart(counts: MailCounts, principal: Principal, filters: Filters, now
     }
 
 
-async def _facets(
-    counts: MailCounts, principal: Principal, filters: Filters, parameters: Parameters
-) -> list[dict[str, Any]]:
-    span = counts.span(filters, RECENT)
-    found = await counts.facets(list(FACETS), filters, principal.domains, span, FACET_VALUES)
+def arrange_facets(parameters: Parameters, found: dict[str, list[tuple[str, int]]] | None) -> list[dict[str, Any]]:
+    """The facets that have a value; what is chosen is there even where nothing could be counted, so that it can be taken back."""
     made = [
-        {"name": name, "label": label, "choices": choices(name, parameters, found[name])}
+        {"name": name, "label": label, "choices": choices(name, parameters, (found or {}).get(name, []))}
         for name, label in FACETS.items()
     ]
     return [one for one in made if one["choices"]]

@@ -6,7 +6,8 @@ from typing import Literal, get_args
 from console.choose_buckets import buckets
 from console.compute_stats import Point, points
 from console.conditions import Condition
-from console.count_mails import Count, MailCounts, Span, narrowed
+from console.count_mails import Count, MailCounts, narrowed
+from console.cover_hours import Span
 from console.parse_filters import Filters
 
 StatName = Literal["volume", "delivery_rate", "bounces", "auth_failures", "latency"]

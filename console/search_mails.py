@@ -18,6 +18,7 @@ from console.conditions import Term
 from console.parse_filters import Filters
 from console.present_mail import ITEM_COLUMNS, present_item, retention_start
 from console.query_store import StoreQueries, begin_deadline
+from console.split_filters import split_terms
 from contracts import clock
 from contracts.settings import Settings
 
@@ -158,18 +159,10 @@ class Search:
         """Keys by index, then the fold of those keys; None when there are too many keys to be sure."""
         # The keys come newest first: when they are cut off, what they fold to is still right, if it is enough.
         indexed: tuple[Term, ...] = tuple(term for term in filters.terms if is_indexed(term))
-        inner = terms_where(indexed, domains)
-        for condition in indexed:
-            if clause := recipients_clause(condition, inner):
-                span = self._bounds(inner, low, high, None)
-                inner.add(
-                    f"(received_at, mail_id) IN (SELECT received_at, mail_id FROM recipients WHERE {span} AND {clause})"
-                )
-        bounds = self._bounds(inner, low, high, cursor)
-        keys = await self._queries.rows(
-            f"SELECT DISTINCT received_at, mail_id, recipient FROM mails WHERE {bounds} AND {inner.sql} {ORDER} LIMIT {MAX_KEYS}",
-            inner.parameters,
-        )
+        keys: list[dict[str, Any]] = []
+        for terms in split_terms(indexed):
+            keys += await self._keys(terms, domains, low, high, cursor)
+        keys = sorted(keys, key=lambda key: _aware(key["received_at"]), reverse=True)[:MAX_KEYS]
         if not keys:
             return []
         where = terms_where(filters.terms, domains)
@@ -183,6 +176,23 @@ class Search:
         )
         rows = await self._queries.rows(sql, where.parameters)
         return None if len(keys) >= MAX_KEYS and len(rows) < limit else rows
+
+    async def _keys(
+        self, indexed: tuple[Term, ...], domains: frozenset[str], low: datetime, high: datetime, cursor: Cursor | None
+    ) -> list[dict[str, Any]]:
+        """The newest keys of rows for which these terms hold or once held, at most MAX_KEYS."""
+        inner = terms_where(indexed, domains)
+        for condition in indexed:
+            if clause := recipients_clause(condition, inner):
+                span = self._bounds(inner, low, high, None)
+                inner.add(
+                    f"(received_at, mail_id) IN (SELECT received_at, mail_id FROM recipients WHERE {span} AND {clause})"
+                )
+        bounds = self._bounds(inner, low, high, cursor)
+        return await self._queries.rows(
+            f"SELECT DISTINCT received_at, mail_id, recipient FROM mails WHERE {bounds} AND {inner.sql} {ORDER} LIMIT {MAX_KEYS}",
+            inner.parameters,
+        )
 
     def _bounds(self, where: Any, low: datetime, high: datetime, cursor: Cursor | None) -> str:
         start, end = where.bind(clock.to_ms(low), "Int64"), where.bind(clock.to_ms(high), "Int64")
@@ -211,6 +221,8 @@ def _windows(
     windows, length = [], FIRST_WINDOW
     while high > low_end:
         low = max(low_end, high - length)
+        if low < now - MERGED < high:  # what is merged and what is not are looked through differently
+            low = max(low_end, now - MERGED)
         windows.append((low, high))
         high, length = low, length * GROWTH
     return windows

@@ -11,7 +11,16 @@ from console.authorise import authorised
 from console.choose_facets import presets
 from console.conditions import COLUMNS, TIMES
 from console.count_mails import MailCounts
-from console.read_activity import PAGE, lag_of, page_filters, person_query, read_activity, read_parameters, status_chips
+from console.read_activity import (
+    PAGE,
+    arrange_facets,
+    lag_of,
+    page_filters,
+    person_query,
+    read_activity,
+    read_parameters,
+    status_chips,
+)
 from console.read_mail import MailReader
 from console.render_page import render
 from console.search_mails import Search
@@ -31,7 +40,8 @@ def activity_router(search: Search, counts: MailCounts, reader: MailReader, sett
         request.state.principal = principal
         parameters = read_parameters(request)
         page: dict[str, Any] = {"items": [], "following": None, "problem": None}
-        page |= {"read_as": [], "suggestions": [], "parts": [], "chart": None, "facets": []}
+        page |= {"read_as": [], "suggestions": [], "parts": [], "chart": None, "uncounted": False}
+        page["facets"] = arrange_facets(parameters, None)
         status = 200
         try:
             page |= await read_activity(search, counts, principal, parameters)

@@ -58,7 +58,7 @@ from runtime.blobs import BlobStore
 from runtime.expose_metrics import counter, histogram
 from runtime.open_store import Store
 
-PATIENCE = 2.0  # seconds that a page waits for its numbers
+PATIENCE = 1.5  # seconds that a page waits for its numbers
 
 
 def create_app(

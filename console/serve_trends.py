@@ -12,7 +12,8 @@ from console.arrange_trends import arrange_figure, arrange_heat
 from console.authorise import authorised
 from console.choose_buckets import buckets, choose_step
 from console.choose_facets import Parameters, presets, span_words
-from console.count_mails import MailCounts, Span
+from console.count_mails import MailCounts
+from console.cover_hours import Span
 from console.explain_search import describe
 from console.parse_filters import Filters
 from console.read_activity import page_filters, read_parameters
@@ -76,8 +77,9 @@ async def _read(
         values = [one for one, _ in await counts.values(dimension, filters, principal.domains, span, LINES)]
 
     async def figure(name: StatName) -> Any:
-        # Only what a server refused has a bounce class: it says nothing of the others.
-        split = by if by != "class" else None
+        # Only what a server refused has a bounce class, and only what we send a template and a provider: of the rest they say nothing.
+        told = by == "domain" or (by in ("provider", "template") and name != "auth_failures")
+        split = by if told else None
         chart = await reader.chart(name, filters, principal.domains, span, step, split, values if split else None)
         return arrange_figure(chart, FILTER_OF[split] if split else None)
 

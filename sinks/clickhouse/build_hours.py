@@ -20,7 +20,7 @@ INTERVAL = 5.0  # seconds between two looks at the marks
 SHARE = 0.05  # of the time at most is spent on counting: inserts come first
 AT_ONCE = 24  # hours of one look
 # A mark holds the time at which its insert began, and one that ended later may have begun earlier. After this many seconds an hour whose
-# marks have not changed is therefore counted once more; an insert takes a minute at most.
+# marks have not changed is therefore counted once more; an insert takes a minute at most. So is one that a replica counted which lagged.
 SETTLED = 300
 MAX_COUNTS = 20_000  # of one dimension in one hour, the highest ones; a flood of made-up domains fills no memory
 MEASURES = ["status", "bounce_class", "failed_check", "latency_bucket"]

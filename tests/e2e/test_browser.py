@@ -102,7 +102,7 @@ def test_the_page_of_a_refused_mail_says_what_failed_and_the_cure(pipeline: Pipe
     expect(dmarc).to_contain_text("Cure")
 
 
-def test_the_live_list_shows_new_mail_by_itself(pipeline: Pipeline, page: Page) -> None:
+def test_the_live_list_announces_new_mail_and_shows_it_when_asked(pipeline: Pipeline, page: Page) -> None:
     log_in(page, pipeline, "/?direction=inbound&live=1")
     raw, message_id = pipeline.mail("drop@ours.test", f"live {pipeline.base}")
     pipeline.send(raw, "drop@ours.test")

@@ -76,6 +76,9 @@ FILTERS: list[dict[str, str]] = [
     {"since": "50h", "until": "3h"},
     {"provider": "partner.example", "direction": "outbound"},
     {"domain": "shop.example"},
+    {"q": "app@ours.example"},
+    {"to": "desk@ours.example,u4@shop.example"},
+    {"domain": "shop.example,evil.example", "since": "20h"},
     {"template": "invitation"},
     {"q": "from:eve@evil.example OR template:Digest"},
 ]

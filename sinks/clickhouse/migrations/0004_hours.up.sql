@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS hours {on_cluster}
     measure LowCardinality(String),  -- what `word` is: status, bounce_class, failed_check, latency_bucket
     dimension LowCardinality(String),  -- what `value` is: domain, template, channel, bounce_class, provider; '' is all mails together
     direction Array(LowCardinality(String)) CODEC(ZSTD(1)),
-    value Array(String) CODEC(ZSTD(1)),
+    value Array(LowCardinality(String)) CODEC(ZSTD(1)),
     word Array(LowCardinality(String)) CODEC(ZSTD(1)),
     mails Array(UInt64) CODEC(T64, ZSTD(1)),
     seen DateTime64(3, 'UTC'),  -- the newest mark of this hour when it was counted

@@ -9,7 +9,11 @@ from console.choose_facets import choices, chosen
 from console.compute_stats import Point
 from console.count_mails import Count
 from console.draw_charts import HIGH, WIDE, draw_line, label_times, round_up, stack_bars
+from console.explain_status import MEANINGS, meaning
+from console.read_activity import arrange_facets
 from console.read_stats import Chart
+from console.summarise_mail import summarise_mail
+from contracts.statuses import Status
 
 WORDS = ("delivered", "deferred", "failed")
 
@@ -94,3 +98,36 @@ def test_a_value_that_reads_like_a_filter_is_one_value() -> None:
     assert one.then["template"] == "*Hello* world" and chosen("*Hello* world") == (["*Hello* world"], [])
     (again,) = choices("template", {"template": "*Hello* world"}, [("!Hello, world", 1)])
     assert (again.value, again.state, again.count) == ("!Hello, world", "included", 1)
+
+
+def test_what_is_chosen_can_be_taken_back_where_nothing_could_be_counted() -> None:
+    (facet,) = arrange_facets({"domain": ["a.example", "!b.example"]}, None)
+    assert [(one.value, one.state, one.count) for one in facet["choices"]] == [
+        ("a.example", "included", None),
+        ("b.example", "excluded", None),
+    ]
+
+
+def test_every_status_says_what_it_means() -> None:
+    assert set(MEANINGS) == set(Status) and meaning("delivered") and not meaning("nonsense")
+    assert meaning("rejected", "inbound") == "Refused, so that its sender was told."
+    assert meaning("delivered", "outbound").startswith("The recipient's mail server took")
+
+
+def test_a_summary_for_a_ticket_has_a_line_for_each_fact_and_no_more() -> None:
+    item = {
+        "status": "delivery_failed", "direction": "outbound", "late": False, "reason": "invalid_address", "host": "mx.x.example",
+        "attempts": 1, "smtp_code": 550, "from_name": None, "from": "app@ours.example", "envelope_from": "", "recipient": "gone@x.example",
+        "subject": "Hello\r\nForged: line\u202e", "received_at": "2026-11-03T12:00:00.000Z", "message_id": "a@b", "spf": "none",
+    }  # fmt: skip
+    attempt = {
+        "number": 1,
+        "started_at": "2026-11-03T12:00:01.000Z",
+        "host": "mx.x.example",
+        "code": 550,
+        "text": "5.1.1 No such\nuser",
+    }
+    lines = summarise_mail(item, [attempt], "http://console/mails/1").split("\n")
+    assert lines[0].startswith("Bounced: mx.x.example") and "Subject: Hello  Forged: line\ufffd" in lines
+    assert "Attempt 1, 3 November 2026, 12:00:01.000 UTC, mx.x.example: 550 5.1.1 No such user" in lines
+    assert lines[-1] == "http://console/mails/1"
