@@ -4,7 +4,7 @@
 for (const button of document.querySelectorAll(".copies button.copy")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
-    const text = button.closest("h3").nextElementSibling.textContent;
+    const text = button.closest(".copy-head").nextElementSibling.textContent;
     try {
       await navigator.clipboard.writeText(text);
       button.textContent = "Copied";

@@ -3,14 +3,16 @@
 import json
 import os
 import signal
-from typing import Any
+from typing import Any, Literal
 
+import pytest
 from confluent_kafka import Producer
 from playwright.sync_api import Page, expect
 
 from contracts.ids import new_mail_id
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.test_browser import log_in, page, pytestmark  # noqa: F401
+from tests.fakes.browser import chromium, violations
 from tests.wait_for import wait_for
 
 
@@ -68,3 +70,38 @@ def test_a_person_sees_dead_letters_and_replays_one_and_then_all(pipeline: Pipel
     page.get_by_role("button", name="Replay all that nobody has replayed").click()
     expect(page.get_by_role("status")).to_contain_text("published again")
     assert wait_for(lambda: len(replayed()) >= 3, 30), "what was put aside again was replayed with the rest"
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 375)])
+def test_nothing_is_wrong_with_the_pages_for_who_cannot_see_or_point(
+    pipeline: Pipeline, scheme: Literal["light", "dark"], width: int
+) -> None:
+    pipeline.outside.partner.plan["axe@partner.test"] = "550 5.1.1 <script>alert(1)</script> \u202e unknown".encode()
+    mail_id = pipeline.submit("axe@partner.test", subject="<img src=x onerror=alert(1)> \u202e")
+    pipeline.outcome(mail_id)
+    paths = (f"/mails/{mail_id}", f"/mails/{mail_id}/redeliver", f"/mails/{mail_id}/related", "/system",
+             "/system/dead-letters", "/redeliver?q=axe@partner.test")  # fmt: skip
+    found: list[str] = []
+    with chromium() as browser:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True
+        )  # axe-core applies styles, which the policy keeps from it
+        page = context.new_page()
+        page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+        log_in(page, pipeline)
+        for path in paths:
+            page.goto(pipeline.api + path)
+            for summary in page.locator("details > summary").all():
+                summary.click()
+            page.wait_for_timeout(300)
+            found += [f"{path}: {one}" for one in violations(page)]
+            wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            found += [f"{path} is {wide} pixels wider than the screen"] if wide > 0 else []
+        page.goto(f"{pipeline.api}/mails/{mail_id}")
+        page.get_by_text("Copy for").click()
+        page.get_by_role("button", name="Make a receipt").click()
+        found += violations(page)
+        page.get_by_role("link", name="Open it").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("What happened to this mail")
+        found += violations(page)
+    assert not found, "\n".join(found)

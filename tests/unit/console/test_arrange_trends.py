@@ -118,7 +118,8 @@ def test_a_summary_for_a_ticket_has_a_line_for_each_fact_and_no_more() -> None:
     item = {
         "status": "delivery_failed", "direction": "outbound", "late": False, "reason": "invalid_address", "host": "mx.x.example",
         "attempts": 1, "smtp_code": 550, "from_name": None, "from": "app@ours.example", "envelope_from": "", "recipient": "gone@x.example",
-        "subject": "Hello\r\nForged: line\u202e", "received_at": "2026-11-03T12:00:00.000Z", "message_id": "a@b", "spf": "none",
+        "subject": "Hello\r\nForged: line\u202e", "received_at": "2026-11-03T12:00:00.000Z", "message_id": "a@b",
+        "spf": "none", "bounce_class": None,
     }  # fmt: skip
     attempt = {
         "number": 1,
