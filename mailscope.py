@@ -25,7 +25,7 @@ from commands.show import show
 from commands.suppressions import suppressions
 from commands.tail import tail
 from commands.token import token
-from contracts import clock, stages
+from contracts import stages
 from contracts.errors import ConfigurationError, Unavailable
 from contracts.settings import Settings
 from contracts.stages import Stage
@@ -223,6 +223,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from console.admit_requests import LargeBody
     from console.audit import Audit, read_last_uses
     from console.authorise import authorised
+    from console.change_suppressions import SuppressionDesk
     from console.ensure_admin_token import ensure_admin_token
     from console.find_sources import SourceMails
     from console.query_store import StoreQueries
@@ -270,11 +271,6 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         unsubscribe_router(UnsubscribeLinks(load_secret(settings)), preferences, publisher),
     ]
 
-    async def is_suppressed(address: str) -> bool:
-        await suppressions.ready()
-        entry = suppressions.get(address)
-        return entry is not None and entry.holds(clock.now())
-
     # Base64 and JSON make a third more of a message.
     largest = settings.smtp.max_size * 3 // 2
     app = create_app(
@@ -283,7 +279,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         tokens,
         Sessions(table, publisher),
         publisher,
-        is_suppressed,
+        SuppressionDesk(suppressions, publisher),
         large_bodies={
             PATH: LargeBody(largest, "send"),
             ATTEMPTS: LargeBody(LARGEST_REPORT, "send"),

@@ -36,6 +36,12 @@ class SuppressionDesk:
         """Put an address on the list; what holds after it."""
         return await self.suppressions.change(self.publisher, address, change, SOURCE)
 
+    async def blocks(self, address: str) -> bool:
+        """Whether nothing is sent to it now."""
+        await self.suppressions.ready()
+        entry = self.suppressions.get(address)
+        return entry is not None and entry.holds(clock.now())
+
     async def remove(self, address: str, by: str, note: str) -> Suppression | None:
         """The entry without effect; None when it was not on the list."""
         await self.suppressions.ready()

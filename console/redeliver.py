@@ -2,14 +2,14 @@
 rules of today, as a new round of the same mail."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import HTTPConnection
 
 from console.audit import Audit, Writer
+from console.change_suppressions import note_unblocked
 from console.judge_redelivery import why_not
 from console.parse_filters import Filters
 from console.read_mail import MailReader
@@ -28,23 +28,30 @@ SOURCE = "mailscope/console"
 Item = dict[str, Any]
 
 
+class BlockList(Protocol):
+    """The suppression list. Unavailable when it is not known, or does not take a change."""
+
+    async def blocks(self, address: str) -> bool: ...
+
+    async def remove(self, address: str, by: str, note: str) -> object: ...
+
+
 class Redeliveries:
-    """Redelivers for one principal at a time. `is_suppressed` says of an address whether nothing is sent to it now; Unavailable when that
-    is not known."""
+    """Redelivers for one principal at a time."""
 
     def __init__(
         self,
         search: Search,
         reader: MailReader,
         writer: Writer,
-        is_suppressed: Callable[[str], Awaitable[bool]],
+        block_list: BlockList,
         audit: Audit,
         settings: Settings,
     ) -> None:
         self._search = search
         self._reader = reader
         self._writer = writer
-        self._is_suppressed = is_suppressed
+        self._block_list = block_list
         self._audit = audit
         self._settings = settings
 
@@ -56,9 +63,10 @@ class Redeliveries:
         recipients: list[str] | None,
         *,
         preview: bool,
+        unblock: bool = False,
     ) -> list[Item]:
-        """What became of each of these recipients of a mail, or of all; an unknown one is refused. Problem 404 for a mail that is not
-        there."""
+        """What became of each of these recipients of a mail, or of all; an unknown one is refused. With `unblock`, a suppressed one is
+        taken off the list first. Problem 404 for a mail that is not there."""
         items = {item["recipient"]: item for item in await self._reader.items(mail_id, principal.domains)}
         chosen = list(items) if recipients is None else list(dict.fromkeys(recipients))
         results = [
@@ -67,7 +75,7 @@ class Redeliveries:
             if one not in items
         ]
         known = [items[one] for one in chosen if one in items]
-        return results + await self._redeliver(request, principal, known, preview=preview)
+        return results + await self._redeliver(request, principal, known, preview=preview, unblock=unblock)
 
     async def of_search(
         self,
@@ -78,32 +86,40 @@ class Redeliveries:
         limit: int,
         *,
         preview: bool,
+        unblock: bool = False,
     ) -> tuple[list[Item], str | None]:
         """The same for one page of a search, newest first, and where the next page begins. Problem 422 for a cursor that is none."""
         after = Cursor.decode(cursor) if cursor else None
         items, following = await self._search.page(filters, principal.domains, limit, after)
         results: list[Item] = []
         for _, of_mail in groupby(items, key=lambda item: item["mail_id"]):
-            results += await self._redeliver(request, principal, list(of_mail), preview=preview)
+            results += await self._redeliver(request, principal, list(of_mail), preview=preview, unblock=unblock)
         return results, following.encode() if following else None
 
     async def _redeliver(
-        self, request: HTTPConnection, principal: Principal, items: list[Item], *, preview: bool
+        self, request: HTTPConnection, principal: Principal, items: list[Item], *, preview: bool, unblock: bool
     ) -> list[Item]:
         """`items` are rows of one mail."""
         if not items:
             return []
         mail_id = items[0]["mail_id"]
         past = _past(await self._reader.events(mail_id, {item["recipient"] for item in items}))
-        results, wanted = [], []
+        results, wanted, blocked = [], [], []
         for item in items:
             recipient = item["recipient"]
-            suppressed = item["direction"] == Direction.OUTBOUND and await self._is_suppressed(recipient)
-            reason = why_not(item, past[recipient].rounds, suppressed)
+            suppressed = item["direction"] == Direction.OUTBOUND and await self._block_list.blocks(recipient)
+            reason = why_not(item, past[recipient].rounds, suppressed and not unblock)
             word = "refused" if reason else "would_be_redelivered" if preview else "redelivered"
-            results.append(_result(mail_id, recipient, item["status"], word, reason))
+            suppressed_only = suppressed and not why_not(item, past[recipient].rounds, suppressed=False)
+            results.append(_result(mail_id, recipient, item["status"], word, reason, blocked=suppressed_only))
             if not reason:
                 wanted.append(item)
+                blocked += [recipient] if suppressed else []
+        if not preview:
+            for address in blocked:
+                note = f"to redeliver {mail_id}"
+                await note_unblocked(self._audit, request, principal, [address], note)
+                await self._block_list.remove(address, principal.name, note)
         if wanted and not preview:
             now = clock.now()
             rounds = {item["recipient"]: past[item["recipient"]].next_round(now, principal.name) for item in wanted}
@@ -180,13 +196,16 @@ def _is_utf8(header: bytes) -> bool:
         return False
 
 
-def _result(mail_id: str, recipient: str, status: str | None, result: str, message: str) -> Item:
+def _result(
+    mail_id: str, recipient: str, status: str | None, result: str, message: str, *, blocked: bool = False
+) -> Item:
     return {
         "mail_id": mail_id,
         "recipient": recipient,
         "status": status,
         "result": result,
         "message": message or None,
+        "blocked": blocked,
     }
 
 

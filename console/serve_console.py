@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -28,7 +28,7 @@ from console.read_channels import ChannelReader
 from console.read_mail import MailReader
 from console.read_processing import ProcessingLog
 from console.read_system import SystemReader
-from console.redeliver import Redeliveries
+from console.redeliver import BlockList, Redeliveries
 from console.render_page import STATIC
 from console.search_mails import Search
 from console.serve_activity import activity_router
@@ -67,16 +67,16 @@ def create_app(
     tokens: Tokens,
     sessions: Sessions,
     writer: Writer,
-    is_suppressed: Callable[[str], Awaitable[bool]],
+    block_list: BlockList,
     *,
     why_not_ready: Callable[[], str] = lambda: "",
     routers: Sequence[APIRouter] = (),
     large_bodies: Mapping[str, LargeBody] = MappingProxyType({}),
     middleware: Sequence[Middleware] = (),
 ) -> FastAPI:
-    """The application. `writer` writes down what people do, and what they send again; `is_suppressed` says whether nothing is sent to an
-    address now. `routers` are those of other stages that share the port, `large_bodies` what they take, and `middleware` stands
-    between the look at the token and the reading of the body. `app.state.why_not_ready` says whether all is well, without waiting."""
+    """The application. `writer` writes down what people do, and what they send again; `block_list` says to whom nothing is sent now.
+    `routers` are those of other stages that share the port, `large_bodies` what they take, and `middleware` stands between the look at
+    the token and the reading of the body. `app.state.why_not_ready` says whether all is well, without waiting."""
     queries = StoreQueries(store, settings.store.query_memory)
     watch = StoreWatch(store)
 
@@ -111,7 +111,7 @@ def create_app(
     app.include_router(audit_router(queries))
     letters = DeadLetters(queries, writer, audit)
     app.include_router(dead_letters_router(letters, audit))
-    redeliveries = Redeliveries(search, reader, writer, is_suppressed, audit, settings)
+    redeliveries = Redeliveries(search, reader, writer, block_list, audit, settings)
     app.include_router(redeliver_router(redeliveries))
     app.include_router(redeliver_page_router(redeliveries))
     channels = ChannelReader(queries, settings)

@@ -19,6 +19,7 @@ Manager = Annotated[Principal, Depends(authorised("manage"))]
 class RedeliverBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
     recipients: list[str] | None = Field(None, max_length=10_000, description="To whom; null: to all.")
+    unblock: bool = Field(False, description="Take suppressed recipients off the suppression list first.")
     preview: bool = Field(False, description="Only say what would happen.")
 
 
@@ -27,6 +28,7 @@ class RedeliverSearchBody(BaseModel):
     q: str = Field(min_length=1, max_length=2000, description="A search, as of `GET /mails`: every row that it finds.")
     limit: int = Field(MOST, ge=1, le=MOST, description="Rows of one call.")
     cursor: str | None = Field(None, description="`next_cursor` of the call before: the rest of the search.")
+    unblock: bool = Field(False, description="Take suppressed recipients off the suppression list first.")
     preview: bool = Field(False, description="Only say what would happen.")
 
 
@@ -36,6 +38,7 @@ class Redelivery(BaseModel):
     status: str | None = Field(description="What the log says of it; null for one that it does not know.")
     result: Literal["redelivered", "would_be_redelivered", "refused"] = Field(description="What became of it.")
     message: str | None = Field(description="Why it is refused.")
+    blocked: bool = Field(description="The suppression list alone keeps it, or would without `unblock`.")
 
 
 class Redeliver(BaseModel):
@@ -58,7 +61,9 @@ def redeliver_router(redeliveries: Redeliveries) -> APIRouter:
         "the rules of today (suppressions, quotas, routes). What has arrived, is still being tried, or is not kept any more is refused.",
     )
     async def redeliver(request: Request, mail_id: MailId, body: RedeliverBody, principal: Manager) -> Redeliver:
-        found = await redeliveries.of_mail(request, principal, mail_id, body.recipients, preview=body.preview)
+        found = await redeliveries.of_mail(
+            request, principal, mail_id, body.recipients, preview=body.preview, unblock=body.unblock
+        )
         return _sum_up(found, body.preview)
 
     @router.post(
@@ -75,6 +80,7 @@ def redeliver_router(redeliveries: Redeliveries) -> APIRouter:
             body.cursor,
             body.limit,
             preview=body.preview,
+            unblock=body.unblock,
         )
         return _sum_up(found, body.preview, following)
 

@@ -30,9 +30,13 @@ def redeliver_page_router(redeliveries: Redeliveries) -> APIRouter:
 
     @router.post("/mails/{mail_id}/redeliver")
     async def do_form(
-        request: Request, mail_id: str, principal: ManagerOfForm, recipient: Annotated[list[str] | None, Form()] = None
+        request: Request,
+        mail_id: str,
+        principal: ManagerOfForm,
+        recipient: Annotated[list[str] | None, Form()] = None,
+        unblock: Annotated[bool, Form()] = False,
     ) -> Response:
-        await redeliveries.of_mail(request, principal, mail_id, recipient, preview=False)
+        await redeliveries.of_mail(request, principal, mail_id, recipient, preview=False, unblock=unblock)
         return RedirectResponse(f"/mails/{mail_id}", 303)
 
     @router.get("/redeliver")
@@ -40,17 +44,21 @@ def redeliver_page_router(redeliveries: Redeliveries) -> APIRouter:
         return await of_search(request, principal, preview=True)
 
     @router.post("/redeliver")
-    async def do_search(request: Request, principal: ManagerOfForm) -> Response:
-        return await of_search(request, principal, preview=False)
+    async def do_search(
+        request: Request, principal: ManagerOfForm, unblock: Annotated[bool, Form()] = False
+    ) -> Response:
+        return await of_search(request, principal, preview=False, unblock=unblock)
 
-    async def of_search(request: Request, principal: Principal, *, preview: bool) -> Response:
+    async def of_search(request: Request, principal: Principal, *, preview: bool, unblock: bool = False) -> Response:
         """What the filters in the address find, as on the page of the log."""
         request.state.principal = principal
         wanted = {name: value for name, value in request.query_params.items() if value and name != "live"}
         cursor = wanted.pop("cursor", None)
         wanted.setdefault("until", clock.rfc3339(clock.now()))  # what is done is what was shown
         filters = parse_filters(list(wanted.items()), clock.now())
-        found, following = await redeliveries.of_search(request, principal, filters, cursor, MOST, preview=preview)
+        found, following = await redeliveries.of_search(
+            request, principal, filters, cursor, MOST, preview=preview, unblock=unblock
+        )
         return render(request, "redeliver.html", wanted=wanted, cursor=cursor, following=following, **_for_page(found))
 
     return router
@@ -64,5 +72,6 @@ def _for_page(found: list[dict[str, Any]]) -> dict[str, Any]:
         "refused": refused[:SHOWN],
         "many": len(chosen),
         "many_refused": len(refused),
+        "many_blocked": sum(one["blocked"] for one in refused),
         "done": any(one["result"] == "redelivered" for one in chosen),
     }

@@ -5,9 +5,11 @@ import signal
 from typing import Any
 
 import httpx
+from playwright.sync_api import expect
 
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.test_late_news import dsn, row_once
+from tests.fakes.browser import chromium, log_in
 from tests.wait_for import wait_for
 
 
@@ -86,7 +88,7 @@ def test_a_bounced_mail_is_sent_again_and_its_old_bounce_says_nothing_of_the_new
     assert pipeline.detail(mail_id)["recipients"][0]["status"] == "delivered"
 
 
-def test_two_who_redeliver_at_once_send_it_once_whatever_is_killed(pipeline: Pipeline) -> None:
+def test_two_who_redeliver_at_once_send_it_once_though_who_decides_is_killed(pipeline: Pipeline) -> None:
     address = "hugo@partner.test"
     plan = pipeline.outside.partner.plan
     plan[address] = "554 5.7.1 not today"
@@ -100,7 +102,7 @@ def test_two_who_redeliver_at_once_send_it_once_whatever_is_killed(pipeline: Pip
             redeliver(pipeline, mail_id)
     found = pipeline.post("/redeliver", {"q": f"to:{address}"}).json()
     assert found["redelivered"] + found["refused"] == 5
-    os.kill(pipeline.stage_pid("delivery"), signal.SIGKILL)
+    os.kill(pipeline.stage_pid("outbound"), signal.SIGKILL)
     for mail_id in mail_ids:
         assert row_once(pipeline, mail_id, "delivered")
     got = [one for one in pipeline.outside.partner.arrived if one.recipients == [address]]
@@ -145,3 +147,29 @@ def test_who_may_not_manage_redelivers_nothing_and_other_sites_do_not(pipeline: 
         done = browser.post(url, data={"recipient": address})
         assert (done.status_code, done.headers["location"]) == (303, f"/mails/{mail_id}")
     row_once(pipeline, mail_id, "delivered")
+
+
+def test_a_person_answers_and_acts_in_few_clicks(pipeline: Pipeline) -> None:
+    """Did anna get the invitation, and why not: one paste, one click. Unblock and redeliver: three clicks."""
+    address, plan = "paula@partner.test", pipeline.outside.partner.plan
+    plan[address] = "550 5.1.1 no such mailbox here"
+    mail_id = pipeline.submit(address, subject="Your invitation", stream="invitation")
+    pipeline.outcome(mail_id)
+    wait_for(lambda: pipeline.get(f"/suppressions/{address}").status_code == 200, 15)
+    del plan[address]
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        log_in(page, pipeline.api, pipeline.token)
+        page.get_by_label("Search the log").fill(address)  # the paste
+        page.keyboard.press("Enter")
+        row = page.locator("tr.mail", has_text="Your invitation")
+        expect(row).to_contain_text("delivery failed")
+        row.locator("a.unfold").click()  # 1
+        expect(page.locator(".unfolded")).to_contain_text("no such mailbox here")
+        expect(page.locator(".unfolded")).to_contain_text("The recipient’s turn")
+        row.locator("a.subject-line").click()  # 1
+        page.get_by_role("link", name="Redeliver…").click()  # 2
+        page.get_by_role("button", name="Unblock 1 and redeliver").click()  # 3
+        page.wait_for_url(f"**/mails/{mail_id}")
+    row_once(pipeline, mail_id, "delivered")
+    assert pipeline.get(f"/suppressions/{address}").json()["active"] is False

@@ -20,5 +20,11 @@ class RecordList:
         return [one for one in self.records if one.topic == topic]
 
 
-async def none_is_suppressed(_: str) -> bool:
-    return False
+class EmptyBlockList:
+    """Nobody is on it."""
+
+    async def blocks(self, _: str) -> bool:
+        return False
+
+    async def remove(self, address: str, by: str, note: str) -> None:
+        raise AssertionError(f"{address} is not on it")

@@ -13,6 +13,7 @@ from typing import Any, cast
 from fastapi.testclient import TestClient
 
 from console.audit import Audit
+from console.change_suppressions import SuppressionDesk
 from console.query_store import StoreQueries
 from console.serve_console import create_app
 from console.serve_lists import LARGE_BODIES, list_routers
@@ -50,13 +51,10 @@ class Log:
         self._offset = 0
         self._types: dict[str, dict[str, str]] = {}
         self.tokens = TokenTable()
-        self.written, self.suppressed = RecordList(), set[str]()
+        self.written = RecordList()
 
         async def no_uses() -> dict[str, str]:
             return {}
-
-        async def is_suppressed(address: str) -> bool:
-            return address in self.suppressed
 
         self.suppressions = SuppressionList()
         self._queries = StoreQueries(self.store, self.settings.store.query_memory)
@@ -68,7 +66,7 @@ class Log:
             Tokens(self.tokens),
             Sessions(self.tokens, self.tokens),
             self.written,
-            is_suppressed,
+            SuppressionDesk(cast(Any, self.suppressions), cast(Any, None)),
             routers=[*lists, tokens_router(self.tokens, self.tokens, audit, no_uses)],
             large_bodies=LARGE_BODIES,
         )

@@ -15,6 +15,7 @@ from contracts.errors import InvalidEvent
 from contracts.raw_message import decode_headers
 from contracts.records import ConsumedRecord
 from contracts.statuses import Direction, Status
+from contracts.suppressions import SuppressionChange, SuppressionReason
 from sinks.clickhouse.to_rows import audit_rows, dead_letter_rows
 from tests.integration.console_log import Log
 
@@ -215,14 +216,20 @@ def test_a_redelivery_carries_the_message_and_the_state_of_each_recipient(log: L
     raw = "From: a@b.test\r\nSubject: gr\u00fc\u00df\r\n\r\nhello\r\n".encode()
     mail_id = log.add("anna@x.test", Status.SENT, direction=Direction.OUTBOUND, raw=raw)
     log.add("anna@x.test", Status.DELIVERY_FAILED, direction=Direction.OUTBOUND, mail_id=mail_id, attempt=3)
-    log.suppressed.add("anna@x.test")
+    change = SuppressionChange(action="added", at=clock.now(), by="anna", reason=SuppressionReason.MANUAL)
+    log.suppressions.put("anna@x.test", change)
     url = f"/api/v1/mails/{mail_id}/redeliver"
     assert "unblock" in log.http.post(url, json={}).json()["items"][0]["message"]
-    log.suppressed.clear()
+    page = log.browser(log.token).get(f"/mails/{mail_id}/redeliver").text
+    assert "Unblock and redeliver?" in page and "future notifications" in page
+    told = log.http.post(url, json={"preview": True, "unblock": True}).json()["items"][0]
+    assert (told["result"], told["blocked"]) == ("would_be_redelivered", True)
+    assert log.suppressions.get("anna@x.test").holds(clock.now()), "a preview does nothing"  # type: ignore[union-attr]
     assert "no recipient" in log.http.post(url, json={"recipients": ["x@x.test"]}).json()["items"][0]["message"]
-    assert log.http.post(url, json={"preview": True}).json()["redelivered"] == 1
     assert not log.written.of(topics.RAW)
-    assert log.http.post(url, json={}).json()["redelivered"] == 1
+    assert log.http.post(url, json={"unblock": True}).json()["redelivered"] == 1
+    assert not log.suppressions.get("anna@x.test").holds(clock.now())  # type: ignore[union-attr]
+    assert [action for action, _ in acts(log)] == ["unblocked", "redelivered"]
     (record,) = log.written.of(topics.RAW)
     envelope = decode_headers(record.headers)
     again = envelope.again["anna@x.test"]

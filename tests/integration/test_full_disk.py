@@ -27,7 +27,7 @@ from mail.bounce_address import BounceAddresses
 from runtime.open_store import Store
 from runtime.watch_disk import DiskRoom
 from tests.fakes.broker import settings_of
-from tests.fakes.record_list import RecordList, none_is_suppressed
+from tests.fakes.record_list import EmptyBlockList, RecordList
 from tests.fakes.token_table import TokenTable
 from tests.integration.test_supervise import SLEEPER, Running
 from tests.wait_for import wait_for
@@ -125,7 +125,7 @@ async def test_the_send_hook_answers_507_and_smtp_452(tiny_disk: Path) -> None:
         Tokens(tokens),
         Sessions(tokens, tokens),
         RecordList(),
-        none_is_suppressed,
+        EmptyBlockList(),
         routers=[router],
     )
     receiver = MailReceiver(settings, cast(MessageHolder, None), VerdictWaiter(0, 0.0, 3), BounceAddresses(b"k"))

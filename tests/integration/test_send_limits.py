@@ -18,7 +18,7 @@ from ingest.send.outgoing import Outgoing
 from ingest.send.send import Sender, Sent
 from ingest.send.send_http import send_router
 from runtime.open_store import Store
-from tests.fakes.record_list import RecordList, none_is_suppressed
+from tests.fakes.record_list import EmptyBlockList, RecordList
 from tests.fakes.token_table import TokenTable
 
 MAIL = {"from": "desk@ours.test", "to": ["a@x.test"], "text": "x"}
@@ -47,7 +47,7 @@ class Hook:
             Tokens(self.tokens),
             Sessions(self.tokens, self.tokens),
             RecordList(),
-            none_is_suppressed,
+            EmptyBlockList(),
             routers=[router],
         )
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://console")

@@ -31,7 +31,7 @@ from runtime.open_store import Store
 from runtime.publish import Publisher
 from tests.conftest import find_free_port
 from tests.fakes.broker import read_topic, settings_of
-from tests.fakes.record_list import none_is_suppressed
+from tests.fakes.record_list import EmptyBlockList
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIL = {"from": "desk@ours.test", "to": ["a@far.test"], "subject": "once", "text": "x"}
@@ -62,7 +62,7 @@ class Replica:
             self.tokens,
             Sessions(self.table, self.publisher),
             self.publisher,
-            none_is_suppressed,
+            EmptyBlockList(),
             routers=routers,
         )
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://console")
