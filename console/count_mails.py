@@ -75,6 +75,13 @@ class MailCounts:
         self._queries = queries
         self._settings = settings
         self._seconds = seconds
+        self._covers: dict[Span, asyncio.Task[Hours | None]] | None = None
+
+    def at_once(self) -> "MailCounts":
+        """Counts for one page: which hours have changed is asked once for each of its times."""
+        counts = MailCounts(self._queries, self._settings, self._seconds)
+        counts._covers = {}
+        return counts
 
     def span(self, filters: Filters, recent: timedelta | None = None) -> Span:
         """The time that these filters are about: all that the log holds, or with `recent` so much of it, where they name no beginning and
@@ -139,6 +146,13 @@ class MailCounts:
 
     async def _cover(self, span: Span) -> Hours | None:
         """The whole hours of a time, and what is left for the log; None where the log is read anyway."""
+        if self._covers is None:
+            return await self._read_cover(span)
+        if span not in self._covers:
+            self._covers[span] = asyncio.ensure_future(self._read_cover(span))
+        return await self._covers[span]
+
+    async def _read_cover(self, span: Span) -> Hours | None:
         low = _hour(span.low) if span.low == _hour(span.low) else _hour(span.low) + HOUR
         # The hour that has not ended is whole as well.
         high = _hour(span.high) + HOUR if span.high >= clock.now() else _hour(span.high)

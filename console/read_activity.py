@@ -12,6 +12,7 @@ from console.choose_buckets import buckets, choose_step
 from console.choose_facets import FACETS, Parameters, choices, span_words
 from console.conditions import COLUMNS, TIMES, Condition, Term
 from console.count_mails import MailCounts
+from console.cover_hours import Span
 from console.draw_charts import label_times, stack_bars
 from console.explain_search import describe, suggest, write_query
 from console.parse_filters import Filters, parse_filters
@@ -66,12 +67,11 @@ async def read_activity(
     filters, line = page_filters(parameters), str(parameters.get("q", ""))
     cursor = parameters.get("cursor")
     after = Cursor.decode(str(cursor)) if cursor else None
+    counts, span = counts.at_once(), counts.span(filters, RECENT)
     (items, following), chart, facets = await asyncio.gather(
         search.page(filters, principal.domains, PAGE, after),
-        _or_nothing(_chart(counts, principal, page_filters(parameters, "status"), now)),
-        _or_nothing(
-            counts.facets(list(FACETS), filters, principal.domains, counts.span(filters, RECENT), FACET_VALUES)
-        ),
+        _or_nothing(_chart(counts, principal, page_filters(parameters, "status"), span, now)),
+        _or_nothing(counts.facets(list(FACETS), filters, principal.domains, span, FACET_VALUES)),
     )
     in_line = parse_filters([("q", line)], now).terms
     return {
@@ -94,9 +94,10 @@ async def _or_nothing(work: Coroutine[Any, Any, Any]) -> Any:
         return None
 
 
-async def _chart(counts: MailCounts, principal: Principal, filters: Filters, now: datetime) -> dict[str, Any]:
+async def _chart(
+    counts: MailCounts, principal: Principal, filters: Filters, span: Span, now: datetime
+) -> dict[str, Any]:
     """Bars by status; those of all statuses, whichever are chosen."""
-    span = counts.span(filters, RECENT)
     step = choose_step(span.low, span.high)
     times = buckets(span.low, span.high, step)
     by_time: dict[int, dict[str, int]] = {}

@@ -34,7 +34,6 @@ _needs_read = authorised("read")
 def trends_router(counts: MailCounts) -> APIRouter:
     """The router."""
     router = APIRouter(include_in_schema=False)
-    reader = StatsReader(counts)
 
     @router.get("/trends")
     async def trends(request: Request) -> Response:
@@ -46,7 +45,7 @@ def trends_router(counts: MailCounts) -> APIRouter:
         page: dict[str, Any] = {"figures": [], "heat": [], "problem": None, "read_as": [], "span": None}
         status = 200
         try:
-            page |= await _read(reader, counts, principal, parameters, cast(By, by) if by in get_args(By) else None)
+            page |= await _read(counts.at_once(), principal, parameters, cast(By, by) if by in get_args(By) else None)
         except Problem as problem:
             if problem.status not in (400, 422, 503):
                 raise
@@ -65,10 +64,8 @@ def trends_router(counts: MailCounts) -> APIRouter:
     return router
 
 
-async def _read(
-    reader: StatsReader, counts: MailCounts, principal: Principal, parameters: Parameters, by: By | None
-) -> dict[str, Any]:
-    filters = page_filters(parameters)
+async def _read(counts: MailCounts, principal: Principal, parameters: Parameters, by: By | None) -> dict[str, Any]:
+    filters, reader = page_filters(parameters), StatsReader(counts)
     span = counts.span(filters) if filters.since else counts.span(filters, DEFAULT)
     step = choose_step(span.low, span.high)
     values: list[str] = []
