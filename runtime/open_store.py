@@ -3,6 +3,8 @@
 One client serves one thread (a client serialises its threads; several clients on one embedded folder run side by side).
 """
 
+import errno
+import fcntl
 import os
 import shutil
 import threading
@@ -21,6 +23,7 @@ STORE = "the log store"  # as `Unavailable.what` names it
 MAX_MEMORY = 2 << 30  # octets that one query may take
 # ClickHouse error codes after which the same call may work later: time-outs, limits, lost connections, read-only
 # replicas, quorums that were not reached, object stores that do not answer.
+_OURS: set[str] = set()  # folders of embedded stores that this process has opened
 WORTH_A_RETRY = frozenset({159, 164, 201, 202, 209, 210, 225, 236, 241, 242, 243, 252, 285, 286, 319, 499, 999})
 
 
@@ -62,6 +65,7 @@ class Store:
         limits: dict[str, Any] = {"max_memory_usage": MAX_MEMORY}
         try:
             if self.embedded:
+                self._claim_folder()
                 maker = clickhouse_connect.get_client(interface="chdb", path=self._folder)
                 maker.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
                 return clickhouse_connect.get_client(
@@ -77,11 +81,30 @@ class Store:
             )
         except (ClickHouseError, OSError, RuntimeError) as error:
             if "EmbeddedServer" in str(error):
-                raise ConfigurationError(
-                    f"another process has the embedded log store open ({self._folder}): the ClickHouse sink and the console "
-                    "share one process there; with a ClickHouse server (store.dsn) they need not"
-                ) from error
+                raise self._taken() from error
             raise Unavailable(STORE, str(error)) from error
+
+    def _claim_folder(self) -> None:
+        """ConfigurationError when another process has the folder. The engine would say so as well, and print its own words to standard
+        error before it does. Once this process has it, the lock is ours."""
+        if self._folder in _OURS:
+            return
+        try:
+            with (Path(self._folder) / "status").open("rb") as status:
+                fcntl.flock(status, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise self._taken() from error
+            raise
+        _OURS.add(self._folder)
+
+    def _taken(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"another process has the embedded log store open ({self._folder}): the ClickHouse sink and the console "
+            "share one process there; with a ClickHouse server (store.dsn) they need not"
+        )
 
 
 def worth_a_retry(error: Exception) -> bool:

@@ -37,14 +37,29 @@ def test_an_unknown_mail_is_told_in_one_sentence(pipeline: Pipeline) -> None:
     assert pipeline.command("show", "nonsense", expect=1) == "mailscope: there is no such mail, or it has expired\n"
 
 
-def test_send_and_tail(pipeline: Pipeline) -> None:
-    tail = subprocess.Popen(
-        [sys.executable, "-m", "mailscope", "tail", "--last", "0"],
+def start_tail(pipeline: Pipeline, last: int) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "mailscope", "tail", "--last", str(last)],
         cwd=ROOT,
         env={**pipeline.environ, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def test_tail_begins_with_what_is_there_in_the_order_of_time(pipeline: Pipeline) -> None:
+    for number in range(8):  # in several partitions
+        pipeline.outcome(pipeline.submit(f"sorted{number}@partner.test"))
+    tail = start_tail(pipeline, 20)
+    time.sleep(4)
+    tail.send_signal(signal.SIGINT)
+    lines = tail.communicate(timeout=10)[0].splitlines()
+    ours = [line.split()[0] for line in lines if "sorted" in line]
+    assert len(ours) == 16 and ours == sorted(ours)
+
+
+def test_send_and_tail(pipeline: Pipeline) -> None:
+    tail = start_tail(pipeline, 0)
     try:
         time.sleep(2)
         sent = pipeline.command(

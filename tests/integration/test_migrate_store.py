@@ -69,3 +69,14 @@ def test_opening_the_store_removes_what_dead_processes_left_and_nothing_else(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     Store(Settings.model_validate({"data_dir": str(tmp_path)}))
     assert {path.name for path in folder.iterdir()} == {str(os.getppid()), str(os.getpid())}
+
+
+def test_a_second_process_is_told_in_one_sentence_that_the_store_is_taken(store: Store, tmp_path: Path) -> None:
+    store.ping()
+    environ = {**os.environ, "MAILSCOPE_DATA_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "mailscope", "schema", "apply"]
+    told = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    said = told.stdout + told.stderr
+    assert told.returncode == 78 and said.count("\n") == 1, said
+    assert "another process has the embedded log store open" in said and "DB::Exception" not in said
+    store.ping()
