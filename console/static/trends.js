@@ -31,3 +31,6 @@ document.getElementById("heat")?.addEventListener("keydown", (event) => {
     return;
   }
 });
+
+// What is newest stands at the right end, which a narrow screen would hide.
+for (const scroll of document.querySelectorAll(".heat .scroll")) scroll.scrollLeft = scroll.scrollWidth;
