@@ -12,6 +12,7 @@ from console.audit import Audit, Writer
 from console.change_suppressions import note_unblocked
 from console.judge_redelivery import why_not
 from console.parse_filters import Filters
+from console.query_store import begin_deadline
 from console.read_mail import MailReader
 from console.search_mails import Cursor, Search
 from console.tokens import Principal
@@ -93,6 +94,7 @@ class Redeliveries:
         items, following = await self._search.page(filters, principal.domains, limit, after)
         results: list[Item] = []
         for _, of_mail in groupby(items, key=lambda item: item["mail_id"]):
+            begin_deadline()  # all of them may take long, each may not
             results += await self._redeliver(request, principal, list(of_mail), preview=preview, unblock=unblock)
         return results, following.encode() if following else None
 
