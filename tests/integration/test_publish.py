@@ -16,6 +16,7 @@ from runtime.apply_topics import apply_topics, pipeline_topics
 from runtime.publish import MAX_RECORD, Publisher
 from tests.conftest import find_free_port
 from tests.fakes.broker import publishing, read_topic, settings_of
+from tests.wait_for import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,9 @@ def test_topics_are_made_once_changed_where_they_differ_and_never_shrunk(broker:
     assert "mail.dispatch.retry.7s: created with 3 partitions" in done
     assert "mail.raw: grown to 3 partitions" in done and partitions_of(broker, "mail.raw") == 3
     # A message must be there for its last attempt.
-    assert int(config_of(broker, "mail.raw")["retention.ms"]) >= timedelta(days=6).total_seconds() * 1000
+    wanted = timedelta(days=6).total_seconds() * 1000
+    # The broker follows its controller within a moment.
+    assert wait_for(lambda: int(config_of(broker, "mail.raw")["retention.ms"]) >= wanted, 10)
     assert config_of(broker, "mail.suppressions")["cleanup.policy"] == "compact"
 
     apply_topics(settings)
