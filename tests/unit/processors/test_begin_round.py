@@ -62,6 +62,37 @@ def test_it_begins_when_it_was_asked_for_and_has_all_of_its_time() -> None:
     assert not again.notify and again.notices is None  # who submitted it was told when it failed
 
 
+def test_a_forward_goes_to_nobody_twice_whatever_its_route_is_today() -> None:
+    received = event(Status.RECEIVED, MAIL_ID)
+
+    def command(action: Action, *targets: str) -> Dispatch:
+        return Dispatch(
+            mail_id=MAIL_ID,
+            recipient="a@x.test",
+            direction=received.direction,
+            action=action,
+            expires_at=ASKED,
+            raw=RawPointer(topic="mail.raw", partition=0, offset=9),
+            mail=received.mail,
+            targets=[Target(address=one) for one in targets],
+        )
+
+    took = {"a@x.test": Round(number=1, attempts=2, at=ASKED, by="anna", done=["one@far.test"])}
+    asked = replace(envelope(1), again=took)
+
+    def again(one: Dispatch) -> tuple[list[list[str]], list[Status]]:
+        found = in_round(Consequences([received], [one]), asked, timedelta(days=3))
+        assert {event.round for event in found.events} == {1}
+        return [[target.address for target in left.targets] for left in found.commands], [
+            e.status for e in found.events
+        ]
+
+    assert again(command(Action.FORWARD, "one@far.test", "two@far.test")) == ([["two@far.test"]], [Status.RECEIVED])
+    assert again(command(Action.FORWARD, "one@far.test")) == ([], [Status.RECEIVED, Status.FORWARDED])
+    # What bounced after it was accepted goes where it went.
+    assert again(command(Action.DELIVER, "one@far.test")) == ([["one@far.test"]], [Status.RECEIVED])
+
+
 def test_a_decision_against_it_is_one_of_the_round() -> None:
     found = in_round(Consequences([event(Status.REJECTED, MAIL_ID)]), envelope(1), timedelta(days=3))
     assert [(one.status, one.round) for one in found.events] == [(Status.REJECTED, 1)]
