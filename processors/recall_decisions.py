@@ -64,6 +64,14 @@ class Decisions:
         """What began the redeliveries of the minute before this partition became ours. Unavailable as above."""
         return (await self._tail(source)).rounds
 
+    async def rounds_since(self, mail_id: str, since_ms: int, partition: int) -> list[MailEvent]:
+        """What began redeliveries of one mail, from a time on. Unavailable as above."""
+        return await asyncio.to_thread(self._rounds_since, mail_id, since_ms, partition)
+
+    def _rounds_since(self, mail_id: str, since_ms: int, partition: int) -> list[MailEvent]:
+        events = self._events(partition, since_ms)
+        return [one for one in events if one.mail_id == mail_id and one.round and not one.attempt]
+
     async def _tail(self, source: ConsumedRecord) -> Tail:
         tail = self._tails.get(source.partition)
         if tail is None:

@@ -114,3 +114,20 @@ def test_a_round_that_was_begun_before_a_restart_is_known() -> None:
     known.learn([replace(event(Status.SENT, MAIL_ID), round=1, raw=pointer)])
     assert known.only_new(source(6), envelope(1)).recipients == []
     assert known.only_new(source(5), envelope(1)).recipients == ["a@x.test"]
+
+
+def test_a_later_round_is_not_followed_by_an_earlier_one() -> None:
+    """A dead letter of round 1 that is replayed after round 2 was asked for."""
+    known = KnownRounds()
+    assert known.only_new(source(5), envelope(2)).recipients == ["a@x.test"]
+    assert known.only_new(source(6), envelope(1)).recipients == []
+
+
+def test_what_a_record_could_not_do_another_one_may() -> None:
+    known = KnownRounds()
+    known.only_new(source(5), envelope(1))
+    assert known.only_new(source(6), envelope(1)).recipients == []
+    known.give_up(source(6), envelope(1))  # it is not its own
+    assert known.only_new(source(7), envelope(1)).recipients == []
+    known.give_up(source(5), envelope(1))  # parked: written once more
+    assert known.only_new(source(8), envelope(1)).recipients == ["a@x.test"]
