@@ -1,7 +1,6 @@
 """Redelivering mails: what would happen, and doing it. The message goes to `mail.raw` once more, and the processors decide about it by the
 rules of today, as a new round of the same mail."""
 
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from itertools import groupby
@@ -17,7 +16,6 @@ from console.search_mails import Cursor, Search
 from console.tokens import Principal
 from contracts import clock, topics
 from contracts.audit import AuditAction
-from contracts.events import Outcome
 from contracts.raw_message import POLLED, Blob, Envelope, RawType, accepted_reply, encode_headers
 from contracts.records import Record
 from contracts.rounds import Round
@@ -26,6 +24,7 @@ from contracts.statuses import Direction
 
 SOURCE = "mailscope/console"
 Item = dict[str, Any]
+_NOTHING: Item = {"rounds": 0, "attempts": 0, "accepted": []}  # of a recipient without an event
 
 
 class Redeliveries:
@@ -94,19 +93,20 @@ class Redeliveries:
         if not items:
             return []
         mail_id = items[0]["mail_id"]
-        past = _past(await self._reader.events(mail_id, {item["recipient"] for item in items}))
+        known = await self._reader.past(mail_id, {item["recipient"] for item in items})
+        past = {item["recipient"]: known.get(item["recipient"], _NOTHING) for item in items}
         results, wanted = [], []
         for item in items:
             recipient = item["recipient"]
             suppressed = item["direction"] == Direction.OUTBOUND and await self._is_suppressed(recipient)
-            reason = why_not(item, past[recipient].rounds, suppressed)
+            reason = why_not(item, past[recipient]["rounds"], suppressed)
             word = "refused" if reason else "would_be_redelivered" if preview else "redelivered"
             results.append(_result(mail_id, recipient, item["status"], word, reason))
             if not reason:
                 wanted.append(item)
         if wanted and not preview:
             now = clock.now()
-            rounds = {item["recipient"]: past[item["recipient"]].next_round(now, principal.name) for item in wanted}
+            rounds = {item["recipient"]: _next_round(past[item["recipient"]], now, principal.name) for item in wanted}
             for item in wanted:
                 await self._audit.note(
                     request,
@@ -130,17 +130,8 @@ class Redeliveries:
             hold.give_back()
 
 
-class Past:
-    """What happened to one recipient so far."""
-
-    def __init__(self) -> None:
-        self.rounds = 0
-        self.attempts = 0
-        self.accepted: list[str] = []
-
-    def next_round(self, at: datetime, by: str) -> Round:
-        """The one that begins now."""
-        return Round(number=self.rounds + 1, attempts=self.attempts, at=at, by=by, done=self.accepted)
+def _next_round(past: Item, at: datetime, by: str) -> Round:
+    return Round(number=past["rounds"] + 1, attempts=past["attempts"], at=at, by=by, done=list(past["accepted"]))
 
 
 def again_envelope(
@@ -188,15 +179,3 @@ def _result(mail_id: str, recipient: str, status: str | None, result: str, messa
         "result": result,
         "message": message or None,
     }
-
-
-def _past(events: list[dict[str, Any]]) -> defaultdict[str, Past]:
-    past: defaultdict[str, Past] = defaultdict(Past)
-    for event in events:
-        one = past[event["recipient"]]
-        one.rounds = max(one.rounds, event.get("round", 0))
-        one.attempts = max(one.attempts, event["attempt"])
-        for attempt in event.get("attempts") or []:
-            if attempt["outcome"] == Outcome.ACCEPTED and attempt["target"] not in one.accepted:
-                one.accepted.append(attempt["target"])
-    return past

@@ -1,6 +1,7 @@
 """What people do with the log through the API: it is written down before it is done, and nobody does more than they may."""
 
 import json
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from html import unescape
@@ -236,6 +237,26 @@ def test_a_redelivery_carries_the_message_and_the_state_of_each_recipient(log: L
     log.written.away = True
     assert log.http.post(url, json={}).status_code == 503
     assert json.loads(log.http.post("/api/v1/mails/x/redeliver", json={}).text)["error"]["code"] == "not_found"
+
+
+def test_however_much_happened_to_a_mail_its_last_round_is_known(log: Log) -> None:
+    """More events than its page shows: 1,000 recipients and six attempts each are 7,000."""
+    raw = b"Subject: x\r\n\r\n"
+    mail_id = log.add("zoe@x.test", Status.SENT, direction=Direction.OUTBOUND, raw=raw)
+    for attempt in range(1, 4):
+        log.add("zoe@x.test", Status.DEFERRED, direction=Direction.OUTBOUND, mail_id=mail_id, attempt=attempt)
+    log.add("zoe@x.test", Status.DELIVERY_FAILED, direction=Direction.OUTBOUND, mail_id=mail_id, attempt=4)
+    rows = log.store.client.query(
+        "SELECT * EXCEPT (event_id), generateUUIDv4() AS event_id FROM events WHERE recipient = 'zoe@x.test' LIMIT 1"
+    )
+    row = dict(zip(rows.column_names, rows.result_rows[0], strict=True))
+    row["occurred_at"] -= timedelta(seconds=1)
+    many = [{**row, "event_id": uuid.uuid4()} for _ in range(5100)]
+    log.store.client.insert("events", [list(one.values()) for one in many], column_names=list(row))
+    assert log.http.post(f"/api/v1/mails/{mail_id}/redeliver", json={}).json()["redelivered"] == 1
+    (record,) = log.written.of(topics.RAW)
+    again = decode_headers(record.headers).again["zoe@x.test"]
+    assert (again.number, again.attempts, again.done) == (1, 4, ["zoe@x.test"])
 
 
 def test_what_a_search_finds_is_redelivered_as_it_was_shown(log: Log) -> None:
