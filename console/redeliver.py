@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
+from console.answer_errors import Problem
 from console.audit import Audit, Writer
 from console.judge_redelivery import why_not
 from console.parse_filters import Filters
@@ -23,6 +24,7 @@ from contracts.settings import Settings
 from contracts.statuses import Direction
 
 SOURCE = "mailscope/console"
+LAGS = 30.0  # seconds behind; less than what the processors remember of a restart (processors/know_rounds.py)
 Item = dict[str, Any]
 _NOTHING: Item = {"rounds": 0, "attempts": 0, "accepted": []}  # of a recipient without an event
 
@@ -58,6 +60,7 @@ class Redeliveries:
     ) -> list[Item]:
         """What became of each of these recipients of a mail, or of all; an unknown one is refused. Problem 404 for a mail that is not
         there."""
+        await self._demand_log(preview)
         items = {item["recipient"]: item for item in await self._reader.items(mail_id, principal.domains)}
         chosen = list(items) if recipients is None else list(dict.fromkeys(recipients))
         results = [
@@ -79,12 +82,23 @@ class Redeliveries:
         preview: bool,
     ) -> tuple[list[Item], str | None]:
         """The same for one page of a search, newest first, and where the next page begins. Problem 422 for a cursor that is none."""
+        await self._demand_log(preview)
         after = Cursor.decode(cursor) if cursor else None
         items, following = await self._search.page(filters, principal.domains, limit, after)
         results: list[Item] = []
         for _, of_mail in groupby(items, key=lambda item: item["mail_id"]):
             results += await self._redeliver(request, principal, list(of_mail), preview=preview)
         return results, following.encode() if following else None
+
+    async def _demand_log(self, preview: bool) -> None:
+        """Problem 503 where the log may not know of a redelivery of before: the processors remember those of the last minute."""
+        until = None if preview else await self._search.complete_until()
+        if until is None:
+            return
+        behind = (clock.now() - datetime.fromisoformat(until)).total_seconds()
+        if behind > LAGS:
+            what = f"the log is {behind:.0f} s behind and may not know what was redelivered lately: try again when it has caught up"
+            raise Problem(503, what, code="unavailable")
 
     async def _redeliver(
         self, request: HTTPConnection, principal: Principal, items: list[Item], *, preview: bool

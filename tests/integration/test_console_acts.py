@@ -239,6 +239,26 @@ def test_a_redelivery_carries_the_message_and_the_state_of_each_recipient(log: L
     assert json.loads(log.http.post("/api/v1/mails/x/redeliver", json={}).text)["error"]["code"] == "not_found"
 
 
+def test_nothing_is_redelivered_by_a_log_that_does_not_know_what_was(log: Log) -> None:
+    mail_id = log.add("ole@x.test", Status.FAILED, direction=Direction.OUTBOUND, raw=b"Subject: x\r\n\r\n", attempt=1)
+    url = f"/api/v1/mails/{mail_id}/redeliver"
+
+    def told(behind: int) -> list[int]:
+        now = clock.now()
+        log.store.client.insert(
+            "progress",
+            [["log", now - timedelta(seconds=behind), now]],
+            column_names=["name", "complete_until", "written_at"],
+        )
+        whole = ("/api/v1/redeliver", {"q": "to:ole@x.test"})
+        return [log.http.post(where, json=body).status_code for where, body in ((url, {}), whole)]
+
+    assert told(behind=40) == [503, 503] and not log.written.of(topics.RAW)
+    assert log.http.post(url, json={"preview": True}).json()["redelivered"] == 1
+    assert told(behind=1) == [202, 202]
+    log.store.client.command("TRUNCATE TABLE progress")
+
+
 def test_however_much_happened_to_a_mail_its_last_round_is_known(log: Log) -> None:
     """More events than its page shows: 1,000 recipients and six attempts each are 7,000."""
     raw = b"Subject: x\r\n\r\n"
