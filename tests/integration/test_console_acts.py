@@ -250,6 +250,17 @@ def test_a_redelivery_carries_the_message_and_the_state_of_each_recipient(log: L
     assert json.loads(log.http.post("/api/v1/mails/x/redeliver", json={}).text)["error"]["code"] == "not_found"
 
 
+def test_what_a_recipient_wishes_is_changed_only_when_that_is_written_down(log: Log) -> None:
+    url = "/api/v1/preferences/pia@x.test"
+    assert log.http.put(url, json={"private": True, "unsubscribed": ["news"]}).status_code == 200
+    log.written.away = True
+    assert log.http.delete(url).status_code == 503
+    assert log.http.get(url).json()["private"]
+    log.written.away = False
+    assert log.http.delete(url).status_code == 200
+    assert acts(log) == [("preference_changed", "private, no news"), ("preference_changed", "forgotten")]
+
+
 def test_nothing_is_redelivered_by_a_log_that_does_not_know_what_was(log: Log) -> None:
     mail_id = log.add("ole@x.test", Status.FAILED, direction=Direction.OUTBOUND, raw=b"Subject: x\r\n\r\n", attempt=1)
     url = f"/api/v1/mails/{mail_id}/redeliver"
