@@ -1,7 +1,7 @@
 """The one shape of a decision about a mail, and of what follows from it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from contracts.events import Action, Dispatch, LateNews, MailEvent, RawPointer, RecipientState
 from contracts.raw_message import Envelope
@@ -69,3 +69,7 @@ class Consequences:
     reply: str = ""
     refused: list[RecipientState] = field(default_factory=list)  # outbound: who gets nothing
     news: list[LateNews] = field(default_factory=list)  # about other mails
+
+    def without_commands_of(self, recipients: Collection[str]) -> "Consequences":
+        """The same without the commands of these: they were given before."""
+        return replace(self, commands=[one for one in self.commands if one.recipient not in recipients])

@@ -151,6 +151,7 @@ class Inbound:
                 found = decide_inbound(mail, auth, self._settings, self._bounces, now, head)
         if not before:
             self._open_checks.wait(envelope, found.events)
+        found = found.without_commands_of(await self._decisions.tried(source))
         self._decisions.decided(source)
         return in_round(found, envelope, self._settings.delivery.expire)
 

@@ -86,12 +86,13 @@ class Outbound:
             async with self._memory.hold(need):
                 message = split_message(await self._blobs.message(envelope, source.value))
                 decided = await self._decide(source, envelope, message)
+            tried = await self._decisions.tried(source)
         except BaseException:
             self._rounds.give_up(source, envelope)
             raise
         found = in_round(decided, envelope, self._settings.delivery.expire)
         self._decisions.decided(source)
-        groups = consequence_records(envelope, found, self._settings.delivery.split)
+        groups = consequence_records(envelope, found.without_commands_of(tried), self._settings.delivery.split)
         return [thread_records(found.events), *groups, self._reports(envelope, found)]
 
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts import clock
+from contracts import clock, topics
 from contracts.auth_results import AuthResults
 from contracts.errors import Unavailable
 from contracts.events import MailEvent, RawPointer, Summary
@@ -19,7 +19,7 @@ from contracts.settings import Settings
 from contracts.statuses import Direction, Reason, Status
 from processors import inbound as inbound_module
 from processors.inbound import UNDECIDED, Inbound, OpenChecks
-from processors.recall_decisions import Decisions
+from processors.recall_decisions import Decisions, Tail
 from runtime.blobs import BlobStore
 
 
@@ -125,11 +125,7 @@ def polled(mail_id: str, offset: int, *, repeated: bool) -> ConsumedRecord:
 
 
 async def test_a_repetition_of_what_was_decided_is_left_out(inbound: Inbound, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def undecided(*_: object) -> list[MailEvent]:
-        return []
-
-    monkeypatch.setattr(Decisions, "of", undecided)
-    monkeypatch.setattr(Decisions, "decided", lambda *_: None)
+    monkeypatch.setattr(Decisions, "_read_tail", lambda *_: Tail())
     one, other, third = new_mail_id(), new_mail_id(), new_mail_id()
     assert await inbound.handle(polled(one, 7, repeated=False))
     assert await inbound.handle(polled(one, 9, repeated=True)) == []  # this process has decided it
@@ -160,9 +156,6 @@ def began(monkeypatch: pytest.MonkeyPatch) -> list[MailEvent]:
     """What `mail.events` says of rounds that were begun long ago; no record is read again."""
     found: list[MailEvent] = []
 
-    async def nothing(*_: object) -> list[MailEvent]:
-        return []
-
     async def since(*_: object) -> list[MailEvent]:
         return found
 
@@ -170,10 +163,8 @@ def began(monkeypatch: pytest.MonkeyPatch) -> list[MailEvent]:
         return [msgspec.structs.replace(refusal(Reason.NO_ROUTE), auth=AuthResults())]
 
     monkeypatch.setattr(Decisions, "look_up", first)
-    monkeypatch.setattr(Decisions, "of", nothing)
-    monkeypatch.setattr(Decisions, "rounds", nothing)
+    monkeypatch.setattr(Decisions, "_read_tail", lambda *_: Tail())
     monkeypatch.setattr(Decisions, "rounds_since", since)
-    monkeypatch.setattr(Decisions, "decided", lambda *_: None)
     return found
 
 
@@ -207,3 +198,30 @@ async def test_a_redelivery_that_was_put_aside_can_be_replayed_until_another_one
     began.append(second)
     assert await inbound.handle(redelivery(other, 23, later=hours)) == []
     assert await inbound.handle(redelivery(other, 25, later=hours, number=3))
+
+
+async def test_a_command_that_a_sink_has_worked_on_is_not_given_again(
+    tmp_path: Path, began: list[MailEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sink may have been killed as well, and does not know it; by then the mail may have been redelivered."""
+    inbound = Inbound(
+        Settings.model_validate(
+            {
+                "data_dir": str(tmp_path),
+                "kafka": {"bootstrap": "127.0.0.1:1"},
+                "inbound": {
+                    "domains": {"ours.test": {}},
+                    "routes": [{"match": {"to": "a@ours.test"}, "forward": ["b@far.test"]}],
+                },
+            }
+        )
+    )
+    monkeypatch.setattr(Decisions, "_read_tail", lambda *_: Tail(tried={7: {"a@ours.test"}}))
+
+    async def topics_of(offset: int) -> set[str]:
+        groups = await inbound.handle(polled(new_mail_id(), offset, repeated=False))
+        return {record.topic for group in groups for record in group}
+
+    assert topics.DISPATCH in await topics_of(9)
+    again = await topics_of(7)
+    assert topics.EVENTS in again and topics.DISPATCH not in again
