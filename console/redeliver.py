@@ -137,7 +137,7 @@ class Redeliveries:
         hold = await self._reader.room(item["size"])
         try:
             content, blob = await self._reader.stored(item["mail_id"], item["size"])
-            envelope = again_envelope(item, rounds, content, blob, self._settings)
+            envelope = again_envelope(item, rounds, blob, self._settings)
             record = Record(topics.RAW, envelope.mail_id, content, encode_headers(envelope, SOURCE))
             await self._writer.publish(record)
         finally:
@@ -148,11 +148,9 @@ def _next_round(past: Item, at: datetime, by: str) -> Round:
     return Round(number=past["rounds"] + 1, attempts=past["attempts"], at=at, by=by, done=list(past["accepted"]))
 
 
-def again_envelope(
-    item: Item, rounds: dict[str, Round], content: bytes, blob: Blob | None, settings: Settings
-) -> Envelope:
-    """The envelope of a redelivery, from a row of the log. That a message came with SMTPUTF8 the log does not say: it needs it where its
-    header is UTF-8 beyond ASCII (RFC 6532)."""
+def again_envelope(item: Item, rounds: dict[str, Round], blob: Blob | None, settings: Settings) -> Envelope:
+    """The envelope of a redelivery, from a row of the log. That a message came with SMTPUTF8 the log does not say: who reads it finds out
+    from its header (`ReadMail.needs_smtputf8`)."""
     channel = settings.channels.get(item["channel"] or "")
     polled = channel is not None and channel.imap is not None
     return Envelope(
@@ -166,7 +164,7 @@ def again_envelope(
         peer_ip=item["peer_ip"] or "",
         helo=item["helo"] or "",
         protocol=POLLED if polled else "",
-        smtputf8=_is_utf8(content.partition(b"\r\n\r\n")[0]),
+        smtputf8=True,
         answered=accepted_reply(item["mail_id"]),
         again=rounds,
         blob=blob,
@@ -176,13 +174,6 @@ def again_envelope(
         reference=item["reference"] or "",
         tag=item["tag"] or "",
     )
-
-
-def _is_utf8(header: bytes) -> bool:
-    try:
-        return not header.isascii() and bool(header.decode())
-    except UnicodeDecodeError:
-        return False
 
 
 def _result(mail_id: str, recipient: str, status: str | None, result: str, message: str) -> Item:

@@ -41,8 +41,17 @@ class ReadMail:
     @property
     def needs_smtputf8(self) -> bool:
         """Whether its headers need SMTPUTF8 (RFC 6531 section 3.1): they are not ASCII, and the mail came as such. Raw octets that
-        somebody put into a header of an ordinary mail go on as they came."""
-        return self.envelope.smtputf8 and not all(field.raw.isascii() for field in self.message.fields)
+        somebody put into a header of an ordinary mail go on as they came. How a mail came that is redelivered nobody knows any more: it
+        needs SMTPUTF8 where its header is UTF-8 (RFC 6532)."""
+        odd = [field.raw for field in self.message.fields if not field.raw.isascii()]
+        return self.envelope.smtputf8 and bool(odd) and (not self.envelope.again or all(_is_utf8(one) for one in odd))
+
+
+def _is_utf8(octets: bytes) -> bool:
+    try:
+        return bool(octets.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,19 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from msgspec.structs import replace
 
 from contracts.events import Action, Dispatch, RawPointer, Target
 from contracts.ids import new_mail_id
 from contracts.notices import Notices
-from contracts.raw_message import Envelope, RawType
+from contracts.raw_message import Blob, Envelope, RawType
 from contracts.records import ConsumedRecord
 from contracts.rounds import Round
 from contracts.statuses import Direction, Status
+from mail.parse_headers import split_message
 from processors.begin_round import in_round
-from processors.decision import Consequences
+from processors.decision import Consequences, ReadMail
 from processors.know_rounds import KnownRounds
 from tests.fakes.mail_events import event
 
@@ -131,3 +133,13 @@ def test_what_a_record_could_not_do_another_one_may() -> None:
     assert known.only_new(source(7), envelope(1)).recipients == []
     known.give_up(source(5), envelope(1))  # parked: written once more
     assert known.only_new(source(8), envelope(1)).recipients == ["a@x.test"]
+
+
+@pytest.mark.parametrize(
+    ("header", "needs"),
+    [(b"Subject: hi", False), ("Subject: gr\u00fc\u00df".encode(), True), (b"Subject: gr\xfc\xdf", False)],
+)
+def test_whether_it_needs_smtputf8_its_header_says_wherever_the_message_is_kept(header: bytes, needs: bool) -> None:
+    asked = replace(envelope(1), smtputf8=True, blob=Blob(url="file:///x", sha256="0"))
+    message = split_message(header + b"\r\n\r\nhello\r\n")
+    assert ReadMail(asked, message, RawPointer(topic="mail.raw", partition=0, offset=5)).needs_smtputf8 is needs
