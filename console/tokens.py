@@ -48,6 +48,7 @@ class Principal:
     scopes: frozenset[str]
     domains: frozenset[str]
     networks: tuple[str, ...] = ()  # from where the token may be used; empty means from anywhere
+    expires_at: datetime | None = None  # when the token or session ends by itself
 
     def may_come_from(self, peer: str) -> bool:
         """Whether the token may be used from this address."""
@@ -108,7 +109,8 @@ class Tokens:
 
 def principal_of(token: Token) -> Principal:
     """Who has this token or session."""
-    return Principal(token.id, token.name, frozenset(token.scopes), frozenset(token.domains), tuple(token.networks))
+    scopes, domains = frozenset(token.scopes), frozenset(token.domains)
+    return Principal(token.id, token.name, scopes, domains, tuple(token.networks), token.expires_at)
 
 
 def _with_its_token(session: Token, known: Mapping[str, Token]) -> Token | None:

@@ -172,6 +172,13 @@ def test_a_token_of_a_network_is_refused_from_elsewhere_and_ends_when_it_should(
     ends = log.http.post("/api/v1/tokens", json={"name": "e", "scopes": ["read"], "expires_at": soon}).json()["id"]
     listed = {one["id"]: one for one in log.http.get("/api/v1/tokens").json()["items"]}
     assert listed[ends]["expires_at"]
+    guest = {"name": "guest", "scopes": ["manage"], "expires_at": soon}
+    own = {"Authorization": f"Bearer {log.http.post('/api/v1/tokens', json=guest).json()['token']}"}
+    longer = {"name": "heir", "scopes": ["manage"], "expires_at": clock.rfc3339(clock.now() + timedelta(hours=2))}
+    assert log.http.post("/api/v1/tokens", json=longer, headers=own).status_code == 422
+    heir = log.http.post("/api/v1/tokens", json={"name": "heir", "scopes": ["manage"]}, headers=own).json()["id"]
+    listed = {one["id"]: one for one in log.http.get("/api/v1/tokens").json()["items"]}
+    assert listed[heir]["expires_at"] == listed[ends]["expires_at"], "it ends with who makes it"
 
 
 def test_a_receipt_is_for_whoever_has_its_link_and_tells_of_nobody(log: Log) -> None:
