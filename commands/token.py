@@ -8,8 +8,10 @@ import click
 import msgspec
 
 from commands.ask_api import leave, settings_or_leave
+from commands.note_act import act_record
 from console.tokens import SCOPES, new_token, open_tokens, token_record
 from contracts import clock, topics
+from contracts.audit import AuditAction
 from contracts.errors import Unavailable
 from contracts.setting_types import parse_duration
 from contracts.shared_state import Token
@@ -94,10 +96,12 @@ def token_revoke(token: str) -> None:
 
 
 async def write_token(kafka: Properties, one: Token) -> None:
-    """Make it known to all. Unavailable when Kafka does not acknowledge it."""
+    """Write down who does it, and make it known to all. Unavailable when Kafka does not acknowledge it."""
     publisher = Publisher(kafka, timeout=PATIENCE)
     try:
         await publisher.warm_up(topics.TOKENS, PATIENCE)
+        done = AuditAction.TOKEN_REVOKED if one.revoked_at is not None else AuditAction.TOKEN_CREATED
+        await publisher.publish(act_record(done, detail=f"{one.id} ({one.name})"))
         await publisher.publish(token_record(one))
     finally:
         await publisher.close(1)

@@ -1,6 +1,8 @@
 """Dead letters: what could not be used, why, and publishing it again where it came from."""
 
+import asyncio
 import base64
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ from contracts.audit import AuditAction
 from contracts.dead_letter import replayed_headers
 from contracts.records import Record
 
+LATELY = 600.0  # seconds after which the log knows what was replayed
 _COLUMNS = (
     "put_aside_at, stage, reason, detail, source_topic, source_partition, source_offset, key, length(value) AS size, "
     "_partition, _offset"
@@ -56,6 +59,8 @@ class DeadLetters:
         self._queries = queries
         self._writer = writer
         self._audit = audit
+        self._lately: dict[str, float] = {}  # when each was replayed here: the log knows it a moment later
+        self.turn = asyncio.Lock()  # of who replays those that nobody has replayed
 
     async def groups(self) -> list[dict[str, Any]]:
         """How many by stage, reason and topic, and how many of them nobody has replayed; the newest first."""
@@ -84,11 +89,13 @@ class DeadLetters:
             at, partition, offset = _place(before)
             bound = f"fromUnixTimestamp64Milli({where.bind(at, 'Int64')}, 'UTC')"
             where.add(f"(put_aside_at, _partition, _offset) < ({bound}, {partition}, {offset})")
+        hidden = self._replayed_lately() if wanted.waiting else set[str]()
         rows = await self._queries.rows(
             f"SELECT {_COLUMNS}, replayed_at FROM dead_letters FINAL LEFT JOIN {_REPLAYED} AS done ON done.detail = {_NAME} "
-            f"WHERE {where.sql} ORDER BY put_aside_at DESC, _partition DESC, _offset DESC LIMIT {int(limit) + 1}",
+            f"WHERE {where.sql} ORDER BY put_aside_at DESC, _partition DESC, _offset DESC LIMIT {int(limit) + 1 + len(hidden)}",
             where.parameters,
         )
+        rows = [row for row in rows if _name(row) not in hidden]
         items = [_item(row) for row in rows[:limit]]
         if len(rows) <= limit or not items:
             return items, None
@@ -105,7 +112,13 @@ class DeadLetters:
         for name, record in records:
             await self._audit.note(request, principal, AuditAction.REPLAYED, recipient=record.topic, detail=name)
             await self._writer.publish(record)
+            self._lately[name] = time.monotonic()
         return len(records)
+
+    def _replayed_lately(self) -> set[str]:
+        now = time.monotonic()
+        self._lately = {name: at for name, at in self._lately.items() if now - at < LATELY}
+        return set(self._lately)
 
     async def _records(self, names: Sequence[str]) -> list[tuple[str, Record]]:
         where = Where()
@@ -118,7 +131,11 @@ class DeadLetters:
         )
         if len(rows) < len(places):
             raise Problem(404, "there is no such dead letter, or it has expired")
-        return [(f"{row['_partition']}-{row['_offset']}", _record(row)) for row in rows]
+        return [(_name(row), _record(row)) for row in rows]
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['_partition']}-{row['_offset']}"
 
 
 def _record(row: dict[str, Any]) -> Record:
@@ -135,7 +152,7 @@ def _record(row: dict[str, Any]) -> Record:
 def _item(row: dict[str, Any]) -> dict[str, Any]:
     replayed = _utc(row["replayed_at"])
     return {
-        "id": f"{row['_partition']}-{row['_offset']}",
+        "id": _name(row),
         "put_aside_at": _time(row["put_aside_at"]),
         "stage": row["stage"],
         "reason": row["reason"],

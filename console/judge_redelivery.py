@@ -3,7 +3,7 @@
 from typing import Any
 
 from contracts.rounds import MOST_ROUNDS
-from contracts.statuses import Status
+from contracts.statuses import Reason, Status
 
 _DONE = {
     Status.DELIVERED: "it was delivered: another one would be a second copy",
@@ -28,6 +28,8 @@ def why_not(item: dict[str, Any], rounds: int, suppressed: bool) -> str:
         return done
     if item["direction"] == "inbound" and item["status"] == Status.REJECTED:
         return "its sender was told that it is refused"
+    if item["reason"] == Reason.REPORT:
+        return "it is a report, and was read: to read it again could suppress an address that was unblocked since"
     if not item["raw_available"]:
         return "the message is not kept any more" if item["size"] else "it was refused before its message came"
     if rounds >= MOST_ROUNDS:

@@ -17,6 +17,7 @@ from console.present_mail import ITEM_COLUMNS, present_attempts, present_event, 
 from console.query_store import StoreQueries
 from contracts import clock
 from contracts.errors import InvalidEvent
+from contracts.events import Outcome
 from contracts.ids import received_ms
 from contracts.raw_message import Blob
 from contracts.settings import Settings
@@ -83,6 +84,18 @@ class MailReader:
         )
         events = [msgspec.json.decode(row["data"]) for row in rows]
         return sorted(events, key=_order)
+
+    async def past(self, mail_id: str, recipients: set[str]) -> dict[str, dict[str, Any]]:
+        """By recipient, of all that happened to it, however much that is: the latest round (`rounds`), the highest number of an attempt
+        (`attempts`), and the targets that have accepted it (`accepted`)."""
+        sql = (
+            "SELECT recipient, max(JSONExtractUInt(data, 'round')) AS rounds, max(JSONExtractUInt(data, 'attempt')) AS attempts, "
+            "arraySort(groupUniqArrayArray(arrayMap(one -> JSONExtractString(one, 'target'), arrayFilter("
+            "one -> JSONExtractString(one, 'outcome') = {accepted:String}, JSONExtractArrayRaw(data, 'attempts'))))) AS accepted "
+            f"FROM events WHERE {_PLACE} AND recipient IN {{recipients:Array(String)}} GROUP BY recipient"
+        )
+        wanted = {**_parameters(mail_id), "recipients": sorted(recipients), "accepted": Outcome.ACCEPTED.value}
+        return {row["recipient"]: row for row in await self.queries.rows(sql, wanted)}
 
     async def raw(self, mail_id: str, domains: frozenset[str]) -> bytes:
         """The octets as received. Problem 404 when the mail is unknown or never had a message, 410 when they are gone."""

@@ -1,13 +1,13 @@
 """Redelivering mails: what would happen, and doing it. The message goes to `mail.raw` once more, and the processors decide about it by the
 rules of today, as a new round of the same mail."""
 
-from collections import defaultdict
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Protocol
 
 from starlette.requests import HTTPConnection
 
+from console.answer_errors import Problem
 from console.audit import Audit, Writer
 from console.change_suppressions import note_unblocked
 from console.judge_redelivery import why_not
@@ -18,7 +18,6 @@ from console.search_mails import Cursor, Search
 from console.tokens import Principal
 from contracts import clock, topics
 from contracts.audit import AuditAction
-from contracts.events import Outcome
 from contracts.raw_message import POLLED, Blob, Envelope, RawType, accepted_reply, encode_headers
 from contracts.records import Record
 from contracts.rounds import Round
@@ -26,7 +25,9 @@ from contracts.settings import Settings
 from contracts.statuses import Direction
 
 SOURCE = "mailscope/console"
+LAGS = 30.0  # seconds behind; less than what the processors remember of a restart (processors/know_rounds.py)
 Item = dict[str, Any]
+_NOTHING: Item = {"rounds": 0, "attempts": 0, "accepted": []}  # of a recipient without an event
 
 
 class BlockList(Protocol):
@@ -68,6 +69,7 @@ class Redeliveries:
     ) -> list[Item]:
         """What became of each of these recipients of a mail, or of all; an unknown one is refused. With `unblock`, a suppressed one is
         taken off the list first. Problem 404 for a mail that is not there."""
+        await self._demand_log(preview)
         items = {item["recipient"]: item for item in await self._reader.items(mail_id, principal.domains)}
         chosen = list(items) if recipients is None else list(dict.fromkeys(recipients))
         results = [
@@ -90,6 +92,7 @@ class Redeliveries:
         unblock: bool = False,
     ) -> tuple[list[Item], str | None]:
         """The same for one page of a search, newest first, and where the next page begins. Problem 422 for a cursor that is none."""
+        await self._demand_log(preview)
         after = Cursor.decode(cursor) if cursor else None
         items, following = await self._search.page(filters, principal.domains, limit, after)
         results: list[Item] = []
@@ -98,6 +101,16 @@ class Redeliveries:
             results += await self._redeliver(request, principal, list(of_mail), preview=preview, unblock=unblock)
         return results, following.encode() if following else None
 
+    async def _demand_log(self, preview: bool) -> None:
+        """Problem 503 where the log may not know of a redelivery of before: the processors remember those of the last minute."""
+        until = None if preview else await self._search.complete_until()
+        if until is None:
+            return
+        behind = (clock.now() - datetime.fromisoformat(until)).total_seconds()
+        if behind > LAGS:
+            what = f"the log is {behind:.0f} s behind and may not know what was redelivered lately: try again when it has caught up"
+            raise Problem(503, what, code="unavailable")
+
     async def _redeliver(
         self, request: HTTPConnection, principal: Principal, items: list[Item], *, preview: bool, unblock: bool
     ) -> list[Item]:
@@ -105,14 +118,15 @@ class Redeliveries:
         if not items:
             return []
         mail_id = items[0]["mail_id"]
-        past = _past(await self._reader.events(mail_id, {item["recipient"] for item in items}))
+        known = await self._reader.past(mail_id, {item["recipient"] for item in items})
+        past = {item["recipient"]: known.get(item["recipient"], _NOTHING) for item in items}
         results, wanted, blocked = [], [], []
         for item in items:
             recipient = item["recipient"]
             suppressed = item["direction"] == Direction.OUTBOUND and await self._block_list.blocks(recipient)
-            reason = why_not(item, past[recipient].rounds, suppressed and not unblock)
+            reason = why_not(item, past[recipient]["rounds"], suppressed and not unblock)
             word = "refused" if reason else "would_be_redelivered" if preview else "redelivered"
-            suppressed_only = suppressed and not why_not(item, past[recipient].rounds, suppressed=False)
+            suppressed_only = suppressed and not why_not(item, past[recipient]["rounds"], suppressed=False)
             results.append(_result(mail_id, recipient, item["status"], word, reason, blocked=suppressed_only))
             if not reason:
                 wanted.append(item)
@@ -124,7 +138,7 @@ class Redeliveries:
                 await self._block_list.remove(address, principal.name, note)
         if wanted and not preview:
             now = clock.now()
-            rounds = {item["recipient"]: past[item["recipient"]].next_round(now, principal.name) for item in wanted}
+            rounds = {item["recipient"]: _next_round(past[item["recipient"]], now, principal.name) for item in wanted}
             for item in wanted:
                 await self._audit.note(
                     request,
@@ -141,31 +155,20 @@ class Redeliveries:
         hold = await self._reader.room(item["size"])
         try:
             content, blob = await self._reader.stored(item["mail_id"], item["size"])
-            envelope = again_envelope(item, rounds, content, blob, self._settings)
+            envelope = again_envelope(item, rounds, blob, self._settings)
             record = Record(topics.RAW, envelope.mail_id, content, encode_headers(envelope, SOURCE))
             await self._writer.publish(record)
         finally:
             hold.give_back()
 
 
-class Past:
-    """What happened to one recipient so far."""
-
-    def __init__(self) -> None:
-        self.rounds = 0
-        self.attempts = 0
-        self.accepted: list[str] = []
-
-    def next_round(self, at: datetime, by: str) -> Round:
-        """The one that begins now."""
-        return Round(number=self.rounds + 1, attempts=self.attempts, at=at, by=by, done=self.accepted)
+def _next_round(past: Item, at: datetime, by: str) -> Round:
+    return Round(number=past["rounds"] + 1, attempts=past["attempts"], at=at, by=by, done=list(past["accepted"]))
 
 
-def again_envelope(
-    item: Item, rounds: dict[str, Round], content: bytes, blob: Blob | None, settings: Settings
-) -> Envelope:
-    """The envelope of a redelivery, from a row of the log. That a message came with SMTPUTF8 the log does not say: it needs it where its
-    header is UTF-8 beyond ASCII (RFC 6532)."""
+def again_envelope(item: Item, rounds: dict[str, Round], blob: Blob | None, settings: Settings) -> Envelope:
+    """The envelope of a redelivery, from a row of the log. That a message came with SMTPUTF8 the log does not say: who reads it finds out
+    from its header (`ReadMail.needs_smtputf8`)."""
     channel = settings.channels.get(item["channel"] or "")
     polled = channel is not None and channel.imap is not None
     return Envelope(
@@ -179,7 +182,7 @@ def again_envelope(
         peer_ip=item["peer_ip"] or "",
         helo=item["helo"] or "",
         protocol=POLLED if polled else "",
-        smtputf8=_is_utf8(content.partition(b"\r\n\r\n")[0]),
+        smtputf8=True,
         answered=accepted_reply(item["mail_id"]),
         again=rounds,
         blob=blob,
@@ -189,13 +192,6 @@ def again_envelope(
         reference=item["reference"] or "",
         tag=item["tag"] or "",
     )
-
-
-def _is_utf8(header: bytes) -> bool:
-    try:
-        return not header.isascii() and bool(header.decode())
-    except UnicodeDecodeError:
-        return False
 
 
 def _result(
@@ -209,15 +205,3 @@ def _result(
         "message": message or None,
         "blocked": blocked,
     }
-
-
-def _past(events: list[dict[str, Any]]) -> defaultdict[str, Past]:
-    past: defaultdict[str, Past] = defaultdict(Past)
-    for event in events:
-        one = past[event["recipient"]]
-        one.rounds = max(one.rounds, event.get("round", 0))
-        one.attempts = max(one.attempts, event["attempt"])
-        for attempt in event.get("attempts") or []:
-            if attempt["outcome"] == Outcome.ACCEPTED and attempt["target"] not in one.accepted:
-                one.accepted.append(attempt["target"])
-    return past

@@ -102,6 +102,13 @@ def dead_letters_router(letters: DeadLetters, audit: Audit) -> APIRouter:
 
 async def replay_letters(letters: DeadLetters, request: Request, principal: Principal, body: ReplayBody) -> Replayed:
     """Replay those that the body names, as the API and the page do. Problem 404 for an id that is not there."""
+    if body.ids is not None or body.preview:
+        return await _replay(letters, request, principal, body)
+    async with letters.turn:  # two at once would take the same ones
+        return await _replay(letters, request, principal, body)
+
+
+async def _replay(letters: DeadLetters, request: Request, principal: Principal, body: ReplayBody) -> Replayed:
     names, following = body.ids, None
     if names is None:
         wanted = LetterFilter(body.stage, body.reason, body.topic, waiting=True)

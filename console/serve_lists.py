@@ -35,7 +35,7 @@ def list_routers(
     desk, stopped = SuppressionDesk(suppressions, publisher), StoppedMails(queries, settings.store.retention)
     return [
         suppressions_router(desk, stopped, audit),
-        preferences_router(preferences, publisher),
+        preferences_router(preferences, publisher, audit),
         suppression_pages_router(desk, stopped, settings, audit),
         notifications_router(Search(queries, settings), suppressions),
     ]

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from console.answer_errors import Problem
 from console.audit import Audit
-from console.authorise import authorised
+from console.authorise import authorised, peer_of
 from console.protect_responses import MAIL_POLICY, picture_policy
 from console.read_mail import MailReader, canonical_mail_id
 from console.sign_pictures import check_ticket, picture_ticket
@@ -53,7 +53,7 @@ def message_router(reader: MailReader, settings: Settings, audit: Audit) -> APIR
     async def picture(request: Request, mail_id: str, ticket: str, number: int) -> Response:
         canonical = canonical_mail_id(mail_id)
         principal = check_ticket(request.app.state.tokens, ticket, canonical)
-        if principal is None or "raw" not in principal.scopes:
+        if principal is None or "raw" not in principal.scopes or not principal.may_come_from(peer_of(request)):
             raise Problem(403, "this link to a picture is over: open the mail again")
         shown = _attachment(await reader.body(canonical, principal.domains), number)
         if shown.type not in _SHOWN:

@@ -62,7 +62,8 @@ def add_wire_senders(mail: dict[str, Any], settings: Settings) -> None:
     rounds: dict[str, int] = {}
     for event in mail["events"]:
         if event["attempt"]:
-            rounds[event["recipient"]] = event.get("round", 0)
+            # Late news of a round come after later ones.
+            rounds[event["recipient"]] = max(rounds.get(event["recipient"], 0), event.get("round", 0))
     for item in mail["recipients"][:MAX_RECIPIENTS]:
         domain = split_address(item["envelope_from"])[1]
         if domain and item["recipient"] in rounds and not item["source"]:

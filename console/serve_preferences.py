@@ -4,13 +4,15 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from console.address_lists import whole_list
 from console.answer_errors import Problem
+from console.audit import Audit
 from console.tokens import Principal
 from contracts import clock
+from contracts.audit import AuditAction
 from contracts.changes import moment_after
 from contracts.preferences import Preference, PreferenceChange
 from mail.addresses import is_address
@@ -31,11 +33,14 @@ class PreferenceBody(BaseModel):
     )
 
 
-def preferences_router(preferences: Preferences, publisher: Publisher) -> APIRouter:
+def preferences_router(preferences: Preferences, publisher: Publisher, audit: Audit) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/api/v1", tags=["preferences"])
 
-    async def write(address: str, change: PreferenceChange) -> dict[str, Any]:
+    async def write(request: Request, principal: Principal, address: str, change: PreferenceChange) -> dict[str, Any]:
+        said = [*(["private"] if change.private else []), *(f"no {one}" for one in change.streams)]
+        detail = ", ".join(said) or ("forgotten" if change.action == "deleted" else "all mail is welcome")
+        await audit.note(request, principal, AuditAction.PREFERENCE_CHANGED, recipient=address, detail=detail)
         return describe(await preferences.change(publisher, address, change, SOURCE))
 
     @router.get("/preferences/{address:path}", summary="What a recipient wishes")
@@ -47,23 +52,23 @@ def preferences_router(preferences: Preferences, publisher: Publisher) -> APIRou
         return describe(known)
 
     @router.put("/preferences/{address:path}", summary="Write down what a recipient wishes")
-    async def put(address: Address, body: PreferenceBody, principal: Manager) -> dict[str, Any]:
+    async def put(request: Request, address: Address, body: PreferenceBody, principal: Manager) -> dict[str, Any]:
         if not is_address(address):
             raise Problem(422, f"'{address[:200]}' is no mail address", field="address")
         streams = sorted(set(body.unsubscribed))
         await preferences.ready()
         known = preferences.get(address)
         at = moment_after(known.changes if known is not None else [], clock.now())
-        return await write(address, _set("set", at, principal.name, body.private, streams))
+        return await write(request, principal, address, _set("set", at, principal.name, body.private, streams))
 
     @router.delete("/preferences/{address:path}", summary="Forget what a recipient wished: all mail is welcome again")
-    async def delete(address: Address, principal: Manager) -> dict[str, Any]:
+    async def delete(request: Request, address: Address, principal: Manager) -> dict[str, Any]:
         await preferences.ready()
         known = preferences.get(address)
         if known is None:
             raise Problem(404, f"nothing is known of {address}")
         at = moment_after(known.changes, clock.now())
-        return await write(address, _set("deleted", at, principal.name, False, []))
+        return await write(request, principal, address, _set("deleted", at, principal.name, False, []))
 
     return router
 

@@ -64,7 +64,9 @@ class TokenBody(BaseModel):
     networks: list[str] = Field(
         default=[], max_length=100, description="From where it may be used, such as 192.0.2.0/24; empty: from anywhere."
     )
-    expires_at: Moment | None = Field(None, description="When it ends by itself; null: never.")
+    expires_at: Moment | None = Field(
+        None, description="When it ends by itself, not later than who makes it; null: with who makes it, or never."
+    )
 
 
 class TokenMade(BaseModel):
@@ -91,8 +93,13 @@ def tokens_router(
             raise Problem(403, f"a token without the scope {more[0]} makes none with it", field="scopes")
         if body.expires_at is not None and body.expires_at <= clock.now():
             raise Problem(422, "that is in the past", field="expires_at")
+        ends = body.expires_at or principal.expires_at
+        if ends is not None and principal.expires_at is not None and ends > principal.expires_at:
+            raise Problem(
+                422, f"the token that makes it ends at {clock.rfc3339(principal.expires_at)}", field="expires_at"
+            )
         networks = _within(body.networks, principal)
-        text, made = new_token(body.name, list(body.scopes), body.domains, networks, body.expires_at)
+        text, made = new_token(body.name, list(body.scopes), body.domains, networks, ends)
         await audit.note(request, principal, AuditAction.TOKEN_CREATED, detail=f"{made.id} ({made.name})")
         await table.read_up_to(await writer.publish_at(token_record(made)))
         return TokenMade(token=text, id=made.id)

@@ -48,6 +48,7 @@ class Principal:
     scopes: frozenset[str]
     domains: frozenset[str]
     networks: tuple[str, ...] = ()  # from where the token may be used; empty means from anywhere
+    expires_at: datetime | None = None  # when the token or session ends by itself
 
     def may_come_from(self, peer: str) -> bool:
         """Whether the token may be used from this address."""
@@ -99,11 +100,8 @@ class Tokens:
         if version != self._version:
             all_of_them = self._table.snapshot()
             valid = [one for one in all_of_them.values() if one.revoked_at is None]
-            self._by_id = {
-                one.id: (one, principal_of(one))
-                for one in valid
-                if not one.session_of or ((token := all_of_them.get(one.session_of)) and token.revoked_at is None)
-            }
+            living = [one if not one.session_of else _with_its_token(one, all_of_them) for one in valid]
+            self._by_id = {one.id: (one, principal_of(one)) for one in living if one is not None}
             self._by_hash = {one.sha256: (one, principal) for one, principal in self._by_id.values()}
             self._version = version
         return self._by_hash, self._by_id
@@ -111,7 +109,17 @@ class Tokens:
 
 def principal_of(token: Token) -> Principal:
     """Who has this token or session."""
-    return Principal(token.id, token.name, frozenset(token.scopes), frozenset(token.domains), tuple(token.networks))
+    scopes, domains = frozenset(token.scopes), frozenset(token.domains)
+    return Principal(token.id, token.name, scopes, domains, tuple(token.networks), token.expires_at)
+
+
+def _with_its_token(session: Token, known: Mapping[str, Token]) -> Token | None:
+    """A session ends when its token does, whichever end comes first; None when its token is gone or revoked."""
+    token = known.get(session.session_of)
+    if token is None or token.revoked_at is not None:
+        return None
+    ends = [one.expires_at for one in (session, token) if one.expires_at is not None]
+    return msgspec.structs.replace(session, expires_at=min(ends, default=None))
 
 
 def _living(found: tuple[Token, Principal] | None, *, session: bool) -> Principal | None:

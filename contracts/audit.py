@@ -12,6 +12,7 @@ class AuditAction(StrEnum):
     REDELIVERED = "redelivered"  # a mail was sent again, or run again
     SUPPRESSED = "suppressed"  # an address was put on the suppression list
     UNBLOCKED = "unblocked"  # an address was taken off it
+    PREFERENCE_CHANGED = "preference_changed"  # what a recipient wishes was written down, or forgotten
     RECEIPT_MADE = "receipt_made"  # a page about a mail for whoever has its link
     REPLAYED = "replayed"  # dead letters were published again
     TOKEN_USED = "token_used"  # told once an hour for each token or session

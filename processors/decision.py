@@ -1,7 +1,7 @@
 """The one shape of a decision about a mail, and of what follows from it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from contracts.events import Action, Dispatch, LateNews, MailEvent, RawPointer, RecipientState
 from contracts.raw_message import Envelope
@@ -41,8 +41,17 @@ class ReadMail:
     @property
     def needs_smtputf8(self) -> bool:
         """Whether its headers need SMTPUTF8 (RFC 6531 section 3.1): they are not ASCII, and the mail came as such. Raw octets that
-        somebody put into a header of an ordinary mail go on as they came."""
-        return self.envelope.smtputf8 and not all(field.raw.isascii() for field in self.message.fields)
+        somebody put into a header of an ordinary mail go on as they came. How a mail came that is redelivered nobody knows any more: it
+        needs SMTPUTF8 where its header is UTF-8 (RFC 6532)."""
+        odd = [field.raw for field in self.message.fields if not field.raw.isascii()]
+        return self.envelope.smtputf8 and bool(odd) and (not self.envelope.again or all(_is_utf8(one) for one in odd))
+
+
+def _is_utf8(octets: bytes) -> bool:
+    try:
+        return bool(octets.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -69,3 +78,7 @@ class Consequences:
     reply: str = ""
     refused: list[RecipientState] = field(default_factory=list)  # outbound: who gets nothing
     news: list[LateNews] = field(default_factory=list)  # about other mails
+
+    def without_commands_of(self, recipients: Collection[str]) -> "Consequences":
+        """The same without the commands of these: they were given before."""
+        return replace(self, commands=[one for one in self.commands if one.recipient not in recipients])

@@ -86,13 +86,17 @@ class Inbound:
         if envelope.repeated and await self._is_decided(source, envelope):
             return []
         if envelope.type is RawType.AGAIN:
-            self._rounds.learn(await self._decisions.rounds(source))
-            envelope = self._rounds.only_new(source, envelope)
+            envelope = await self._rounds.begin(source, envelope, self._decisions)
+            if not envelope.recipients:
+                return []
         decided = self._deciding[envelope.mail_id] = asyncio.get_running_loop().create_future()
         try:
             found = await self._decide(source, envelope)
             self._refusals.remember(envelope.mail_id, found.events)
             return self._records(envelope, found)
+        except BaseException:
+            self._rounds.give_up(source, envelope)
+            raise
         finally:
             decided.set_result(None)
             self._deciding.pop(envelope.mail_id, None)
@@ -102,6 +106,9 @@ class Inbound:
         envelope = decode_headers(source.headers)
         if envelope.type in (RawType.ANSWERED, RawType.SUBMITTED) or envelope.direction is not Direction.INBOUND:
             return []
+        if envelope.type is RawType.AGAIN:
+            envelope = self._rounds.only_new(source, envelope)
+            self._rounds.give_up(source, envelope)
         found = in_round(decide_unusable(envelope, why), envelope, self._settings.delivery.expire)
         return [record for group in self._records(envelope, found) for record in group]
 
@@ -144,6 +151,7 @@ class Inbound:
                 found = decide_inbound(mail, auth, self._settings, self._bounces, now, head)
         if not before:
             self._open_checks.wait(envelope, found.events)
+        found = found.without_commands_of(await self._decisions.tried(source))
         self._decisions.decided(source)
         return in_round(found, envelope, self._settings.delivery.expire)
 

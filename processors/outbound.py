@@ -78,14 +78,21 @@ class Outbound:
         if envelope is None:
             return []
         if envelope.type is RawType.AGAIN:
-            self._rounds.learn(await self._decisions.rounds(source))
-            envelope = self._rounds.only_new(source, envelope)
+            envelope = await self._rounds.begin(source, envelope, self._decisions)
+            if not envelope.recipients:
+                return []
         need = COPIES * envelope.size if envelope.blob is not None else 0
-        async with self._memory.hold(need):
-            message = split_message(await self._blobs.message(envelope, source.value))
-            found = in_round(await self._decide(source, envelope, message), envelope, self._settings.delivery.expire)
+        try:
+            async with self._memory.hold(need):
+                message = split_message(await self._blobs.message(envelope, source.value))
+                decided = await self._decide(source, envelope, message)
+            tried = await self._decisions.tried(source)
+        except BaseException:
+            self._rounds.give_up(source, envelope)
+            raise
+        found = in_round(decided, envelope, self._settings.delivery.expire)
         self._decisions.decided(source)
-        groups = consequence_records(envelope, found, self._settings.delivery.split)
+        groups = consequence_records(envelope, found.without_commands_of(tried), self._settings.delivery.split)
         return [thread_records(found.events), *groups, self._reports(envelope, found)]
 
     def tell_failed(self, source: ConsumedRecord, why: str) -> list[Record]:
@@ -93,6 +100,9 @@ class Outbound:
         envelope = _submitted(source)
         if envelope is None:
             return []
+        if envelope.type is RawType.AGAIN:
+            envelope = self._rounds.only_new(source, envelope)
+            self._rounds.give_up(source, envelope)
         found = in_round(decide_unusable(envelope, why), envelope, self._settings.delivery.expire)
         groups = consequence_records(envelope, found, self._settings.delivery.split)
         return [record for group in groups for record in group]

@@ -16,7 +16,7 @@ from contracts.errors import InvalidEvent, Unavailable
 from contracts.events import MailEvent
 from contracts.ids import received_ms
 from contracts.records import ConsumedRecord
-from contracts.statuses import Direction
+from contracts.statuses import Direction, Status
 from mail.bounce_address import recipient_digest
 from runtime.connect_kafka import Properties, reader
 from runtime.consume import read_records
@@ -33,6 +33,7 @@ class Tail:
 
     decided: dict[int, list[MailEvent]] = field(default_factory=dict)  # by the offset of the record
     rounds: list[MailEvent] = field(default_factory=list)  # what began redeliveries
+    tried: dict[int, set[str]] = field(default_factory=dict)  # by the offset of the record: whose command was worked on
 
 
 class Decisions:
@@ -60,9 +61,22 @@ class Decisions:
         tail, the others wait for it, and it may be asked again until it is `decided`. Unavailable when Kafka does not answer."""
         return (await self._tail(source)).decided.get(source.offset, [])
 
+    async def tried(self, source: ConsumedRecord) -> set[str]:
+        """The recipients for whom a sink has worked on this record's command: it stands in `mail.dispatch`, and a second one would be done
+        by a sink that was killed as well. Unavailable as above."""
+        return (await self._tail(source)).tried.get(source.offset, set())
+
     async def rounds(self, source: ConsumedRecord) -> list[MailEvent]:
         """What began the redeliveries of the minute before this partition became ours. Unavailable as above."""
         return (await self._tail(source)).rounds
+
+    async def rounds_since(self, mail_id: str, since_ms: int, partition: int) -> list[MailEvent]:
+        """What began redeliveries of one mail, from a time on. Unavailable as above."""
+        return await asyncio.to_thread(self._rounds_since, mail_id, since_ms, partition)
+
+    def _rounds_since(self, mail_id: str, since_ms: int, partition: int) -> list[MailEvent]:
+        events = self._events(partition, since_ms)
+        return [one for one in events if one.mail_id == mail_id and one.round and not one.attempt]
 
     async def _tail(self, source: ConsumedRecord) -> Tail:
         tail = self._tails.get(source.partition)
@@ -81,6 +95,7 @@ class Decisions:
         tail = self._tails.get(source.partition)
         if tail is not None and tail.done() and not tail.cancelled() and tail.exception() is None:
             tail.result().decided.pop(source.offset, None)
+            tail.result().tried.pop(source.offset, None)
 
     async def look_up(self, mail_id: str, partition: int) -> list[MailEvent]:
         """The first events of one mail, from the time that its id holds on. Unavailable when Kafka does not answer."""
@@ -109,9 +124,13 @@ class Decisions:
         known = Tail()
         for event in self._events(source.partition, source.timestamp_ms):
             raw = event.raw
-            if event.attempt or event.direction is not self._direction or raw is None:
+            if event.direction is not self._direction or raw is None:
                 continue
             if (raw.topic, raw.partition) != (source.topic, source.partition):
+                continue
+            if event.attempt or event.status is Status.DEFERRED:  # of an attempt, or parked
+                if raw.offset >= source.offset:
+                    known.tried.setdefault(raw.offset, set()).add(event.recipient)
                 continue
             if event.round:
                 known.rounds.append(event)

@@ -24,7 +24,7 @@ MOST = 1000  # mails of one sweep
 FRESH = timedelta(minutes=10)  # a log that is further behind does not know what is open
 SOURCE = "mailscope/sinks"
 _OPEN = """
-SELECT m.mail_id, m.recipient, argMax(e.data, (e.occurred_at, e.event_id)) FROM (
+SELECT m.mail_id, m.recipient, argMax(e.data, (JSONExtractUInt(e.data, 'round'), e.occurred_at, e.event_id)) FROM (
     SELECT received_at, mail_id, recipient FROM mails FINAL
     WHERE received_at >= {since:DateTime64(3)} AND received_at < {before:DateTime64(3)} AND NOT terminal
     ORDER BY received_at LIMIT {most:UInt32}

@@ -42,3 +42,12 @@ def test_a_replayed_letter_is_read_again(pipeline: Pipeline) -> None:
     answer = _run(pipeline, "replay", "--topic", "mail.attempts", "--yes")
     assert answer.returncode == 0 and "published again" in answer.stderr
     assert wait_for(lambda: _run(pipeline, "replay", "--topic", "mail.attempts").stderr != before, 30, 1.0)
+
+    def acts() -> list[str]:
+        items = pipeline.get("/audit", action="replayed", limit=500).json()["items"]
+        return [one["detail"] for one in items if one["actor"].startswith("command line (")]
+
+    assert wait_for(lambda: len(acts()) > 0, 30)
+    # So the page does not offer them any more.
+    waiting = pipeline.get("/dead-letters", topic="mail.attempts", waiting=True, limit=500).json()["items"]
+    assert not {one["id"] for one in waiting} & set(acts())

@@ -124,6 +124,19 @@ def test_a_forward_goes_again_to_those_only_who_did_not_take_it(pipeline: Pipeli
     assert [one.recipients for one in took] == [["a@partner.test"]]
 
 
+def test_a_large_message_goes_again_from_the_blob_store(pipeline: Pipeline) -> None:
+    address = "big@partner.test"
+    plan = pipeline.outside.partner.plan
+    plan[address] = "554 5.7.1 not today"
+    mail_id = pipeline.submit(address, subject="large", text="a long line\n" * 50_000)
+    assert pipeline.outcome(mail_id)["recipients"][0]["status"] == "delivery_failed"
+    del plan[address]
+    assert redeliver(pipeline, mail_id)["redelivered"] == 1
+    row_once(pipeline, mail_id, "delivered")
+    (arrived,) = [one for one in pipeline.outside.partner.arrived if one.recipients == [address]]
+    assert len(arrived.content) > 500_000
+
+
 def test_who_may_not_manage_redelivers_nothing_and_other_sites_do_not(pipeline: Pipeline) -> None:
     address = "ines@partner.test"
     pipeline.outside.partner.plan[address] = "554 5.7.1 no"

@@ -31,7 +31,7 @@ from contracts.statuses import BounceClass, BounceType, Direction, Reason, Statu
 from runtime.open_store import Store
 from sinks.clickhouse.migrate_store import migrate_store
 from sinks.clickhouse.to_rows import Row, Rows, connectivity_rows, event_rows, raw_rows
-from tests.fakes.address_list import SuppressionList
+from tests.fakes.address_list import PreferenceList, SuppressionList
 from tests.fakes.record_list import RecordList
 from tests.fakes.token_table import TokenTable
 
@@ -56,10 +56,10 @@ class Log:
         async def no_uses() -> dict[str, str]:
             return {}
 
-        self.suppressions = SuppressionList()
+        self.suppressions, wishes = SuppressionList(), cast(Any, PreferenceList())
         self._queries = StoreQueries(self.store, self.settings.store.query_memory)
         audit, nobody = Audit(self.written), cast(Any, None)
-        lists = list_routers(self.settings, self._queries, cast(Any, self.suppressions), nobody, nobody, audit)
+        lists = list_routers(self.settings, self._queries, cast(Any, self.suppressions), wishes, nobody, audit)
         self.app = create_app(
             self.settings,
             self.store,

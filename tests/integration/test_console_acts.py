@@ -1,6 +1,7 @@
 """What people do with the log through the API: it is written down before it is done, and nobody does more than they may."""
 
 import json
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from html import unescape
@@ -129,6 +130,17 @@ def test_dead_letters_are_listed_shown_and_replayed_once(log: Log) -> None:
     assert log.http.get("/api/v1/dead-letters", params={"cursor": "1-2"}).status_code == 422
 
 
+def test_who_replays_the_rest_again_at_once_replays_none_twice(log: Log) -> None:
+    """There are more than one call takes, and its caller is told to call again: the log does not know yet what was replayed."""
+    for offset in range(1000, 1600):
+        letter(log, offset, "many")
+    replay = "/api/v1/dead-letters:replay"
+    answers = [log.http.post(replay, json={"reason": "many"}).json() for _ in range(3)]
+    assert [(one["replayed"], one["more"]) for one in answers] == [(500, True), (100, False), (0, False)]
+    assert len(log.written.of("mail.attempts")) == 600
+    assert log.http.post(replay, json={"ids": ["0-1000"]}).json()["replayed"] == 1, "by its name, as often as one likes"
+
+
 def test_a_token_is_made_used_and_revoked_and_makes_none_that_may_more(log: Log) -> None:
     made = log.http.post("/api/v1/tokens", json={"name": "support", "scopes": ["read", "manage"]})
     assert made.status_code == 201
@@ -161,6 +173,13 @@ def test_a_token_of_a_network_is_refused_from_elsewhere_and_ends_when_it_should(
     ends = log.http.post("/api/v1/tokens", json={"name": "e", "scopes": ["read"], "expires_at": soon}).json()["id"]
     listed = {one["id"]: one for one in log.http.get("/api/v1/tokens").json()["items"]}
     assert listed[ends]["expires_at"]
+    guest = {"name": "guest", "scopes": ["manage"], "expires_at": soon}
+    own = {"Authorization": f"Bearer {log.http.post('/api/v1/tokens', json=guest).json()['token']}"}
+    longer = {"name": "heir", "scopes": ["manage"], "expires_at": clock.rfc3339(clock.now() + timedelta(hours=2))}
+    assert log.http.post("/api/v1/tokens", json=longer, headers=own).status_code == 422
+    heir = log.http.post("/api/v1/tokens", json={"name": "heir", "scopes": ["manage"]}, headers=own).json()["id"]
+    listed = {one["id"]: one for one in log.http.get("/api/v1/tokens").json()["items"]}
+    assert listed[heir]["expires_at"] == listed[ends]["expires_at"], "it ends with who makes it"
 
 
 def test_a_receipt_is_for_whoever_has_its_link_and_tells_of_nobody(log: Log) -> None:
@@ -186,7 +205,7 @@ def test_a_receipt_is_for_whoever_has_its_link_and_tells_of_nobody(log: Log) -> 
     assert page.status_code == 200 and "a…@x.test" in page.text and "accepted it on" in page.text
     for word in ("kowalska", "secret", "desk@", "mx.partner", "192.0.2"):
         assert word not in page.text
-    assert stranger.get("/r/" + link.rpartition("/")[2][:-1] + "x").status_code == 404
+    assert stranger.get("/r/" + link.rpartition("/")[2][:-1] + "0").status_code == 404
     assert stranger.get(f"/mails/{mail_id}").status_code == 303
 
 
@@ -243,6 +262,57 @@ def test_a_redelivery_carries_the_message_and_the_state_of_each_recipient(log: L
     log.written.away = True
     assert log.http.post(url, json={}).status_code == 503
     assert json.loads(log.http.post("/api/v1/mails/x/redeliver", json={}).text)["error"]["code"] == "not_found"
+
+
+def test_what_a_recipient_wishes_is_changed_only_when_that_is_written_down(log: Log) -> None:
+    url = "/api/v1/preferences/pia@x.test"
+    assert log.http.put(url, json={"private": True, "unsubscribed": ["news"]}).status_code == 200
+    log.written.away = True
+    assert log.http.delete(url).status_code == 503
+    assert log.http.get(url).json()["private"]
+    log.written.away = False
+    assert log.http.delete(url).status_code == 200
+    assert acts(log) == [("preference_changed", "private, no news"), ("preference_changed", "forgotten")]
+
+
+def test_nothing_is_redelivered_by_a_log_that_does_not_know_what_was(log: Log) -> None:
+    mail_id = log.add("ole@x.test", Status.FAILED, direction=Direction.OUTBOUND, raw=b"Subject: x\r\n\r\n", attempt=1)
+    url = f"/api/v1/mails/{mail_id}/redeliver"
+
+    def told(behind: int) -> list[int]:
+        now = clock.now()
+        log.store.client.insert(
+            "progress",
+            [["log", now - timedelta(seconds=behind), now]],
+            column_names=["name", "complete_until", "written_at"],
+        )
+        whole = ("/api/v1/redeliver", {"q": "to:ole@x.test"})
+        return [log.http.post(where, json=body).status_code for where, body in ((url, {}), whole)]
+
+    assert told(behind=40) == [503, 503] and not log.written.of(topics.RAW)
+    assert log.http.post(url, json={"preview": True}).json()["redelivered"] == 1
+    assert told(behind=1) == [202, 202]
+    log.store.client.command("TRUNCATE TABLE progress")
+
+
+def test_however_much_happened_to_a_mail_its_last_round_is_known(log: Log) -> None:
+    """More events than its page shows: 1,000 recipients and six attempts each are 7,000."""
+    raw = b"Subject: x\r\n\r\n"
+    mail_id = log.add("zoe@x.test", Status.SENT, direction=Direction.OUTBOUND, raw=raw)
+    for attempt in range(1, 4):
+        log.add("zoe@x.test", Status.DEFERRED, direction=Direction.OUTBOUND, mail_id=mail_id, attempt=attempt)
+    log.add("zoe@x.test", Status.DELIVERY_FAILED, direction=Direction.OUTBOUND, mail_id=mail_id, attempt=4)
+    rows = log.store.client.query(
+        "SELECT * EXCEPT (event_id), generateUUIDv4() AS event_id FROM events WHERE recipient = 'zoe@x.test' LIMIT 1"
+    )
+    row = dict(zip(rows.column_names, rows.result_rows[0], strict=True))
+    row["occurred_at"] -= timedelta(seconds=1)
+    many = [{**row, "event_id": uuid.uuid4()} for _ in range(5100)]
+    log.store.client.insert("events", [list(one.values()) for one in many], column_names=list(row))
+    assert log.http.post(f"/api/v1/mails/{mail_id}/redeliver", json={}).json()["redelivered"] == 1
+    (record,) = log.written.of(topics.RAW)
+    again = decode_headers(record.headers).again["zoe@x.test"]
+    assert (again.number, again.attempts, again.done) == (1, 4, ["zoe@x.test"])
 
 
 def test_what_a_search_finds_is_redelivered_as_it_was_shown(log: Log) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from email.message import EmailMessage
 
+import msgspec
 import pytest
 
 from console.answer_errors import Problem
@@ -176,6 +177,10 @@ def test_only_a_picture_is_shown_as_a_part_and_only_to_who_may_see_the_message(l
     for limited in (("read",), ("read", "raw")):
         token = log.new_token(limited, () if "raw" not in limited else ("other.example",))
         assert log.browser(token).get(f"/mails/{evil}/html").status_code in (403, 404)
+    session = log.tokens.tokens[id]
+    log.tokens.put(msgspec.structs.replace(session, networks=["192.0.2.0/24"]))
+    assert status(f"{ours}1") == 403, "from elsewhere it shows nothing"
+    log.tokens.put(session)
     browser.post("/logout")
     assert status(f"{ours}1") == 403, "the link ends with its session"
 

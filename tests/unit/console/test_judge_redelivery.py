@@ -14,6 +14,7 @@ FAILED = {
     "direction": "inbound",
     "raw_available": True,
     "size": 9,
+    "reason": None,
 }
 
 
@@ -23,7 +24,8 @@ FAILED = {
         {},
         {"status": "delivery_failed"},
         {"status": "skipped"},
-        {"status": "dropped"},
+        {"status": "dropped", "reason": "rule"},
+        {"status": "dropped", "reason": "unmatched"},
         {"status": "rejected", "direction": "outbound"},
     ],
 )
@@ -40,6 +42,7 @@ def test_what_did_not_arrive_can_be(item: dict[str, Any]) -> None:
         ({"status": "rejected"}, "its sender was told"),
         ({"raw_available": False}, "not kept any more"),
         ({"raw_available": False, "size": 0}, "before its message came"),
+        ({"status": "dropped", "reason": "report"}, "unblocked since"),
         ({"source": "mx1"}, "mx1 delivers it"),
     ],
 )

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import msgspec
 import pytest
 
@@ -47,3 +49,15 @@ def test_before_the_tokens_are_known_nobody_is_called_a_stranger(table: TokenTab
     table.why_not_ready = "mail.tokens has not been read yet"
     with pytest.raises(Unavailable, match="has not been read yet"):
         Tokens(table).find(token)
+
+
+def test_a_session_ends_with_its_token_when_that_ends_by_itself(table: TokenTable) -> None:
+    tokens = Tokens(table)
+    text = table.create("guest", ["read"], [])
+    cookie = table.log_in(text)
+    assert tokens.find_session(cookie) is not None
+    (kept,) = (one for one in table.snapshot().values() if not one.session_of)
+    table.put(msgspec.structs.replace(kept, expires_at=clock.now() + timedelta(hours=1)))
+    assert tokens.find_session(cookie) is not None
+    table.put(msgspec.structs.replace(kept, expires_at=clock.now() - timedelta(seconds=1)))
+    assert tokens.find(text) is None and tokens.find_session(cookie) is None

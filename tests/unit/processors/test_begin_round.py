@@ -2,17 +2,19 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from msgspec.structs import replace
 
 from contracts.events import Action, Dispatch, RawPointer, Target
 from contracts.ids import new_mail_id
 from contracts.notices import Notices
-from contracts.raw_message import Envelope, RawType
+from contracts.raw_message import Blob, Envelope, RawType
 from contracts.records import ConsumedRecord
 from contracts.rounds import Round
 from contracts.statuses import Direction, Status
+from mail.parse_headers import split_message
 from processors.begin_round import in_round
-from processors.decision import Consequences
+from processors.decision import Consequences, ReadMail
 from processors.know_rounds import KnownRounds
 from tests.fakes.mail_events import event
 
@@ -62,6 +64,37 @@ def test_it_begins_when_it_was_asked_for_and_has_all_of_its_time() -> None:
     assert not again.notify and again.notices is None  # who submitted it was told when it failed
 
 
+def test_a_forward_goes_to_nobody_twice_whatever_its_route_is_today() -> None:
+    received = event(Status.RECEIVED, MAIL_ID)
+
+    def command(action: Action, *targets: str) -> Dispatch:
+        return Dispatch(
+            mail_id=MAIL_ID,
+            recipient="a@x.test",
+            direction=received.direction,
+            action=action,
+            expires_at=ASKED,
+            raw=RawPointer(topic="mail.raw", partition=0, offset=9),
+            mail=received.mail,
+            targets=[Target(address=one) for one in targets],
+        )
+
+    took = {"a@x.test": Round(number=1, attempts=2, at=ASKED, by="anna", done=["one@far.test"])}
+    asked = replace(envelope(1), again=took)
+
+    def again(one: Dispatch) -> tuple[list[list[str]], list[Status]]:
+        found = in_round(Consequences([received], [one]), asked, timedelta(days=3))
+        assert {event.round for event in found.events} == {1}
+        return [[target.address for target in left.targets] for left in found.commands], [
+            e.status for e in found.events
+        ]
+
+    assert again(command(Action.FORWARD, "one@far.test", "two@far.test")) == ([["two@far.test"]], [Status.RECEIVED])
+    assert again(command(Action.FORWARD, "one@far.test")) == ([], [Status.RECEIVED, Status.FORWARDED])
+    # What bounced after it was accepted goes where it went.
+    assert again(command(Action.DELIVER, "one@far.test")) == ([["one@far.test"]], [Status.RECEIVED])
+
+
 def test_a_decision_against_it_is_one_of_the_round() -> None:
     found = in_round(Consequences([event(Status.REJECTED, MAIL_ID)]), envelope(1), timedelta(days=3))
     assert [(one.status, one.round) for one in found.events] == [(Status.REJECTED, 1)]
@@ -83,3 +116,30 @@ def test_a_round_that_was_begun_before_a_restart_is_known() -> None:
     known.learn([replace(event(Status.SENT, MAIL_ID), round=1, raw=pointer)])
     assert known.only_new(source(6), envelope(1)).recipients == []
     assert known.only_new(source(5), envelope(1)).recipients == ["a@x.test"]
+
+
+def test_a_later_round_is_not_followed_by_an_earlier_one() -> None:
+    """A dead letter of round 1 that is replayed after round 2 was asked for."""
+    known = KnownRounds()
+    assert known.only_new(source(5), envelope(2)).recipients == ["a@x.test"]
+    assert known.only_new(source(6), envelope(1)).recipients == []
+
+
+def test_what_a_record_could_not_do_another_one_may() -> None:
+    known = KnownRounds()
+    known.only_new(source(5), envelope(1))
+    assert known.only_new(source(6), envelope(1)).recipients == []
+    known.give_up(source(6), envelope(1))  # it is not its own
+    assert known.only_new(source(7), envelope(1)).recipients == []
+    known.give_up(source(5), envelope(1))  # parked: written once more
+    assert known.only_new(source(8), envelope(1)).recipients == ["a@x.test"]
+
+
+@pytest.mark.parametrize(
+    ("header", "needs"),
+    [(b"Subject: hi", False), ("Subject: gr\u00fc\u00df".encode(), True), (b"Subject: gr\xfc\xdf", False)],
+)
+def test_whether_it_needs_smtputf8_its_header_says_wherever_the_message_is_kept(header: bytes, needs: bool) -> None:
+    asked = replace(envelope(1), smtputf8=True, blob=Blob(url="file:///x", sha256="0"))
+    message = split_message(header + b"\r\n\r\nhello\r\n")
+    assert ReadMail(asked, message, RawPointer(topic="mail.raw", partition=0, offset=5)).needs_smtputf8 is needs

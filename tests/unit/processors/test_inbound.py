@@ -7,17 +7,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts import clock
+from contracts import clock, topics
+from contracts.auth_results import AuthResults
 from contracts.errors import Unavailable
 from contracts.events import MailEvent, RawPointer, Summary
 from contracts.ids import new_mail_id
 from contracts.raw_message import POLLED, Envelope, RawType, encode_headers
 from contracts.records import ConsumedRecord
+from contracts.rounds import Round
 from contracts.settings import Settings
 from contracts.statuses import Direction, Reason, Status
 from processors import inbound as inbound_module
 from processors.inbound import UNDECIDED, Inbound, OpenChecks
-from processors.recall_decisions import Decisions
+from processors.recall_decisions import Decisions, Tail
+from runtime.blobs import BlobStore
 
 
 def word_of_the_receiver(age: timedelta = timedelta(0)) -> ConsumedRecord:
@@ -122,11 +125,7 @@ def polled(mail_id: str, offset: int, *, repeated: bool) -> ConsumedRecord:
 
 
 async def test_a_repetition_of_what_was_decided_is_left_out(inbound: Inbound, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def undecided(*_: object) -> list[MailEvent]:
-        return []
-
-    monkeypatch.setattr(Decisions, "of", undecided)
-    monkeypatch.setattr(Decisions, "decided", lambda *_: None)
+    monkeypatch.setattr(Decisions, "_read_tail", lambda *_: Tail())
     one, other, third = new_mail_id(), new_mail_id(), new_mail_id()
     assert await inbound.handle(polled(one, 7, repeated=False))
     assert await inbound.handle(polled(one, 9, repeated=True)) == []  # this process has decided it
@@ -140,3 +139,89 @@ async def test_a_repetition_of_what_was_decided_is_left_out(inbound: Inbound, mo
     monkeypatch.setattr(Decisions, "look_up", known)
     assert await inbound.handle(polled(third, 15, repeated=True)) == []  # another one has
     assert await inbound.handle(polled(third, 13, repeated=True))  # that was this very record, before a restart
+
+
+def redelivery(mail_id: str, offset: int, *, later: timedelta = timedelta(0), number: int = 1) -> ConsumedRecord:
+    now = clock.now()
+    again = {"a@ours.test": Round(number=number, attempts=1, at=now, by="anna")}
+    envelope = msgspec.structs.replace(open_envelope(size=20), mail_id=mail_id, type=RawType.AGAIN, again=again)
+    message = b"From: a@b.test\r\n\r\nx\r\n"
+    return ConsumedRecord(
+        "mail.raw", 0, offset, b"", message, encode_headers(envelope, "test"), clock.to_ms(now + later)
+    )
+
+
+@pytest.fixture
+def began(monkeypatch: pytest.MonkeyPatch) -> list[MailEvent]:
+    """What `mail.events` says of rounds that were begun long ago; no record is read again."""
+    found: list[MailEvent] = []
+
+    async def since(*_: object) -> list[MailEvent]:
+        return found
+
+    async def first(*_: object) -> list[MailEvent]:
+        return [msgspec.structs.replace(refusal(Reason.NO_ROUTE), auth=AuthResults())]
+
+    monkeypatch.setattr(Decisions, "look_up", first)
+    monkeypatch.setattr(Decisions, "_read_tail", lambda *_: Tail())
+    monkeypatch.setattr(Decisions, "rounds_since", since)
+    return found
+
+
+async def test_a_redelivery_that_is_parked_is_begun_when_it_comes_again(
+    inbound: Inbound, began: list[MailEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> bytes:
+        raise Unavailable("the blob store", "it is away")
+
+    mail_id = new_mail_id()
+    with monkeypatch.context() as patched:
+        patched.setattr(BlobStore, "message", away)
+        with pytest.raises(Unavailable):
+            await inbound.handle(redelivery(mail_id, 7))
+    assert await inbound.handle(redelivery(mail_id, 9))  # what was parked is written again
+    assert await inbound.handle(redelivery(mail_id, 10)) == []
+    assert await inbound.handle(redelivery(mail_id, 9))
+
+
+async def test_a_redelivery_that_was_put_aside_can_be_replayed_until_another_one_was_asked_for(
+    inbound: Inbound, began: list[MailEvent]
+) -> None:
+    mail_id = new_mail_id()
+    assert len(inbound.tell_failed(redelivery(mail_id, 7), "crashed")) > 0
+    hours = timedelta(hours=3)
+    assert await inbound.handle(redelivery(mail_id, 9, later=hours))
+    assert inbound.tell_failed(redelivery(mail_id, 11), "crashed") == []  # it was another record's, which goes on
+    other = new_mail_id()
+    at = RawPointer(topic="mail.raw", partition=0, offset=21)
+    second = msgspec.structs.replace(refusal(Reason.NO_ROUTE), mail_id=other, round=2, raw=at)
+    began.append(second)
+    assert await inbound.handle(redelivery(other, 23, later=hours)) == []
+    assert await inbound.handle(redelivery(other, 25, later=hours, number=3))
+
+
+async def test_a_command_that_a_sink_has_worked_on_is_not_given_again(
+    tmp_path: Path, began: list[MailEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sink may have been killed as well, and does not know it; by then the mail may have been redelivered."""
+    inbound = Inbound(
+        Settings.model_validate(
+            {
+                "data_dir": str(tmp_path),
+                "kafka": {"bootstrap": "127.0.0.1:1"},
+                "inbound": {
+                    "domains": {"ours.test": {}},
+                    "routes": [{"match": {"to": "a@ours.test"}, "forward": ["b@far.test"]}],
+                },
+            }
+        )
+    )
+    monkeypatch.setattr(Decisions, "_read_tail", lambda *_: Tail(tried={7: {"a@ours.test"}}))
+
+    async def topics_of(offset: int) -> set[str]:
+        groups = await inbound.handle(polled(new_mail_id(), offset, repeated=False))
+        return {record.topic for group in groups for record in group}
+
+    assert topics.DISPATCH in await topics_of(9)
+    again = await topics_of(7)
+    assert topics.EVENTS in again and topics.DISPATCH not in again

@@ -1,7 +1,9 @@
 """What was decided before a restart is found again, in whatever order its records ask."""
 
 import pytest
+from msgspec.structs import replace
 
+from contracts.events import MailEvent, RawPointer
 from contracts.records import ConsumedRecord
 from contracts.statuses import Direction, Status
 from processors.recall_decisions import Decisions, Tail
@@ -55,3 +57,25 @@ async def test_a_decision_is_found_until_the_record_is_decided(monkeypatch: pyte
         assert [one.status for one in await decisions.of(record(10))] == [Status.SENT]
     decisions.decided(record(10))
     assert await decisions.of(record(10)) == []
+
+
+async def test_what_a_sink_has_worked_on_is_known_from_the_events_of_its_attempts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def told(status: Status, offset: int, attempt: int = 0) -> MailEvent:
+        at = RawPointer(topic="mail.raw", partition=0, offset=offset)
+        return replace(event(status, attempt=attempt), raw=at)
+
+    tail = [
+        told(Status.SENT, 9),
+        told(Status.DELIVERED, 9, 1),
+        told(Status.SENT, 10),
+        told(Status.DEFERRED, 10),  # parked, before any attempt
+        told(Status.SENT, 11),
+        told(Status.DELIVERY_FAILED, 12, 1),
+    ]
+    monkeypatch.setattr(Decisions, "_events", lambda *_: iter(tail))
+    decisions = Decisions({}, Direction.OUTBOUND)
+    decisions.begin(record(10))
+    assert [await decisions.tried(record(one)) for one in (9, 10, 11, 12)] == [set(), {"a@x.test"}, set(), {"a@x.test"}]
+    assert [[one.status for one in await decisions.of(record(at))] for at in (10, 12)] == [[Status.SENT], []]
