@@ -31,8 +31,8 @@ unit: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest -m "not long" --numprocesses 2 --dist loadfile tests/unit tests/integration
-	@$(BIN)/python -m pytest -m "not long" --numprocesses 2 --dist loadfile tests/e2e
-	@$(BIN)/python -m pytest -m "not long" tests/chaos
+	@$(BIN)/python -m pytest -m "not long and not alone" --numprocesses 2 --dist loadfile tests/e2e
+	@$(BIN)/python -m pytest -m "not long and alone" tests/e2e tests/chaos
 
 # All storms, the long ones too; each prints its seed and what it counted.
 chaos: $(INSTALLED)

@@ -1,13 +1,22 @@
 """A storm has a pipeline of its own, which it may break."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chaos.storm import Storm
 
+FOLDER = Path(__file__).parent
 Brew = Callable[..., Storm]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every storm needs the machine for itself."""
+    for item in items:
+        if item.path.is_relative_to(FOLDER):
+            item.add_marker(pytest.mark.alone)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ import pytest
 from tests.e2e.pipeline import Pipeline
 from tests.wait_for import wait_for
 
+pytestmark = pytest.mark.alone
+
 RATE = 15  # messages a second
 EXPECTED = {"desk@ours.test": "processed", "drop@ours.test": "dropped", "fwd-k@ours.test": "forwarded"}
 

@@ -72,7 +72,7 @@ def test_a_bounce_after_delivery_changes_the_row_and_nothing_else_of_it(pipeline
     changed = {name for name in before if before[name] != row[name]}
     assert changed <= {
         "status", "late", "reason", "detail", "bounce_type", "bounce_class", "smtp_code", "enhanced_code", "smtp_text", "host",
-        "updated_at",
+        "updated_at", "advice",
     }, changed  # fmt: skip
     assert "inner.partner.test" in json.dumps(pipeline.detail(mail_id)["events"][-1])
     entry = pipeline.get(f"/suppressions/{address}").json()

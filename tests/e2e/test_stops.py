@@ -15,6 +15,8 @@ import pytest
 from tests.conftest import find_free_port
 from tests.e2e.pipeline import ROOT, Pipeline
 
+pytestmark = pytest.mark.alone
+
 LONG = "x" * 900
 
 
