@@ -105,6 +105,7 @@ def test_a_rebalance_that_waits_is_no_standstill_and_a_stop_does_not_wait_for_it
         remote.delay = 0.0
 
 
+@pytest.mark.long
 def test_rolling_restart_under_backlog(brew: Brew) -> None:
     """A restart during a backlog of one slow domain repeats nothing: a stop lets end what is on the wire."""
     storm = with_delivery(brew, per_domain=5, drain_timeout="8s")  # a busy machine must not turn a second into three
@@ -182,6 +183,7 @@ def test_a_server_whose_answers_are_long(brew: Brew) -> None:
     assert len(storm.outside.partner.got(b"Subject: many")) == len(storm.outside.partner.got(b"Subject: one")) == 1
 
 
+@pytest.mark.long
 def test_black_hole(brew: Brew) -> None:
     """Destinations that take connections and never greet: everybody else is served, and the log says why they wait."""
     storm = with_delivery(brew, retry=["5s", "10s"], timeout="2s")

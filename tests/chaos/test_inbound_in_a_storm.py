@@ -17,6 +17,7 @@ def row_of(storm: Storm, message_id: str) -> dict[str, object]:
     return rows[0]
 
 
+@pytest.mark.long
 def test_dns_flips_in_replay(brew: Brew) -> None:
     """A refusal that was heard stays one, and a mail that was dispatched stays accepted, whatever DNS says when they are read again."""
     storm = brew()

@@ -74,6 +74,7 @@ CHANNELS: dict[str, dict[str, Any]] = {
     "late": {},
     "sizes": {},
     "noise": {"blocked_senders": ["*@spam.test"]},
+    "again": {"trusted_authserv_id": "mail.example.test"},
 }
 
 
@@ -259,3 +260,18 @@ def test_a_backlog_is_taken_once_by_two_pollers_of_which_one_is_killed(world: Wo
     finally:
         second.kill()
         second.wait(10)
+
+
+def test_a_polled_mail_that_failed_is_run_again_with_what_its_server_said(world: World) -> None:
+    told = "mail.example.test; spf=pass smtp.mailfrom=anna@good.test; dmarc=pass header.from=good.test"
+    raw = f"Authentication-Results: {told}\r\n".encode() + mail("Fail and again")
+    world.dovecot.append(raw, user="again")
+    (row,) = world.log_of("again", 1)
+    assert (row["status"], row["dmarc"]) == ("failed", "pass")
+    world.pipeline.outside.desk.mended.add("fail and again")
+    answer = world.pipeline.post(f"/mails/{row['mail_id']}/redeliver", {})
+    assert answer.json()["redelivered"] == 1, answer.text
+    assert wait_for(lambda: world.rows("again")[0]["status"] == "processed", 30), world.rows("again")
+    (row,) = world.rows("again")
+    assert (row["attempts"], row["dmarc"], row["channel"]) == (2, "pass", "again")
+    assert len(world.dovecot.flags("again")) == 1
