@@ -228,6 +228,11 @@ def test_what_a_dead_stage_had_started_is_ended_too(start: Start) -> None:
     os.kill(up.pid("parent"), signal.SIGKILL)
     up.wait_for("hello", times=2)
     assert len(heirs) == 1 and not still_there(heirs)
+    up.wait_for("no\n", times=2)
+    heirs = psutil.Process(up.pid("parent")).children()
+    up.ctrl_c()
+    up.process.wait(9)
+    assert len(heirs) == 1 and not still_there(heirs)
 
 
 def test_a_second_pipeline_on_the_same_data_is_refused_in_words(start: Start) -> None:
