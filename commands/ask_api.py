@@ -2,12 +2,14 @@
 
 import json
 import os
+import time
 from typing import Any, NoReturn
 
 import click
 import httpx
 
 from contracts.errors import ConfigurationError
+from contracts.setting_types import parse_duration
 from contracts.settings import Settings
 from local.point_here import running_here
 from runtime.load_settings import load_settings
@@ -50,6 +52,14 @@ def api_client(settings: Settings) -> tuple[httpx.Client, str]:
     """A client that carries the token, for who asks often, and the address to put before `/api/v1`."""
     headers = {"Authorization": f"Bearer {_token(settings)}"}
     return httpx.Client(headers=headers, timeout=60, trust_env=False), settings.console.base_url
+
+
+def since_or_leave(since: str) -> float:
+    """The time that `--since` names, such as 2h ago, in seconds since 1970 UTC; ends the command where it is none."""
+    try:
+        return time.time() - parse_duration(since).total_seconds()
+    except ValueError as error:
+        leave(f"--since: {error}", 2)
 
 
 def leave(message: str, code: int) -> NoReturn:

@@ -1,14 +1,12 @@
 """`mailscope audit`: who did what with the log."""
 
 import json
-import time
 
 import click
 
-from commands.ask_api import ask_api, leave
+from commands.ask_api import ask_api, since_or_leave
 from contracts import clock
 from contracts.audit import AuditAction
-from contracts.setting_types import parse_duration
 from runtime.log import printable
 
 
@@ -30,10 +28,7 @@ def audit(
     as_json: bool,
 ) -> None:
     """Tell who read messages, redelivered, unblocked, exported, and made tokens, newest first."""
-    try:
-        oldest = time.time() - parse_duration(since).total_seconds() if since else None
-    except ValueError as error:
-        leave(f"--since: {error}", 2)
+    oldest = since_or_leave(since) if since else None
     given = {
         "actor": actor,
         "action": action,

@@ -4,10 +4,8 @@ import getpass
 import os
 
 from contracts import topics
-from contracts.audit import AuditAction, AuditEntry
-from contracts.clock import from_ms
+from contracts.audit import AuditAction, new_act
 from contracts.codec import HEADERS, encode_audit_entry
-from contracts.ids import new_mail_id, received_ms
 from contracts.records import Record
 
 SOURCE = "mailscope/commands"
@@ -15,16 +13,8 @@ SOURCE = "mailscope/commands"
 
 def act_record(action: AuditAction, *, recipient: str = "", detail: str = "") -> Record:
     """The record of an act; publish it before the act is done."""
-    name, actor = new_mail_id(), f"command line ({_user()})"
-    entry = AuditEntry(
-        id=name,
-        at=from_ms(received_ms(name)),
-        actor=actor,
-        actor_id="",
-        action=action,
-        recipient=recipient,
-        detail=detail,
-    )
+    actor = f"command line ({_user()})"
+    entry = new_act(action, actor, recipient=recipient, detail=detail)
     return Record(topics.AUDIT, actor, encode_audit_entry(entry, SOURCE), HEADERS)
 
 

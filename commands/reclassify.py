@@ -1,19 +1,17 @@
 """`mailscope reclassify`: the bounce rules of today, over the answers that were kept."""
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import click
 
-from commands.ask_api import leave, settings_or_leave
+from commands.ask_api import leave, settings_or_leave, since_or_leave
 from commands.read_topic import read_topic
 from contracts import topics
 from contracts.codec import HEADERS, decode, encode_mail_event, mail_event_id
 from contracts.errors import InvalidEvent
 from contracts.events import Bounce, MailEvent
 from contracts.records import ConsumedRecord
-from contracts.setting_types import parse_duration
 from mail.bounces.classify import RULES
 from mail.bounces.reclassify import reclassify as with_rules_of_today
 from processors.suppress import suppress
@@ -38,10 +36,7 @@ def reclassify(since: str, apply: bool, everything: bool) -> None:
     the log shows its new type, class and reason. Statuses do not change, nothing is sent, the public topics say nothing, and the
     suppression list stays as it is: what it would hold otherwise is named, for `mailscope suppressions`.
     """
-    try:
-        oldest = time.time() - parse_duration(since).total_seconds()
-    except ValueError as error:
-        leave(f"--since: {error}", 2)
+    oldest = since_or_leave(since)
     settings = settings_or_leave()
     changes = find_changes(read_topic(settings.kafka_client, topics.EVENTS, int(oldest * 1000)))
     counts = Counter((_words(before.bounce), _words(after.bounce)) for before, after in changes.found.values())

@@ -5,7 +5,7 @@ import time
 import click
 from confluent_kafka import Producer
 
-from commands.ask_api import leave, settings_or_leave
+from commands.ask_api import leave, settings_or_leave, since_or_leave
 from commands.note_act import act_record
 from commands.read_topic import read_topic
 from contracts import topics
@@ -13,7 +13,6 @@ from contracts.audit import AuditAction
 from contracts.dead_letter import read_dead_letter, replayed_headers
 from contracts.errors import InvalidEvent
 from contracts.records import ConsumedRecord, Headers
-from contracts.setting_types import parse_duration
 from runtime.connect_kafka import producer
 from runtime.log import printable
 
@@ -32,10 +31,7 @@ def replay(reason: str | None, stage: str | None, topic: str | None, since: str 
     Nothing is logged twice: events have the ids that they would have had. But a command that is published again is done again,
     and each call with --yes publishes all that it lists: narrow it with --since and the other options.
     """
-    try:
-        oldest = time.time() - parse_duration(since).total_seconds() if since else 0.0
-    except ValueError as error:
-        leave(f"--since: {error}", 2)
+    oldest = since_or_leave(since) if since else 0.0
     settings = settings_or_leave()
     found = again = 0
     back = Returns(producer(settings.kafka_client, timeout=30.0, linger_ms=5))

@@ -14,11 +14,11 @@ from console.build_query import Where
 from console.query_store import StoreQueries
 from console.tokens import Principal
 from contracts import clock, topics
-from contracts.audit import AuditAction, AuditEntry
+from contracts.audit import AuditAction, new_act
 from contracts.clock import from_ms
 from contracts.codec import HEADERS, encode_audit_entry
 from contracts.errors import Unavailable
-from contracts.ids import new_mail_id, received_ms
+from contracts.ids import received_ms
 from contracts.records import Record
 
 SOURCE = "mailscope/console"
@@ -50,13 +50,10 @@ class Audit:
         detail: str = "",
     ) -> None:
         """One act of this principal. Unavailable when Kafka does not acknowledge it: then it must not be done."""
-        name = new_mail_id()
-        entry = AuditEntry(
-            id=name,
-            at=from_ms(received_ms(name)),
-            actor=principal.name,
-            actor_id=principal.id,
-            action=action,
+        entry = new_act(
+            action,
+            principal.name,
+            principal.id,
             mail_id=mail_id,
             recipient=recipient,
             detail=detail[:MAX_DETAIL],

@@ -8,7 +8,7 @@ same numbers. Everything else is read from the log, within the limits of every q
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from console.conditions import Condition, Term
@@ -159,7 +159,7 @@ class MailCounts:
         if low >= high:
             return None
         rows = await self._rows(_CHANGED, {"low": low})
-        changed = [moment for row in rows if low <= (moment := _utc(row["hour"])) < high]
+        changed = [moment for row in rows if low <= (moment := clock.utc(row["hour"])) < high]
         if len(changed) > MAX_CHANGED:
             return None
         parts = [Span(span.low, low)] if span.low < low else []
@@ -269,7 +269,3 @@ def _within(spans: list[Span]) -> str:
         for one in spans
     ]
     return "(" + " OR ".join(bounds) + ")"
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

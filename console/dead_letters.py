@@ -5,7 +5,7 @@ import base64
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -100,7 +100,7 @@ class DeadLetters:
         if len(rows) <= limit or not items:
             return items, None
         last = rows[limit - 1]
-        return items, f"{clock.to_ms(_utc(last['put_aside_at']))}-{last['_partition']}-{last['_offset']}"
+        return items, f"{clock.to_ms(clock.utc(last['put_aside_at']))}-{last['_partition']}-{last['_offset']}"
 
     async def value(self, name: str) -> bytes:
         """The octets of one. Problem 404 when there is none of this id."""
@@ -150,7 +150,7 @@ def _record(row: dict[str, Any]) -> Record:
 
 
 def _item(row: dict[str, Any]) -> dict[str, Any]:
-    replayed = _utc(row["replayed_at"])
+    replayed = clock.utc(row["replayed_at"])
     return {
         "id": _name(row),
         "put_aside_at": _time(row["put_aside_at"]),
@@ -181,9 +181,5 @@ def _place(cursor: str) -> tuple[int, int, int]:
     return at, partition, offset
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
 def _time(moment: datetime) -> str:
-    return clock.rfc3339(_utc(moment))
+    return clock.rfc3339(clock.utc(moment))

@@ -113,7 +113,7 @@ def _time(value: str, now: datetime, field: str) -> datetime:
         raise Problem(
             422, f"'{text}' is no time: write 2026-11-03T12:00:00Z, or 2h for two hours ago", field=field
         ) from error
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = clock.utc(moment)
     if not datetime(1971, 1, 1, tzinfo=UTC) < moment < now + timedelta(days=36_500):
         raise Problem(422, f"'{text}' is out of range", field=field)
     return moment.astimezone(UTC)

@@ -1,6 +1,6 @@
 """From rows to what the API says: an item is one mail for one recipient. Pure."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from contracts import clock
@@ -16,7 +16,7 @@ ITEM_COLUMNS = (
 
 def present_item(row: dict[str, Any], settings: Settings, now: datetime) -> dict[str, Any]:
     """One row of the log as an item of the API."""
-    received = _utc(row["received_at"])
+    received = clock.utc(row["received_at"])
     return {
         "mail_id": str(row["mail_id"]),
         "recipient": row["recipient"],
@@ -37,7 +37,7 @@ def present_item(row: dict[str, Any], settings: Settings, now: datetime) -> dict
         "template": row["template"] or None,
         "tag": row["tag"] or None,
         "received_at": clock.rfc3339(received),
-        "updated_at": clock.rfc3339(_utc(row["updated_at"])),
+        "updated_at": clock.rfc3339(clock.utc(row["updated_at"])),
         "size": row["size"],
         "spf": row["spf"],
         "dkim": row["dkim"],
@@ -53,7 +53,7 @@ def present_item(row: dict[str, Any], settings: Settings, now: datetime) -> dict
         "provider": row["provider"] or None,
         "source": row["source"] or None,
         "attempts": row["attempts"],
-        "next_attempt_at": clock.rfc3339(_utc(row["next_attempt_at"])) if row["next_attempt_at"] else None,
+        "next_attempt_at": clock.rfc3339(clock.utc(row["next_attempt_at"])) if row["next_attempt_at"] else None,
         "peer_ip": row["peer_ip"] or None,
         "helo": row["helo"] or None,
         "raw_available": row["size"] > 0 and received + settings.store.raw_retention > now,
@@ -87,10 +87,6 @@ def present_attempts(event: dict[str, Any]) -> list[dict[str, Any]]:
 def three_decimals(text: str) -> str:
     """A time of an event, with milliseconds."""
     return clock.rfc3339(datetime.fromisoformat(text))
-
-
-def _utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value
 
 
 def retention_start(settings: Settings, now: datetime) -> datetime:

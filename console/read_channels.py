@@ -1,6 +1,6 @@
 """The channels and their health: from mailscope.yaml, and from what their pollers told."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from console.answer_errors import Problem
@@ -95,12 +95,8 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     ended = row["ended_at"]
     return {
         "state": row["state"],
-        "occurred_at": clock.rfc3339(_utc(row["occurred_at"])),
-        "ended_at": clock.rfc3339(_utc(ended)) if ended is not None else None,
+        "occurred_at": clock.rfc3339(clock.utc(row["occurred_at"])),
+        "ended_at": clock.rfc3339(clock.utc(ended)) if ended is not None else None,
         "detail": row["detail"] or None,
         "delayed": row["delayed"],
     }
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

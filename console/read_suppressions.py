@@ -4,10 +4,11 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from console.answer_errors import Problem
 from console.export_mails import FORMULA
+from contracts import clock
 from contracts.suppressions import SuppressionChange, SuppressionReason
 from mail.addresses import is_address
 
@@ -94,7 +95,7 @@ def _moment(name: str, text: str) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{name} is no time such as 2026-11-27T12:00:00Z") from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return clock.utc(moment)
 
 
 def _without_quote(cell: str) -> str:

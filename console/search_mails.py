@@ -96,7 +96,7 @@ class Search:
     async def complete_until(self) -> str | None:
         """Up to when the log is known to be complete."""
         rows = await self._queries.rows("SELECT complete_until FROM progress FINAL WHERE name = 'log'")
-        return clock.rfc3339(_aware(rows[0]["complete_until"])) if rows else None
+        return clock.rfc3339(clock.utc(rows[0]["complete_until"])) if rows else None
 
     async def counts(self, filters: Filters, domains: frozenset[str]) -> dict[str, int] | None:
         """Mails of the last day by status; None when counting takes long: it is left alone for a while then."""
@@ -162,11 +162,11 @@ class Search:
         keys: list[dict[str, Any]] = []
         for terms in split_terms(indexed):
             keys += await self._keys(terms, domains, low, high, cursor)
-        keys = sorted(keys, key=lambda key: _aware(key["received_at"]), reverse=True)[:MAX_KEYS]
+        keys = sorted(keys, key=lambda key: clock.utc(key["received_at"]), reverse=True)[:MAX_KEYS]
         if not keys:
             return []
         where = terms_where(filters.terms, domains)
-        moments = where.bind(sorted({clock.to_ms(_aware(key["received_at"])) for key in keys}), "Array(Int64)")
+        moments = where.bind(sorted({clock.to_ms(clock.utc(key["received_at"])) for key in keys}), "Array(Int64)")
         ids = where.bind([str(key["mail_id"]) for key in keys], "Array(UUID)")
         bounds = self._bounds(where, low, high, cursor)
         sql = (
@@ -226,7 +226,3 @@ def _windows(
         windows.append((low, high))
         high, length = low, length * GROWTH
     return windows
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=clock.now().tzinfo)

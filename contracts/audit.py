@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from contracts.clock import from_ms
+from contracts.ids import new_mail_id, received_ms
+
 
 class AuditAction(StrEnum):
     READ_RAW = "read_raw"  # the message itself was shown or downloaded
@@ -32,3 +35,28 @@ class AuditEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     recipient: str = ""  # of that mail, or the address that it was done to
     detail: str = ""  # what was asked for: a search, a number, a reason
     peer_ip: str = ""  # from where
+
+
+def new_act(
+    action: AuditAction,
+    actor: str,
+    actor_id: str = "",
+    *,
+    mail_id: str = "",
+    recipient: str = "",
+    detail: str = "",
+    peer_ip: str = "",
+) -> AuditEntry:
+    """An act of now, with a name of its own."""
+    name = new_mail_id()
+    return AuditEntry(
+        id=name,
+        at=from_ms(received_ms(name)),
+        actor=actor,
+        actor_id=actor_id,
+        action=action,
+        mail_id=mail_id,
+        recipient=recipient,
+        detail=detail,
+        peer_ip=peer_ip,
+    )

@@ -22,3 +22,8 @@ def to_ms(moment: datetime) -> int:
 def rfc3339(moment: datetime) -> str:
     """`2026-11-03T12:22:54.120Z` (RFC 3339)."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def utc(moment: datetime) -> datetime:
+    """The same time with its zone: one that names none, as those of the log store, is in UTC."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -4,15 +4,12 @@ A link holds the recipient and the stream: it works without any state, for as lo
 digest of its recipient, as a bounce address does (`bounce_address.py`), and works as long as one.
 """
 
-import base64
-import binascii
-import hashlib
-import hmac
 import json
 from dataclasses import asdict, dataclass
 
+from mail.signed_token import TokenSigner
+
 MAX_TOKEN = 2000  # characters
-_MAC = 20  # characters of base32: 100 bits
 
 
 @dataclass(frozen=True)
@@ -28,23 +25,16 @@ class UnsubscribeLinks:
     """Makes and reads tokens with one key."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._signer = TokenSigner(key, "unsubscribe", MAX_TOKEN)
 
     def token(self, one: Unsubscription) -> str:
         """The last part of a link, of characters that stand in a URL as they are."""
-        packed = base64.urlsafe_b64encode(json.dumps(asdict(one), separators=(",", ":")).encode()).decode().rstrip("=")
-        return f"{packed}.{self._mac(packed)}"
+        return self._signer.sign(json.dumps(asdict(one), separators=(",", ":")).encode())
 
     def read(self, token: str) -> Unsubscription | None:
         """What a token says; None when it is not ours, or was changed."""
-        packed, _, mac = token.partition(".")
-        if len(token) > MAX_TOKEN or not token.isascii() or not hmac.compare_digest(mac, self._mac(packed)):
-            return None
+        octets = self._signer.read(token)
         try:
-            return Unsubscription(**json.loads(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4))))
-        except (binascii.Error, ValueError, TypeError):
+            return Unsubscription(**json.loads(octets)) if octets is not None else None
+        except (ValueError, TypeError):
             return None
-
-    def _mac(self, packed: str) -> str:
-        digest = hmac.new(self._key, f"unsubscribe {packed}".encode(), hashlib.sha256).digest()
-        return base64.b32encode(digest).decode()[:_MAC].lower()

@@ -3,7 +3,7 @@ is wrong. Looked for once an hour."""
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -61,7 +61,7 @@ def _find_open(store: Store, since: datetime, before: datetime, now: datetime) -
     client = store.client
     known = client.query("SELECT max(complete_until) FROM progress WHERE name = 'log'").result_rows
     complete = known[0][0] if known else None
-    if complete is None or clock.to_ms(_utc(complete)) < clock.to_ms(now - FRESH):
+    if complete is None or clock.to_ms(clock.utc(complete)) < clock.to_ms(now - FRESH):
         return []
     parameters = {"since": _text(since), "before": _text(before), "most": MOST}
     rows = client.query(_OPEN, parameters=parameters).result_rows
@@ -96,10 +96,6 @@ def _report(event: MailEvent, now: datetime) -> Record:
         targets=[],
     )
     return Record(topics.ATTEMPTS, event.mail_id, encode_attempt_report(report, SOURCE), HEADERS)
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _text(moment: datetime) -> str:
