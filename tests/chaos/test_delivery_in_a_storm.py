@@ -99,7 +99,7 @@ def test_a_rebalance_that_waits_is_no_standstill_and_a_stop_does_not_wait_for_it
     time.sleep(5.0)
     began = time.monotonic()
     storm.restart("delivery")
-    assert time.monotonic() - began < 20  # without being told to hurry it waits for the whole 40 s
+    assert time.monotonic() - began < 35  # without being told to hurry it waits for the whole 40 s
     assert "did not end" not in storm.log() and "stands still" not in storm.log()
     for remote in slow:
         remote.delay = 0.0

@@ -9,7 +9,6 @@ import smtplib
 import socket
 import subprocess
 import sys
-import time
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -198,18 +197,16 @@ class Pipeline:
         except httpx.HTTPError:
             return False
 
-    def stop(self) -> float:
-        """Ctrl-C; how many seconds it took. AssertionError when it does not end."""
+    def stop(self) -> None:
+        """Ctrl-C, and wait until it has ended. AssertionError when it does not."""
         if self._process is None or self._process.poll() is not None:
-            return 0.0
-        began = time.monotonic()
+            return
         os.killpg(self._process.pid, signal.SIGINT)
         try:
             self._process.wait(30)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             raise AssertionError("`mailscope up` does not stop") from None
-        return time.monotonic() - began
 
     @property
     def exit_code(self) -> int | None:

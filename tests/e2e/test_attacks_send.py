@@ -1,13 +1,12 @@
 """Attacks with a token of the scope `send`: what would freeze the process, and what would be signed for somebody else."""
 
 import base64
-import time
 from typing import Any
 
 import pytest
 
 from tests.e2e.pipeline import Pipeline
-from tests.e2e.test_attacks_console import watching_health
+from tests.e2e.test_attacks_console import HELD_UP, watching_health
 
 MAIL = {"from": "Desk <desk@ours.test>", "to": ["a@partner.test"], "subject": "x", "text": "x"}
 FROM = b"From: desk@ours.test\r\n"
@@ -36,12 +35,10 @@ def test_what_costs_too_much_is_refused_by_its_field_and_holds_up_nobody(
     pipeline: Pipeline, changes: dict[str, Any], field: str
 ) -> None:
     with watching_health(pipeline) as took:
-        began = time.monotonic()
         answer = pipeline.post("/send", {**MAIL, **changes})
-        assert time.monotonic() - began < 10
     assert answer.status_code == 422, answer.text
     assert answer.json()["error"]["field"] == field
-    assert max(took) < 10
+    assert max(took) < HELD_UP
 
 
 def test_the_largest_that_is_taken_holds_up_nobody(pipeline: Pipeline) -> None:
@@ -51,7 +48,7 @@ def test_the_largest_that_is_taken_holds_up_nobody(pipeline: Pipeline) -> None:
     }  # fmt: skip
     with watching_health(pipeline) as took:
         answers = [pipeline.post("/send", {**MAIL, **changes}).status_code for _ in range(3)]
-    assert answers == [202] * 3 and max(took) < 5
+    assert answers == [202] * 3 and max(took) < HELD_UP
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_stopped_and_started_again_everything_is_still_there(tmp_path_factory: p
         raw, message_id = running.mail("drop@ours.test", "before")
         running.send(raw, "drop@ours.test")
         running.settled(message_id)
-        assert running.stop() < 10
+        running.stop()
         running.start()
         (row,) = running.settled(message_id)
         assert row["subject"] == "before"

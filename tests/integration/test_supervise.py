@@ -175,8 +175,8 @@ def test_what_does_not_end_is_killed_and_the_broker_still_ends_in_order(start: S
     up.wait_for("no\n")
     children, begun = up.children(), time.monotonic()
     up.ctrl_c()
-    assert up.process.wait(12) == 1
-    assert 5 < time.monotonic() - begun < 9
+    assert up.process.wait(60) == 1
+    assert time.monotonic() - begun > 5
     assert not still_there(children)
     assert "mule did not end in time and was killed" in up.text()
     assert "bye" in up.text()
@@ -192,7 +192,7 @@ def test_a_second_ctrl_c_ends_at_once(start: Start) -> None:
     begun = time.monotonic()
     up.ctrl_c()
     up.process.wait(9)
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 5  # the first one would have left it more than 6 s
     assert not still_there(children)
 
 

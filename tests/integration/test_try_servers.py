@@ -84,8 +84,8 @@ async def test_servers_without_end_are_asked_only_as_far_as_the_bound() -> None:
         alone = [Server("mx.test", ("127.0.0.1", "127.0.0.1", "::ffff:127.0.0.1"), server.port)]
         assert [address for _, address in candidates(alone)] == ["127.0.0.1", "::ffff:7f00:1"]
         began = time.monotonic()
-        done = await attempt(client(wait=60.0, seconds=1.0), server)
-        assert time.monotonic() - began < 10 and script.connections == 1
+        done = await attempt(client(wait=120.0, seconds=1.0), server)
+        assert time.monotonic() - began < 60 and script.connections == 1
     assert (done.outcome, done.code) == (Outcome.TEMPORARY, 0) and "not over within 1 s" in done.text
 
 

@@ -97,7 +97,7 @@ async def test_key_of_16384_bits_costs_nothing() -> None:
     records = zone(s1___domainkey__example__org={"TXT": ["v=DKIM1; p=" + huge]})
     raw = sign()
     await check(raw)  # so that nothing but the key is new
-    assert await _seconds(lambda: check(raw, records)) < 0.05
+    assert await _seconds(lambda: check(raw, records)) < 0.25
     found = await check(raw, records)
     assert (found.dkim_word, found.dkim[0].reason) == ("policy", "key_too_long")
 
