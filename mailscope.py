@@ -141,6 +141,30 @@ def topics_apply() -> None:
     click.echo("\n".join(done) or "all topics are there")
 
 
+@topics.command("acls")
+@click.option("--apply", "now", is_flag=True, help="Give them at once, by the brokers of the configuration.")
+@click.option(
+    "--strimzi",
+    metavar="CLUSTER",
+    help="Print KafkaTopic and KafkaUser manifests for a cluster of the Strimzi operator.",
+)
+def topics_acls(now: bool, strimzi: str | None) -> None:
+    """What each stage's user may do in Kafka: lines for kafka-acls.sh, manifests, or done at once."""
+    import yaml
+
+    from runtime.apply_acls import acl_commands, apply_acls, strimzi_manifests
+    from runtime.apply_topics import pipeline_topics
+
+    settings = _settings()
+    if strimzi:
+        click.echo(yaml.safe_dump_all(strimzi_manifests(settings, pipeline_topics(settings), strimzi), sort_keys=False))
+        return
+    try:
+        click.echo("\n".join(apply_acls(settings) if now else acl_commands(settings.kafka.bootstrap)))
+    except Unavailable as error:
+        _leave(error)
+
+
 @cli.group()
 def schema() -> None:
     """The log store's tables."""

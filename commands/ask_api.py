@@ -72,9 +72,9 @@ def _token(settings: Settings) -> str:
     given = os.environ.get("MAILSCOPE_TOKEN")
     if given:
         return given
-    path = settings.data_dir / "admin-token"
+    path = settings.console.admin_token_file or settings.data_dir / "admin-token"
     try:
-        return path.read_text().strip()
+        return path.read_text().partition("\n")[0].strip()
     except OSError:
         leave(
             f"no token: set MAILSCOPE_TOKEN, or MAILSCOPE_DATA_DIR to the folder that holds admin-token ({path} is missing)",

@@ -52,6 +52,8 @@ def _signing_keys(settings: Settings) -> Iterator[str]:
     ]
     if settings.inbound.arc_seal is not None:
         named.append(("inbound.arc_seal.key_file", settings.inbound.arc_seal.key_file))
+    if settings.store.password_file is not None:
+        named.append(("store.password_file", settings.store.password_file))
     if settings.delivery.smarthost_password_file is not None:
         named.append(("delivery.smarthost_password_file", settings.delivery.smarthost_password_file))
     for place, path in named:

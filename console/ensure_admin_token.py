@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from console.tokens import SCOPES, describe_token, hash_token, make_token, token_record
+from contracts.errors import ConfigurationError
 from contracts.settings import Settings
 from contracts.shared_state import Token
 from runtime.claim import Claims
@@ -15,6 +16,7 @@ from runtime.follow_table import FollowedTable
 from runtime.publish import Publisher
 
 ADMIN = "admin"
+SHORTEST = 32  # characters of a token that is given
 CLAIM = "admin-token"
 ASK_AGAIN = 0.2  # seconds
 
@@ -24,9 +26,13 @@ _log = logging.getLogger("mailscope.console")
 async def ensure_admin_token(
     settings: Settings, table: FollowedTable[Token], claims: Claims, publisher: Publisher
 ) -> None:
-    """Make the admin token if there never was one; a revoked one is not made again. Unavailable when Kafka does not answer."""
-    path = settings.data_dir / "admin-token"
+    """Make the admin token if there never was one; a revoked one is not made again. Unavailable when Kafka does not answer.
+    ConfigurationError when one is given that is too short."""
     await table.ready()
+    if settings.console.admin_token_file is not None:
+        await _take_given(settings.console.admin_token_file, table, publisher)
+        return
+    path = settings.data_dir / "admin-token"
     while (known := table.get(ADMIN)) is None:
         first = await claims.claim(CLAIM, secrets.token_hex(6))
         if not claims.take_up(first):
@@ -35,8 +41,7 @@ async def ensure_admin_token(
         try:
             text = _read(path) or make_token()
             _write(path, text + "\n")
-            token = describe_token(ADMIN, "admin", text, list(SCOPES), [])
-            await table.read_up_to(await publisher.publish_at(token_record(token)))
+            await _publish(text, table, publisher)
         finally:
             claims.put_down(first)
     if known.revoked_at is None and hash_token(_read(path)) != known.sha256:
@@ -45,6 +50,23 @@ async def ensure_admin_token(
             "and `mailscope token revoke admin` ends it",
             path,
         )
+
+
+async def _take_given(path: Path, table: FollowedTable[Token], publisher: Publisher) -> None:
+    """Whoever gives the file is who decides: what it holds now is the token, also after another one."""
+    text = _read(path).partition("\n")[0].strip()
+    if len(text) < SHORTEST:
+        raise ConfigurationError(
+            f"console.admin_token_file: {path} holds no token of at least {SHORTEST} characters: make one by `openssl rand -hex 32`"
+        )
+    known = table.get(ADMIN)
+    if known is None or known.sha256 != hash_token(text):  # one that was revoked stays so
+        await _publish(text, table, publisher)
+
+
+async def _publish(text: str, table: FollowedTable[Token], publisher: Publisher) -> None:
+    token = describe_token(ADMIN, "admin", text, list(SCOPES), [])
+    await table.read_up_to(await publisher.publish_at(token_record(token)))
 
 
 def _read(path: Path) -> str:

@@ -23,7 +23,7 @@ def login_router(settings: Settings, sessions: Sessions) -> APIRouter:
     """The router."""
     router = APIRouter(include_in_schema=False)
 
-    token_file = _from_here(settings.data_dir / "admin-token")
+    token_file = _from_here(settings.console.admin_token_file or settings.data_dir / "admin-token")
 
     async def end_session(request: Request) -> None:
         tokens: Tokens = request.app.state.tokens

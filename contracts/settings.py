@@ -58,13 +58,23 @@ class Kafka(Section):
         {},
         description="Further librdkafka properties of every client, such as `security.protocol` and `sasl.username`.",
     )
+    user: str = Field(
+        "", description="User of SASL (`sasl.username`); each stage may have its own: `mailscope topics acls`."
+    )
+    password_file: Path | None = Field(
+        None, description="File whose first line is the password of `user`; read when a process starts."
+    )
 
 
 class Store(Section):
     dsn: str = Field(
         "",
-        description="The log store: `clickhouse://user:password@host:8123/mailscope`, or `chdb:///folder` for the embedded "
+        description="The log store: a ClickHouse server by HTTP (`clickhouse://user@host:8123/mailscope`) or HTTPS "
+        "(`clickhouses://user@host:8443/mailscope`; `?ca_cert=FILE` for an authority of your own), or `chdb:///folder` for the embedded "
         "engine; empty means the embedded engine in `data_dir`.",
+    )
+    password_file: Path | None = Field(
+        None, description="File whose first line is the password of the user in `dsn`; read anew for each connection."
     )
     cluster: str = Field(
         "",
@@ -185,6 +195,11 @@ class Console(Section):
     )
     open_openapi: bool = Field(
         True, description="Answer /openapi.json to anybody; false: to a token of the scope `read`."
+    )
+    admin_token_file: Path | None = Field(
+        None,
+        description="File whose first line is the token with all scopes, at least 32 characters, where secrets are given from outside; "
+        "another one in it replaces it at the next start. Empty: one is made, in `admin-token` of `data_dir`.",
     )
     secure_cookie: bool = Field(False, description="Send the log-in cookie over HTTPS only: set it behind a TLS proxy.")
 
@@ -596,4 +611,5 @@ class Settings(Section):
     @property
     def kafka_client(self) -> dict[str, str]:
         """librdkafka properties of every client."""
-        return {"bootstrap.servers": self.kafka.bootstrap, **self.kafka.properties}
+        user = {"sasl.username": self.kafka.user} if self.kafka.user else {}
+        return {"bootstrap.servers": self.kafka.bootstrap, **self.kafka.properties, **user}

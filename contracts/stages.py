@@ -11,6 +11,9 @@ from fnmatch import fnmatchcase
 from contracts import topics
 
 GROUP_PREFIX = "mailscope-"
+READER_PREFIX = (
+    f"{GROUP_PREFIX}reader-"  # of groups that are only a name: their one member assigns itself and commits nothing
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Stage:
     groups: tuple[Group, ...] = ()  # topics whose partitions are shared among its processes, with committed offsets
     follows: tuple[str, ...] = ()  # topics that each process reads for itself, without committing
     writes: tuple[str, ...] = ()
+    observes: tuple[str, ...] = ()  # groups whose positions it asks for; of what waits there it reads the oldest record
     health_offset: int | None = (
         None  # from `metrics.port`, of its first process; None: it serves its health on its own port
     )
@@ -102,6 +106,7 @@ STAGES = (
             Group("mailscope-clickhouse-raw", (topics.RAW,)),
         ),
         writes=(topics.DEADLETTER, topics.ATTEMPTS),  # the latter for mail that is open beyond its limit
+        observes=("mailscope-inbound", "mailscope-outbound", "mailscope-outcomes"),  # before it the log is not complete
         health_offset=70,
     ),
     Stage(
@@ -118,13 +123,15 @@ STAGES = (
             topics.PREFERENCES,
             topics.AUDIT,
         ),
+        observes=(f"{GROUP_PREFIX}*",),
     ),
     Stage(
         "smtp",
         ("ingest", "smtp"),
         "Receive mail over SMTP.",
-        follows=(topics.VERDICTS, topics.RAW),  # the latter for the age of what waits
+        follows=(topics.VERDICTS,),
         writes=(topics.RAW,),
+        observes=("mailscope-inbound",),  # for the age of what waits
         health_offset=4,
         instances_setting="smtp.processes",
     ),
@@ -146,6 +153,12 @@ STAGES = (
         only_with="mailboxes",
     ),
 )
+
+
+def observed_by(one: Stage) -> list[Group]:
+    """The groups that a stage observes."""
+    groups = [group for other in STAGES for group in other.groups]
+    return [group for group in groups if any(fnmatchcase(group.name, pattern) for pattern in one.observes)]
 
 
 def stage(name: str) -> Stage:

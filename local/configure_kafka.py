@@ -3,7 +3,7 @@
 Every value was measured on a small machine; where one is not obvious, its reason stands beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,15 @@ JVM_FLAGS = (
 
 
 @dataclass(frozen=True)
+class Secured:
+    """How a broker knows who speaks to it: its properties, who is in it from the beginning, and what a client of ours needs."""
+
+    properties: Mapping[str, str]
+    scram: Mapping[str, str]  # passwords by user
+    client: Mapping[str, str]  # librdkafka properties
+
+
+@dataclass(frozen=True)
 class Broker:
     """A Kafka node, broker and controller in one process: where it keeps its data and where it listens."""
 
@@ -38,6 +47,7 @@ class Broker:
     controller_port: int  # for itself and its peers
     node_id: int = 1
     voters: tuple[str, ...] = ()  # `id@host:port` of every node of its cluster; empty: it is alone
+    secured: "Secured | None" = None  # None: it trusts this machine
 
     @property
     def copies(self) -> int:
@@ -106,6 +116,7 @@ def properties(broker: Broker) -> str:
         # A broker that was killed waits this long to be let in again: 9 s by default.
         "broker.session.timeout.ms": 2000,
         "broker.heartbeat.interval.ms": 500,
+        **(broker.secured.properties if broker.secured else {}),
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
@@ -132,4 +143,6 @@ def format_command(broker: Broker, java: Path, classpath: str, cluster_id: str) 
     tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(broker.properties_file)]
     if not broker.voters:
         tool.append("--standalone")
+    for user, password in broker.secured.scram.items() if broker.secured else ():
+        tool += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]
     return [str(java), *flags, "-cp", classpath, *tool]

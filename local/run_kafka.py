@@ -152,12 +152,15 @@ def new_cluster_id() -> str:
 
 def answers(broker: Broker) -> bool:
     """Whether the broker is up and takes records (listed in its own metadata). Blocks for two seconds at most."""
+    client = dict(broker.secured.client) if broker.secured else {}
     try:
         socket.create_connection((HOST, broker.port), 0.5).close()
     except OSError:
         return False
     try:
-        return bool(admin({"bootstrap.servers": broker.bootstrap}, quiet=True).list_topics(timeout=1.5).brokers)
+        return bool(
+            admin({"bootstrap.servers": broker.bootstrap, **client}, quiet=True).list_topics(timeout=1.5).brokers
+        )
     except KafkaException:
         return False
 

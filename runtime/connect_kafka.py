@@ -108,7 +108,7 @@ def leave_group(consumer: Consumer) -> None:
 
 def reader(kafka: Properties, purpose: str, **more: Any) -> Consumer:
     """A consumer that is assigned its partitions by hand and commits nothing; its group's name is its own."""
-    return _consumer(kafka, f"{stages.GROUP_PREFIX}{purpose}-{uuid.uuid4()}", _dotted(more))
+    return _consumer(kafka, f"{stages.READER_PREFIX}{purpose}-{uuid.uuid4()}", _dotted(more))
 
 
 def observer(kafka: Properties, group: str) -> Consumer:
@@ -140,12 +140,12 @@ def admin(kafka: Properties, *, quiet: bool = False) -> AdminClient:
 
 
 def faust_credentials(settings: Settings) -> Any:
-    """SASL and TLS for Faust's client, from the librdkafka properties of `kafka.properties`; None where neither is set."""
+    """SASL and TLS for Faust's client, from the librdkafka properties of the configuration; None where neither is set."""
     import ssl
 
     import faust
 
-    properties = settings.kafka.properties
+    properties = settings.kafka_client
     protocol = properties.get("security.protocol", "plaintext").lower()
     if protocol == "plaintext":
         return None

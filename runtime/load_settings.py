@@ -90,6 +90,7 @@ def load_with_origin(environ: Mapping[str, str] | None = None, path: Path | None
     problems += [origin.point_in_file(place, text) for place, text in in_file if place]
     values = copy.deepcopy(document.values)
     problems += _apply_variables(values, environ, origin)
+    problems += _read_kafka_password(values)
     settings, found = _validate(values)
     for place, text in found:
         if (place, text) not in in_file:
@@ -100,6 +101,23 @@ def load_with_origin(environ: Mapping[str, str] | None = None, path: Path | None
         where = str(file) if exists else "the environment"
         raise ConfigurationError(f"{where} cannot be used:\n" + "\n".join(f"  {line}" for line in problems))
     return settings, origin
+
+
+def _read_kafka_password(values: dict[str, Any]) -> list[str]:
+    """Put what `kafka.password_file` holds where librdkafka looks for it; what is wrong with the file."""
+    kafka = values.get("kafka")
+    file = kafka.get("password_file") if isinstance(kafka, dict) else None
+    if not isinstance(file, str):
+        return []
+    try:
+        password = Path(file).read_text("utf-8").splitlines()[0].strip()
+    except (OSError, UnicodeDecodeError, IndexError) as error:
+        return [
+            f"kafka.password_file: {file} cannot be read: {getattr(error, 'strerror', None) or 'it has no first line'}"
+        ]
+    if isinstance(kafka, dict) and isinstance(kafka.setdefault("properties", {}), dict):
+        kafka["properties"]["sasl.password"] = password
+    return []
 
 
 def port_base(environ: Mapping[str, str]) -> int | None:

@@ -6,6 +6,7 @@ One client serves one thread (a client serialises its threads; several clients o
 import errno
 import fcntl
 import os
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -23,8 +24,10 @@ STORE = "the log store"  # as `Unavailable.what` names it
 MAX_MEMORY = 2 << 30  # octets that one query may take
 # ClickHouse error codes after which the same call may work later: time-outs, limits, lost connections, read-only
 # replicas, quorums that were not reached, object stores that do not answer.
-_OURS: set[str] = set()  # folders of embedded stores that this process has opened
 WORTH_A_RETRY = frozenset({159, 164, 201, 202, 209, 210, 225, 236, 241, 242, 243, 252, 285, 286, 319, 499, 999})
+NOT_ALLOWED = 497  # ClickHouse's code for a user who may not
+_OURS: set[str] = set()  # folders of embedded stores that this process has opened
+_SCHEMES = {"clickhouse": "http", "http": "http", "clickhouses": "https", "https": "https"}
 
 
 class Store:
@@ -32,6 +35,8 @@ class Store:
 
     def __init__(self, settings: Settings) -> None:
         self._dsn = settings.store_dsn
+        self._password_file = settings.store.password_file
+        self._database = DATABASE if settings.embedded_store else _database(self._dsn)
         self._cluster = bool(settings.store.cluster)
         self.embedded = settings.embedded_store
         self._local = threading.local()
@@ -61,6 +66,20 @@ class Store:
             self.forget()
             raise Unavailable(STORE, str(error)) from error
 
+    def create_database(self, on_cluster: str) -> None:
+        """Make the database of a ClickHouse server where it is missing. Unavailable when the store does not answer."""
+        try:
+            with clickhouse_connect.get_client(**self._server(), database="system", connect_timeout=5) as client:
+                name = self._database
+                if not client.query("SELECT 1 FROM system.databases WHERE name = {n:String}", {"n": name}).result_rows:
+                    client.command(f"CREATE DATABASE IF NOT EXISTS `{name}` {on_cluster}")
+        except (ClickHouseError, OSError) as error:
+            raise Unavailable(STORE, str(error)) from error
+
+    def _server(self) -> dict[str, Any]:
+        """Where the ClickHouse server is, and who we are there."""
+        return {"dsn": self._dsn, "interface": _interface(self._dsn), "password": self._password()}
+
     def _open(self) -> Any:
         limits: dict[str, Any] = {"max_memory_usage": MAX_MEMORY}
         try:
@@ -72,7 +91,8 @@ class Store:
                     interface="chdb", path=self._folder, database=DATABASE, settings=limits
                 )
             return clickhouse_connect.get_client(
-                dsn=self._dsn,
+                **self._server(),
+                database=self._database,
                 # Acknowledged means written: not buffered by the server, and on a cluster by more than one replica.
                 settings={**limits, "async_insert": 0, **({"insert_quorum": "auto"} if self._cluster else {})},
                 autogenerate_session_id=False,
@@ -83,6 +103,15 @@ class Store:
             if "EmbeddedServer" in str(error):
                 raise self._taken() from error
             raise Unavailable(STORE, str(error)) from error
+
+    def _password(self) -> str:
+        """What the file says now; empty where the DSN says it all. ConfigurationError when it cannot be read."""
+        if self._password_file is None:
+            return ""
+        try:
+            return self._password_file.read_text("utf-8").splitlines()[0].strip()
+        except (OSError, UnicodeDecodeError, IndexError) as error:
+            raise ConfigurationError(f"store.password_file: {self._password_file} cannot be read: {error}") from error
 
     def _claim_folder(self) -> None:
         """ConfigurationError when another process has the folder. The engine would say so as well, and print its own words to standard
@@ -105,6 +134,27 @@ class Store:
             f"another process has the embedded log store open ({self._folder}): the ClickHouse sink and the console "
             "share one process there; with a ClickHouse server (store.dsn) they need not"
         )
+
+
+def _interface(dsn: str) -> str:
+    """`http` or `https`. ConfigurationError for any other scheme."""
+    scheme = urlsplit(dsn).scheme
+    if scheme not in _SCHEMES:
+        raise ConfigurationError(f"store.dsn: '{scheme}' is no scheme of a log store: {', '.join((*_SCHEMES, 'chdb'))}")
+    return _SCHEMES[scheme]
+
+
+def _database(dsn: str) -> str:
+    """The one that the DSN names, or `mailscope`. ConfigurationError for a name that SQL would have to quote."""
+    name = urlsplit(dsn).path.strip("/") or DATABASE
+    if re.fullmatch(r"\w+", name) is None:
+        raise ConfigurationError(f"store.dsn: '{name}' is no name of a database: write letters, digits and _")
+    return name
+
+
+def not_allowed(error: BaseException) -> bool:
+    """Whether the store refused because its user may not."""
+    return getattr(error, "code", None) == NOT_ALLOWED or f"Code: {NOT_ALLOWED}." in str(error)
 
 
 def worth_a_retry(error: Exception) -> bool:

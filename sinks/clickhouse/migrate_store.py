@@ -1,10 +1,16 @@
 """Numbered migrations of the log store, forward and back (`mailscope schema apply`, `mailscope schema rollback`)."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from importlib import resources
 
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from contracts.errors import Unavailable
 from contracts.settings import Settings
-from runtime.open_store import DATABASE, Store
+from runtime.open_store import STORE, Store, not_allowed
+from sinks.clickhouse.lock_schema import schema_lock
 
 _FILE = re.compile(r"^(\d{4})_\w+\.(up|down)\.sql$")
 _TTL_TABLES = {
@@ -18,11 +24,40 @@ _TTL_TABLES = {
 }
 
 
+def prepare_store(store: Store, settings: Settings) -> list[str]:
+    """What a sink does before it inserts: `migrate_store`, unless all is there. Unavailable when the store is away, or its user may not
+    change the schema: then somebody else has to (`mailscope schema apply`)."""
+    if store.embedded:
+        return migrate_store(store, settings)
+    with _told(store):
+        try:
+            store.create_database(_on_cluster(settings))
+            if missing_migrations(store):
+                return migrate_store(store, settings)
+            return _set_retention(store, settings)
+        except (ClickHouseError, Unavailable) as error:
+            if not not_allowed(error.__cause__ or error):
+                raise
+        if missing := missing_migrations(store):
+            raise Unavailable(STORE, f"it lacks {', '.join(missing)}: run `mailscope schema apply`")
+        return ["the retention of the log is another one than the settings say: run `mailscope schema apply`"]
+
+
 def migrate_store(store: Store, settings: Settings) -> list[str]:
-    """Apply what is missing and set the retention of every table; one sentence for each thing done."""
+    """Apply what is missing and set the retention of every table, one process at a time; one sentence for each thing done. Unavailable
+    when the store is away, or another one is at it for too long."""
+    with _told(store), _alone(store, settings):
+        return _migrate(store, settings)
+
+
+def missing_migrations(store: Store) -> list[str]:
+    """The names of the migrations that the store lacks, oldest first."""
+    applied = applied_versions(store)
+    return [name for version, name in _migrations("up") if version not in applied]
+
+
+def _migrate(store: Store, settings: Settings) -> list[str]:
     client = store.client
-    if not store.embedded:
-        client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE} {_on_cluster(settings)}")
     client.command(
         f"CREATE TABLE IF NOT EXISTS schema_migrations {_on_cluster(settings)} (version UInt32, name String, applied_at DateTime "
         f"DEFAULT now()) ENGINE = {_engine(settings)} ORDER BY version"
@@ -39,6 +74,11 @@ def migrate_store(store: Store, settings: Settings) -> list[str]:
 
 def rollback_store(store: Store, settings: Settings) -> list[str]:
     """Take the newest migration back, with its data."""
+    with _told(store), _alone(store, settings):
+        return _roll_back(store, settings)
+
+
+def _roll_back(store: Store, settings: Settings) -> list[str]:
     applied = applied_versions(store)
     for version, name in reversed(_migrations("down")):
         if version in applied:
@@ -52,7 +92,30 @@ def rollback_store(store: Store, settings: Settings) -> list[str]:
 
 def applied_versions(store: Store) -> set[int]:
     """The migrations that the store has."""
+    if not store.client.query("EXISTS TABLE schema_migrations").result_rows[0][0]:
+        return set()
     return {int(row[0]) for row in store.client.query("SELECT version FROM schema_migrations FINAL").result_rows}
+
+
+@contextlib.contextmanager
+def _alone(store: Store, settings: Settings) -> Iterator[None]:
+    """No other process changes the schema for the block; the embedded store has one process anyway."""
+    if store.embedded:
+        yield
+        return
+    store.create_database(_on_cluster(settings))
+    with schema_lock(store, _on_cluster(settings)):
+        yield
+
+
+@contextlib.contextmanager
+def _told(store: Store) -> Iterator[None]:
+    """What the store complains of is told as Unavailable, in its own words."""
+    try:
+        yield
+    except (ClickHouseError, OSError) as error:
+        store.forget()
+        raise Unavailable(STORE, str(error)[:500]) from error
 
 
 def _migrations(direction: str) -> list[tuple[int, str]]:

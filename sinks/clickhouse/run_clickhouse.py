@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from contracts import topics
+from contracts.errors import Unavailable
 from contracts.settings import Settings
 from contracts.stages import stage
 from runtime.health import Readiness
@@ -12,11 +13,12 @@ from runtime.publish import Publisher
 from sinks.clickhouse.build_hours import build_hours
 from sinks.clickhouse.expire_blobs import expire_blobs
 from sinks.clickhouse.insert_rows import Inserter
-from sinks.clickhouse.migrate_store import migrate_store
+from sinks.clickhouse.migrate_store import prepare_store
 from sinks.clickhouse.sweep_open import sweep_open
 from sinks.clickhouse.track_completeness import track_completeness
 
 _log = logging.getLogger("mailscope.clickhouse")
+PAUSE = 2.0  # seconds between two looks whether the store can be used
 
 
 async def run_clickhouse_alone(settings: Settings, stop: asyncio.Event, readiness: Readiness) -> None:
@@ -25,9 +27,8 @@ async def run_clickhouse_alone(settings: Settings, stop: asyncio.Event, readines
 
 
 async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event, readiness: Readiness) -> None:
-    """Apply the schema, then insert until told to stop. Unavailable when the store does not answer at the start."""
-    for line in await asyncio.to_thread(migrate_store, store, settings):
-        _log.info("%s", line)
+    """Wait for the store and its schema, then insert until told to stop."""
+    await _prepare(settings, store, readiness)
     publisher = Publisher(settings.kafka_client)
     await publisher.warm_up(topics.EVENTS)
     inserters = [Inserter(group, settings, store, publisher) for group in stage("clickhouse").groups]
@@ -49,3 +50,18 @@ async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event, 
     for result in ended:
         if isinstance(result, BaseException):
             raise result
+
+
+async def _prepare(settings: Settings, store: Store, readiness: Readiness) -> None:
+    while True:
+        try:
+            done = await asyncio.to_thread(prepare_store, store, settings)
+        except Unavailable as error:
+            if str(error) != readiness():
+                _log.warning("waiting: %s", error)
+            readiness.set(str(error))
+            await asyncio.sleep(PAUSE)
+        else:
+            for line in done:
+                _log.info("%s", line)
+            return

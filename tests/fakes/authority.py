@@ -2,6 +2,7 @@
 
 import ssl
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(names is None, None), critical=True)
         )
         if names is not None:
-            builder = builder.add_extension(x509.SubjectAlternativeName(list(map(x509.DNSName, names))), critical=False)
+            builder = builder.add_extension(x509.SubjectAlternativeName([_name(one) for one in names]), critical=False)
         return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
 
     @property
@@ -61,3 +62,10 @@ class Authority:
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         made.load_cert_chain(self.chain)
         return made
+
+
+def _name(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from local.install_axe import axe_file
+from local.install_axe import AXE
 
 CHROMIUM = shutil.which("chromium")
 ARGS = ["--no-sandbox", "--headless=new", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -43,9 +43,9 @@ def log_in(page: Page, address: str, token: str) -> None:
 
 def violations(page: Page) -> list[str]:
     """What axe-core finds wrong on the page, and targets that are too small. The test is left out where axe-core is not here."""
-    if not axe_file().exists():
+    if not AXE.path.exists():
         pytest.skip("needs axe-core: python -m local.install_axe")
-    page.evaluate(axe_file().read_text())
+    page.evaluate(AXE.path.read_text())
     found: list[dict[str, Any]] = page.evaluate(
         "axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)"
     )

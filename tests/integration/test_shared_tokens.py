@@ -19,6 +19,7 @@ from console.ensure_admin_token import ensure_admin_token
 from console.serve_console import create_app
 from console.sessions import Sessions
 from console.tokens import SCOPES, Tokens, new_token, open_tokens, token_record
+from contracts.errors import ConfigurationError
 from contracts.raw_message import decode_headers
 from contracts.settings import Settings
 from ingest.send.claim_keys import IdempotencyKeys
@@ -67,8 +68,10 @@ class Replica:
         )
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://console")
 
-    async def ensure_admin(self) -> None:
-        await ensure_admin_token(self.settings, self.table, self.claims, self.publisher)
+    async def ensure_admin(self, file: Path | None = None) -> None:
+        console = self.settings.console.model_copy(update={"admin_token_file": file})
+        settings = self.settings.model_copy(update={"console": console})
+        await ensure_admin_token(settings, self.table, self.claims, self.publisher)
 
     @property
     def admin_token(self) -> str:
@@ -252,3 +255,23 @@ async def test_kafka_away_in_the_middle_is_503_and_the_request_repeated_elsewher
         await asyncio.sleep(0.5)
     assert answer.json()["mail_id"] == claimed[0]
     assert {decode_headers(one.headers()).mail_id for one in read_topic(broker.bootstrap, "mail.raw")} == {claimed[0]}
+
+
+async def test_a_token_that_is_given_is_the_one_and_another_one_replaces_it(
+    replicas: list[Replica], tmp_path: Path
+) -> None:
+    file = tmp_path / "given"
+    one, other = replicas
+    file.write_text("too short\n")
+    with pytest.raises(ConfigurationError, match="at least 32 characters"):
+        await one.ensure_admin(file)
+    first, second = "a" * 40, "b" * 40
+    file.write_text(first + "\n")
+    await asyncio.gather(one.ensure_admin(file), other.ensure_admin(file))
+    for replica in replicas:
+        assert (await replica.send(first)).status_code == 202
+    file.write_text(second + "\n")
+    await one.ensure_admin(file)
+    await other.table.catch_up()
+    for replica in replicas:
+        assert (await replica.send(second)).status_code == 202 and (await replica.send(first)).status_code == 401

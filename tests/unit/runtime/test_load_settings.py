@@ -49,6 +49,18 @@ def test_brokers_are_named_without_spaces(tmp_path: Path) -> None:
     assert load_settings({}, file).kafka.bootstrap == "a:9092,b:9092"
 
 
+def test_the_password_of_kafka_is_what_its_file_says(tmp_path: Path) -> None:
+    file, password = tmp_path / "m.yaml", tmp_path / "password"
+    password.write_text("first line\nsecond\n")
+    file.write_text("kafka: {user: ann, properties: {security.protocol: SASL_SSL}}\n")
+    client = load_settings({"MAILSCOPE_KAFKA__PASSWORD_FILE": str(password)}, file).kafka_client
+    assert (client["sasl.username"], client["sasl.password"]) == ("ann", "first line")
+    assert client["security.protocol"] == "SASL_SSL"
+    password.write_text("")
+    with pytest.raises(ConfigurationError, match=r"kafka\.password_file: .* cannot be read: it has no first line"):
+        load_settings({"MAILSCOPE_KAFKA__PASSWORD_FILE": str(password)}, file)
+
+
 def test_without_a_file_example_com_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = load_settings({})

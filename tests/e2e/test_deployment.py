@@ -1,0 +1,75 @@
+"""The whole path on what a cluster has: TLS and SCRAM with ACLs on three brokers, a ClickHouse server with users, a folder a stage."""
+
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from contracts.acls import principal
+from tests.e2e.deployment import Deployment
+from tests.fakes.kafka_cluster import client_of
+from tests.wait_for import wait_for
+
+pytestmark = pytest.mark.alone
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    running = Deployment(tmp_path_factory.mktemp("deployed"))
+    try:
+        yield running.start()
+    finally:
+        running.close()
+
+
+def test_a_mail_is_taken_handled_forwarded_and_found(deployed: Deployment) -> None:
+    for recipient, status in (("desk@ours.test", "processed"), ("fwd-a@ours.test", "forwarded")):
+        raw, message_id = deployed.mail(recipient)
+        assert deployed.send(raw, recipient)[0] == 250
+        (row,) = deployed.settled(message_id)
+        assert row["status"] == status and row["dkim"] == "pass"
+        assert deployed.get(f"/mails/{row['mail_id']}/raw").content == raw
+
+
+def test_mail_that_we_send_is_delivered_and_a_large_one_too(deployed: Deployment) -> None:
+    for text in ("hi\n", "x" * 76 + "\r\n", "0123456789" * 7 + "\r\n"):
+        mail_id = deployed.submit("anna@partner.test", text=text * (1 if len(text) < 10 else 6000))
+        assert deployed.outcome(mail_id)["recipients"][0]["status"] == "delivered"
+
+
+def test_who_is_suppressed_is_refused_by_every_replica(deployed: Deployment) -> None:
+    deployed.outside.partner.plan["gone@partner.test"] = b"550 5.1.1 no such user"
+    first = deployed.outcome(deployed.submit("gone@partner.test"))["recipients"][0]
+    assert first["status"] == "delivery_failed"
+    assert wait_for(lambda: deployed.get("/suppressions/gone@partner.test").status_code == 200)
+    assert deployed.outcome(deployed.submit("gone@partner.test"))["recipients"][0]["status"] == "rejected"
+
+
+def test_the_log_is_complete_and_counted_and_the_system_is_well(deployed: Deployment) -> None:
+    now = deployed.get("/mails", limit=1).json()["complete_until"]
+    assert wait_for(lambda: (deployed.get("/mails", limit=1).json()["complete_until"] or "") > (now or ""), 30)
+    counted = deployed.get("/stats/volume", since="1h").json()
+    assert counted["items"], counted
+    system = deployed.get("/system").json()
+    assert {stage["name"] for stage in system["stages"]} >= {"inbound", "delivery", "clickhouse"}
+    assert not [one for one in system["troubles"] if "Kafka" in str(one) or "store" in str(one)], system["troubles"]
+
+
+def test_a_role_has_all_rights_that_it_needs(deployed: Deployment) -> None:
+    """What a stage may not do, its client complains of."""
+    said = [line for line in deployed.log().splitlines() if "AUTHORIZATION" in line or "ACCESS_DENIED" in line]
+    assert said == [], said[:5]
+
+
+def test_whoever_has_a_stages_password_can_do_no_more_than_the_stage(deployed: Deployment) -> None:
+    ca_file = deployed.kafka_folder / "ca.pem"
+    smtp = Producer({"bootstrap.servers": deployed.bootstrap, **client_of(ca_file, principal("smtp"))})
+    told: list[int] = []
+    for topic in ("mail.tokens", "mail.events", "mail.raw"):
+        smtp.produce(topic, b"x", on_delivery=lambda error, _message: told.append(error.code() if error else 0))
+        smtp.flush(20)
+    assert told == [KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED, 0]
+    wrong = {**client_of(ca_file, principal("smtp")), "sasl.password": "guessed"}
+    with pytest.raises(KafkaException):
+        AdminClient({"bootstrap.servers": deployed.bootstrap, **wrong, "log_level": 0}).list_topics(timeout=5)
