@@ -23,7 +23,7 @@ class AuditAction(StrEnum):
     TOKEN_REVOKED = "token_revoked"
 
 
-class AuditEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AuditEntry(Struct, frozen=True, kw_only=True):
     """One act (topic `mail.audit`). It is written before the act, so that none goes unseen."""
 
     id: str  # a UUIDv7: the time of the act, and a name of its own

@@ -14,7 +14,7 @@ from msgspec import Struct
 KEPT = 100  # changes of one address; the oldest go first
 
 
-class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Change(Struct, frozen=True, kw_only=True):
     """Who did what, when and why."""
 
     action: str

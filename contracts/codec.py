@@ -24,7 +24,7 @@ HEADERS: list[tuple[str, bytes]] = [("content-type", CONTENT_TYPE.encode())]
 Data = TypeVar("Data", bound=Struct)
 
 
-class CloudEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CloudEvent(Struct, frozen=True, kw_only=True):
     """The envelope around the data of every record but those of `mail.raw` and `mail.deadletter`."""
 
     specversion: Literal["1.0"] = "1.0"

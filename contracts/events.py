@@ -19,7 +19,7 @@ from contracts.statuses import BounceClass, BounceType, Direction, Reason, Statu
 Count = Annotated[int, Meta(ge=0)]
 
 
-class Summary(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Summary(Metadata, frozen=True, kw_only=True):
     """The mail in short. Every event carries it, so that any one event can stand as a complete row of the log."""
 
     from_: str = field(name="from", default="")  # address of the From header, lower-cased domain; "" when there is none
@@ -48,7 +48,7 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"  # a handler declined
 
 
-class Attempt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Attempt(Struct, frozen=True, kw_only=True):
     """What one attempt for one target did, with the other side's whole answer."""
 
     number: Count  # 1 is the first
@@ -74,7 +74,7 @@ class Attempt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     next_attempt_at: datetime | None = None
 
 
-class Bounce(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Bounce(Struct, frozen=True, kw_only=True):
     """The classification of a refusal, with its evidence and the rule that decided."""
 
     bounce_type: BounceType
@@ -88,7 +88,7 @@ class Bounce(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str = ""
 
 
-class MailEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MailEvent(Struct, frozen=True, kw_only=True):
     """One event of one mail for one recipient: a line of the timeline (topic `mail.events`)."""
 
     mail_id: str
@@ -116,7 +116,7 @@ def decisive_answer(event: MailEvent) -> Bounce | Attempt | None:
     return event.bounce or (event.attempts[-1] if event.attempts else None)
 
 
-class StatusChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StatusChange(Struct, frozen=True, kw_only=True):
     """A change of status of a mail for a recipient. **Public**: topics `mail.status.inbound` and `mail.status.outbound`."""
 
     mail_id: str
@@ -154,7 +154,7 @@ class StatusChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     next_attempt_at: datetime | None
 
 
-class RawPointer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RawPointer(Struct, frozen=True, kw_only=True):
     """Where the record with the whole message stands in Kafka."""
 
     topic: str
@@ -168,14 +168,14 @@ class Action(StrEnum):
     HANDLE = "handle"  # inbound, to a webhook or a Python function
 
 
-class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Target(Struct, frozen=True, kw_only=True):
     """One destination of a command and what became of it so far."""
 
     address: str
     settled: Attempt | None = None  # the attempt that settled it; null while it is pending
 
 
-class Dispatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Dispatch(Struct, frozen=True, kw_only=True):
     """A command for one recipient of one mail (topic `mail.dispatch` and its retry topics)."""
 
     mail_id: str
@@ -203,7 +203,7 @@ class Dispatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.again.number if self.again is not None else 0
 
 
-class AttemptReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AttemptReport(Struct, frozen=True, kw_only=True):
     """What one attempt did for every target that it tried (topic `mail.attempts`)."""
 
     mail_id: str
@@ -223,7 +223,7 @@ class AttemptReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     next_attempt_at: datetime | None = None  # null: nothing is left to try
 
 
-class LateNews(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LateNews(Struct, frozen=True, kw_only=True):
     """What came back about a mail that we sent: a bounce, a delay, a complaint, an unsubscription (topic `mail.attempts`)."""
 
     mail_id: str  # of the mail that it is about
@@ -237,7 +237,7 @@ class LateNews(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     detail: str  # one sentence for people
 
 
-class RecipientState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RecipientState(Struct, frozen=True, kw_only=True):
     """What has become of one recipient of a mail that was handed over to be sent."""
 
     recipient: str
@@ -246,7 +246,7 @@ class RecipientState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     detail: str = ""  # one sentence for people
 
 
-class Verdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Verdict(Struct, frozen=True, kw_only=True):
     """What the door that holds a mail shall answer (topic `mail.verdicts`)."""
 
     mail_id: str
@@ -255,7 +255,7 @@ class Verdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     refused: list[RecipientState] = []  # outbound: the recipients that nothing is sent to, and why
 
 
-class DeadLetter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DeadLetter(Struct, frozen=True, kw_only=True):
     """Why a record could not be used; its untouched bytes are the value, this stands in the headers."""
 
     stage: str
@@ -280,7 +280,7 @@ class ChannelState(StrEnum):
 WORKING = frozenset({ChannelState.CONNECTED, ChannelState.RECOVERED})
 
 
-class Connectivity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Connectivity(Struct, frozen=True, kw_only=True):
     """The health of a channel changed (topic `mail.connectivity`). A gap is told when it begins, and again when it is over."""
 
     channel: str

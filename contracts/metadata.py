@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 
-class Metadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Metadata(Struct, frozen=True, kw_only=True):
     """The four words. Structs that carry them extend this one, so that they stand flat in its JSON."""
 
     stream: str = ""  # kind of mail: invitation, request-notification, or any word

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 
-class Notices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Notices(Struct, frozen=True, kw_only=True):
     """What is wanted for one recipient (RFC 3461 section 4.1), and what every report about it names."""
 
     failure: bool = False  # when it has failed for good

@@ -10,7 +10,7 @@ from contracts.changes import Change, key_of, unite
 EVERY_STREAM = "*"
 
 
-class PreferenceChange(Change, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PreferenceChange(Change, frozen=True, kw_only=True):
     """`set` (by a person, to exactly this), `unsubscribed` (of these streams as well), `deleted`."""
 
     private: bool = False

@@ -30,14 +30,14 @@ class RawType(StrEnum):
     )
 
 
-class Blob(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Blob(Struct, frozen=True, kw_only=True):
     """A claim check: where a large message is."""
 
     url: str
     sha256: str
 
 
-class Refusal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Refusal(Struct, frozen=True, kw_only=True):
     """An address that the receiver does not take: what it answers at RCPT, and why."""
 
     reply: str
@@ -51,7 +51,7 @@ POLLED = "IMAP"  # the protocol of what was found in a mailbox
 OWN_REPORT = "a delivery report"  # the protocol of what we hand over to ourselves
 
 
-class Envelope(Metadata, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Envelope(Metadata, frozen=True, kw_only=True):
     """Everything about a message that is not in its octets."""
 
     mail_id: str

@@ -10,7 +10,7 @@ MOST_ROUNDS = 31  # redeliveries of one mail to one recipient
 RoundNumber = Annotated[int, Meta(ge=0, le=MOST_ROUNDS)]
 
 
-class Round(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Round(Struct, frozen=True, kw_only=True):
     """A redelivery to one recipient: somebody asked for it, and it begins where the rounds before it ended."""
 
     number: Annotated[int, Meta(ge=1, le=MOST_ROUNDS)]

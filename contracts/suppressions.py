@@ -24,7 +24,7 @@ class SuppressionReason(StrEnum):
     MANUAL = "manual"  # a person added it
 
 
-class SuppressionChange(Change, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SuppressionChange(Change, frozen=True, kw_only=True):
     """`added`; `removed` (unblocked); `seen`: a sign that suppresses when it is seen again with another mail."""
 
     reason: SuppressionReason

@@ -12,7 +12,7 @@ LIBRARY = NpmFile(
     version="26.7.3-stable.1",
     sha256="c0d32b129e988f2b9a9a31c9141aecf5e1e2453f9a079efc4d36ab8e3f92b2ad",
     member="package/libchdb.so",
-    folder="mailscope-clickhouse",
+    folder="clickhouse-server",
 )
 
 

@@ -7,6 +7,7 @@ import msgspec
 
 from contracts import topics
 from contracts.audit import AuditEntry
+from contracts.dependency_settings import Store
 from contracts.events import (
     AttemptReport,
     Connectivity,
@@ -19,7 +20,7 @@ from contracts.events import (
 )
 from contracts.preferences import Preference
 from contracts.raw_message import Envelope
-from contracts.settings import Delivery, Store
+from contracts.settings import Delivery
 from contracts.shared_state import Claim, MailboxNote, QuotaTicket, Thread, Token
 from contracts.suppressions import Suppression
 
