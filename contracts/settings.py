@@ -51,6 +51,12 @@ class Smtp(Section):
         ge=1,
         description="Connections of one peer in a minute that bring no message, for each process; more get 421.",
     )
+    proxies: list[Network] = Field(
+        [],
+        description="Addresses and networks of load balancers in front, at this port and that of `submission`: who connects from "
+        "there has to begin with a PROXY header (version 1 or 2), and the address in it is the peer's. From anybody else such a header is "
+        "no command.",
+    )
     trusted: list[Network] = Field(
         [], description="Addresses and networks without limits by peer: gateways in front of us, monitors, load tests."
     )

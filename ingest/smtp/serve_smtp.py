@@ -10,6 +10,7 @@ from ingest.await_verdict import VerdictReader, VerdictWaiter
 from ingest.hold_message import MessageHolder
 from ingest.smtp.connections import Connections
 from ingest.smtp.read_content import ContentReader
+from ingest.smtp.read_proxy_header import behind_proxies
 from ingest.smtp.receive_mail import MailReceiver
 from ingest.smtp.serve_tls import tls_context
 from ingest.smtp.speak_smtp import SmtpConnection
@@ -40,7 +41,10 @@ async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readine
     connections = Connections(settings.smtp)
     content = ContentReader(Spool(settings.data_dir / "spool", settings.smtp.max_size), settings.smtp.max_size)
     server = await asyncio.get_running_loop().create_server(
-        lambda: SmtpConnection(receiver, settings.smtp, connections, content, settings.authserv_id, tls),
+        behind_proxies(
+            lambda: SmtpConnection(receiver, settings.smtp, connections, content, settings.authserv_id, tls),
+            settings.smtp.proxies,
+        ),
         settings.smtp.host,
         settings.smtp.port,
         reuse_port=True,

@@ -11,6 +11,7 @@ from ingest.send.send import Sender
 from ingest.smtp.connections import Connections
 from ingest.smtp.know_users import Logins
 from ingest.smtp.read_content import ContentReader
+from ingest.smtp.read_proxy_header import behind_proxies
 from ingest.smtp.serve_smtp import ACK_TIMEOUT, LAST_WAIT
 from ingest.smtp.serve_tls import tls_context
 from ingest.smtp.speak_smtp import SmtpConnection
@@ -35,7 +36,10 @@ async def serve_submission(settings: Settings, stop: asyncio.Event, readiness: R
     connections = Connections(settings.smtp)
     content = ContentReader(Spool(settings.data_dir / "spool", settings.smtp.max_size), settings.smtp.max_size)
     server = await asyncio.get_running_loop().create_server(
-        lambda: SmtpConnection(purpose, settings.smtp, connections, content, settings.authserv_id, tls, logins),
+        behind_proxies(
+            lambda: SmtpConnection(purpose, settings.smtp, connections, content, settings.authserv_id, tls, logins),
+            settings.smtp.proxies,
+        ),
         settings.submission.host,
         settings.submission.port,
         reuse_port=True,

@@ -108,6 +108,7 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
         self._failed_logins = 0
         self.in_data = False
         self._content_reader = content
+        self.source = ""  # the peer's address, where a proxy has named it
         self._ip = ""
         self._memory: OctetBudget | None = None  # None: turned away at the door
         self._content: ContentClock | None = None  # while content is read: a slow message is not an idle connection
@@ -126,7 +127,7 @@ class SmtpConnection(SMTP):  # type: ignore[misc]
 
     def connection_made(self, transport: Any) -> None:
         if self._original_transport is None:  # not the second one, which STARTTLS makes
-            ip = str((transport.get_extra_info("peername") or ("",))[0])
+            ip = self.source or str((transport.get_extra_info("peername") or ("",))[0])
             self._memory = self.connections.enter(self, ip)
             if self._memory is None:
                 self._timeout_handle = self.loop.call_later(0, lambda: None)
