@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 CORPORA ?= corpora
 
-.PHONY: install demo up unit test coverage check bench bench-search fuzz bench-auth score-auth score-bounces docs lock clean
+.PHONY: install demo up unit test test-containers coverage check bench bench-search fuzz bench-auth score-auth score-bounces docs lock clean
 
 install: $(INSTALLED)
 
@@ -39,6 +39,10 @@ test: $(INSTALLED)
 chaos: $(INSTALLED)
 	@$(BIN)/python -m pytest -s tests/chaos
 	@$(BIN)/python -m pytest -s -m long tests/e2e
+
+# The real Dockerfile and docker-compose.yml, used and killed; needs a running dockerd and docker-compose, as root. By hand.
+test-containers: $(INSTALLED)
+	@$(BIN)/python -m tests.containers.try_compose
 
 # What the unit tests reach; what all tests reach, in all processes: make coverage SUITE=
 SUITE ?= tests/unit
@@ -91,7 +95,7 @@ docs: $(INSTALLED)
 # The lock holds names and versions only, never an address.
 lock:
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-header --no-annotate --no-emit-index-url -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra local --no-header --no-annotate --no-emit-index-url -o requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

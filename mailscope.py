@@ -16,6 +16,7 @@ from commands.classify import classify
 from commands.doctor import doctor
 from commands.explain import explain
 from commands.postfix_log import postfix_log
+from commands.ready import ready
 from commands.reclassify import reclassify
 from commands.redeliver import redeliver
 from commands.replay import replay
@@ -197,6 +198,7 @@ def config() -> None:
 config.add_command(check_config)
 for command in (
     doctor,
+    ready,
     search,
     show,
     tail,
