@@ -18,6 +18,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/python -m local.install_kafka
 	@$(BIN)/python -m local.install_axe
 	@$(BIN)/python -m local.install_clickhouse
+	@$(BIN)/python -m local.install_helm
 	@touch $@
 
 demo: $(INSTALLED)

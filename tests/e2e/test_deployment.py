@@ -1,6 +1,9 @@
 """The whole path on what a cluster has: TLS and SCRAM with ACLs on three brokers, a ClickHouse server with users, a folder a stage."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -8,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from contracts.acls import principal
 from tests.e2e.deployment import Deployment
+from tests.e2e.pipeline import ROOT
 from tests.fakes.kafka_cluster import client_of
 from tests.wait_for import wait_for
 
@@ -44,6 +48,16 @@ def test_who_is_suppressed_is_refused_by_every_replica(deployed: Deployment) -> 
     assert first["status"] == "delivery_failed"
     assert wait_for(lambda: deployed.get("/suppressions/gone@partner.test").status_code == 200)
     assert deployed.outcome(deployed.submit("gone@partner.test"))["recipients"][0]["status"] == "rejected"
+
+
+def test_what_helm_test_runs_sends_a_mail_and_finds_it(deployed: Deployment, tmp_path: Path) -> None:
+    own = {
+        "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(deployed.base + 25), "API": deployed.api, "SENDER": "anna@good.test",
+        "RECIPIENT": "drop@open.test", "TOKEN_FILE": str(deployed.folder / "first-token"),
+    }  # fmt: skip
+    command = [sys.executable, str(ROOT / "helm/mailscope/files/try_mail.py")]
+    done = subprocess.run(command, env=own, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0 and "found: " in done.stdout, done.stdout + done.stderr
 
 
 def test_the_log_is_complete_and_counted_and_the_system_is_well(deployed: Deployment) -> None:

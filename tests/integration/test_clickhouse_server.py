@@ -1,5 +1,8 @@
 """The log on a ClickHouse server over HTTP: its schema, its users, and the server killed."""
 
+import asyncio
+import contextlib
+import ssl
 import subprocess
 import sys
 import time
@@ -16,7 +19,10 @@ from contracts.settings import Settings
 from runtime.open_store import Store, not_allowed, worth_a_retry
 from sinks.clickhouse import lock_schema
 from sinks.clickhouse.migrate_store import applied_versions, missing_migrations, prepare_store, rollback_store
+from tests.conftest import find_free_port
+from tests.fakes.authority import Authority
 from tests.fakes.clickhouse_server import ROOT, ClickHouseServer
+from tests.fakes.loop_thread import LoopThread
 
 ROW = "INSERT INTO progress (name, complete_until, written_at) VALUES ('log', now64(3), now64(3))"
 
@@ -166,3 +172,43 @@ def test_a_wrong_password_is_told_and_heals(server: ClickHouseServer, tmp_path: 
         store.ping()
     file.write_text((server.folder / "writer").read_text())
     store.ping()
+
+
+def test_over_https_the_server_has_to_be_who_it_says(server: ClickHouseServer, tmp_path: Path) -> None:
+    """The library that runs here serves no TLS: a proxy before it does, as it may in production."""
+    known, other = tmp_path / "known", tmp_path / "other"
+    known.mkdir()
+    other.mkdir()
+    authority = Authority(known, ["localhost", "127.0.0.1"])
+    stranger = Authority(other, ["localhost", "127.0.0.1"])
+    with tls_proxy(authority.context, server.port) as port:
+        dsn = f"clickhouses://mailscope_writer@127.0.0.1:{port}/mailscope?ca_cert="
+        Store(settings_of(server, "writer", dsn=f"{dsn}{authority.ca_file}")).ping()
+        with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            Store(settings_of(server, "writer", dsn=f"{dsn}{stranger.ca_file}")).ping()
+
+
+@contextlib.contextmanager
+def tls_proxy(context: ssl.SSLContext, target: int) -> Iterator[int]:
+    """A port that speaks TLS and passes on to a port that does not."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.transport.abort()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", target)
+        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
+
+    loop, port = LoopThread(), find_free_port()
+    opened = loop.run(asyncio.start_server(serve, "127.0.0.1", port, ssl=context))
+    try:
+        yield port
+    finally:
+        loop.stop(opened.close)
