@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 CORPORA ?= corpora
 
-.PHONY: install demo up unit test test-containers coverage check bench bench-search fuzz bench-auth score-auth score-bounces docs lock clean
+.PHONY: install demo up unit test test-containers test-upgrade coverage check bench bench-search fuzz bench-auth score-auth score-bounces docs lock clean
 
 install: $(INSTALLED)
 
@@ -44,6 +44,10 @@ chaos: $(INSTALLED)
 # The real Dockerfile and docker-compose.yml, used and killed; needs a running dockerd and docker-compose, as root. By hand.
 test-containers: $(INSTALLED)
 	@$(BIN)/python -m tests.containers.try_compose
+
+# Stage by stage from an earlier commit to this one, while mail goes on: make test-upgrade FROM=HEAD~1
+test-upgrade: $(INSTALLED)
+	@FROM=$(FROM) $(BIN)/python -m pytest -s -m long -k upgrade tests/chaos/test_rolling.py
 
 # What the unit tests reach; what all tests reach, in all processes: make coverage SUITE=
 SUITE ?= tests/unit

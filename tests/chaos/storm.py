@@ -8,11 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 
 from tests.e2e.pipeline import ROOT, Pipeline
@@ -102,38 +101,6 @@ class Storm(Pipeline):
     def backlog(self, domain: str, count: int, mark: str) -> dict[str, str]:
         """Hand over so many mails for a domain; subject by mail_id."""
         return {self.submit(f"a{n}@{domain}", subject=f"{mark} {n}"): f"{mark} {n}" for n in range(count)}
-
-    def all_are(self, mail_ids: Iterable[str], status: str, timeout: float) -> None:
-        """Wait until every one of these mails has one row, with this status."""
-        wanted = set(mail_ids)
-        statuses: dict[str, str] = {}
-
-        def done() -> bool:
-            rows = self.rows_of(wanted)
-            assert len(rows) == len({row["mail_id"] for row in rows}), "a mail has two rows"
-            statuses.update({row["mail_id"]: row["status"] for row in rows})
-            return all(statuses.get(one) == status for one in wanted)
-
-        if not wait_for(done, timeout, 0.5):
-            wrong = {one: statuses.get(one) for one in wanted if statuses.get(one) != status}
-            raise AssertionError(f"{len(wrong)} of {len(wanted)} are not {status}: {dict(list(wrong.items())[:5])}")
-
-    def rows_of(self, mail_ids: set[str]) -> list[dict[str, Any]]:
-        """The rows of these mails, of the newest 2,000."""
-        found: list[dict[str, Any]] = []
-        cursor = None
-        for _ in range(4):
-            try:
-                answer = self.get("/mails", limit=500, **({"cursor": cursor} if cursor else {}))
-            except httpx.TransportError:  # the console is being started anew
-                return []
-            if answer.status_code != 200:
-                return []
-            found += [row for row in answer.json()["items"] if row["mail_id"] in mail_ids]
-            cursor = answer.json()["next_cursor"]
-            if cursor is None:
-                break
-        return found
 
     def close(self) -> None:
         for process in self.processes.values():

@@ -9,6 +9,7 @@ from typing import Self
 import httpx
 
 from tests.chaos.storm import Storm
+from tests.e2e.pipeline import Pipeline
 from tests.wait_for import wait_for
 
 EXPECTED = {"desk@ours.test": "processed", "drop@ours.test": "dropped", "fwd-k@ours.test": "forwarded"}
@@ -36,7 +37,7 @@ class Traffic:
     """Two senders, one in each direction, while its block runs. What is refused for a while (4xx, 5xx of HTTP, no answer) counts as not
     accepted: its sender would come again."""
 
-    def __init__(self, storm: Storm, pause: float = 0.08) -> None:
+    def __init__(self, storm: Pipeline, pause: float = 0.08) -> None:
         self._storm = storm
         self._pause = pause
         self._stop = threading.Event()

@@ -27,9 +27,10 @@ class Deployment(Pipeline):
 
     def __init__(self, folder: Path, settings: dict[str, Any] | None = None) -> None:
         self.kafka_folder = folder / "kafka"
-        self.kafka_folder.mkdir()
+        self.kafka_folder.mkdir(parents=True)
         self.server = ClickHouseServer(folder / "clickhouse")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.code = ROOT  # of what is started from now on
         (folder / "secret").write_text("a secret that all stages have by reference\n")
         super().__init__(folder, settings)
         self.cluster = KafkaCluster(self.kafka_folder, self.base + KAFKA, secure(self.kafka_folder))
@@ -47,12 +48,8 @@ class Deployment(Pipeline):
     def start(self, timeout: float = 120.0) -> "Deployment":
         self.cluster.start()
         self.server.start()
-        for name, words in ONE_SHOT.items():
-            done = subprocess.run(
-                [sys.executable, "-m", "mailscope", *words],
-                cwd=ROOT, env=self._environ_of(name), capture_output=True, text=True, timeout=120, check=False,
-            )  # fmt: skip
-            assert done.returncode == 0, done.stdout + done.stderr
+        for job in ONE_SHOT:
+            self.do(job)
         for stage in STAGES:
             if stage.name != "mailboxes":
                 self.launch(stage.name)
@@ -60,6 +57,14 @@ class Deployment(Pipeline):
         self.token = (self.folder / "first-token").read_text().strip()
         self._client.headers["Authorization"] = f"Bearer {self.token}"
         return self
+
+    def do(self, job: str) -> None:
+        """Run one of the jobs."""
+        done = subprocess.run(
+            [sys.executable, "-m", "mailscope", *ONE_SHOT[job]],
+            cwd=self.code, env=self._environ_of(job), capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def launch(self, stage: str, instance: str = "", offset: int = 0) -> None:
         """Start a process of a stage: `instance` is its name among its like, `offset` moves its health."""
@@ -70,8 +75,15 @@ class Deployment(Pipeline):
             words += ["--health-port", str(row.health_offset + offset)]
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                words, cwd=ROOT, env=self._environ_of(stage, name), stdout=log, stderr=log, start_new_session=True
+                words, cwd=self.code, env=self._environ_of(stage, name), stdout=log, stderr=log, start_new_session=True
             )
+
+    def roll(self, stage: str) -> None:
+        """As an orchestrator rolls a stage: end, start anew, wait until it is ready."""
+        code = self.end(stage)
+        assert code == 0, f"{stage} ended with {code}:\n{self._trouble(stage)}"
+        self.launch(stage)
+        assert wait_for(lambda: self._answers(stage), 60, 0.2), self._trouble(stage)
 
     def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> int:
         """End a process as its orchestrator does; its exit code."""
