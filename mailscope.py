@@ -13,6 +13,7 @@ from commands.audit import audit
 from commands.authenticate import authenticate_command, check_domain_command
 from commands.check_config import check_config
 from commands.classify import classify
+from commands.dns import dns
 from commands.doctor import doctor
 from commands.explain import explain
 from commands.postfix_log import postfix_log
@@ -211,6 +212,7 @@ for command in (
     reclassify,
     authenticate_command,
     check_domain_command,
+    dns,
     suppressions,
     token,
 ):

@@ -52,10 +52,6 @@ def _signing_keys(settings: Settings) -> Iterator[str]:
     ]
     if settings.inbound.arc_seal is not None:
         named.append(("inbound.arc_seal.key_file", settings.inbound.arc_seal.key_file))
-    if settings.store.password_file is not None:
-        named.append(("store.password_file", settings.store.password_file))
-    if settings.delivery.smarthost_password_file is not None:
-        named.append(("delivery.smarthost_password_file", settings.delivery.smarthost_password_file))
     for place, path in named:
         octets = _read(path)
         if isinstance(octets, str):
@@ -110,6 +106,13 @@ def _secrets(settings: Settings) -> Iterator[str]:
         (f"outbound.credentials[{number}].password_file", credential.password_file)
         for number, credential in enumerate(settings.outbound.credentials)
     ]
+    for place, file in (
+        ("delivery.smarthost_password_file", settings.delivery.smarthost_password_file),
+        ("store.password_file", settings.store.password_file),
+        ("console.admin_token_file", settings.console.admin_token_file),
+    ):
+        if file is not None:
+            named.append((place, file))
     for name, channel in settings.channels.items():
         oauth = channel.oauth
         files = {"password_file": channel.password_file}

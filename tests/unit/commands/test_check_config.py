@@ -81,6 +81,7 @@ DKIM = "outbound:\n  domains:\n    example.com:\n      dkim:\n        - selector
 ARC = "inbound:\n  arc_seal:\n    domain: example.com\n    selector: s1\n    key_file: {}\n"
 TLS = "smtp:\n  tls_cert: {}\n  tls_key: {}\n"
 CREDENTIAL = "outbound:\n  credentials:\n    - user: app\n      domains: [example.com]\n      password_file: {}\n"
+SMARTHOST = "delivery:\n  smarthost: mail.example.net\n  smarthost_user: app\n  smarthost_password_file: {}\n"
 CHANNEL = "channels:\n  old:\n    imap: imaps://u@mail.example.net\n    password_file: {}\n"
 HANDLER = "handlers:\n  desk:\n    python: {}\n"
 
@@ -107,6 +108,9 @@ HANDLER = "handlers:\n  desk:\n    python: {}\n"
         (CREDENTIAL.format("gone"), "5: outbound.credentials[0].password_file: gone cannot be read"),
         (CREDENTIAL.format("empty"), "5: outbound.credentials[0].password_file: the first line of empty is empty"),
         (CREDENTIAL.format("blank_line"), "5: outbound.credentials[0].password_file: the first line of blank_line is"),
+        (SMARTHOST.format("empty"), "4: delivery.smarthost_password_file: the first line of empty is empty"),
+        ("store:\n  password_file: gone\n", "2: store.password_file: gone cannot be read"),
+        ("console:\n  admin_token_file: empty\n", "2: console.admin_token_file: the first line of empty is empty"),
         (CHANNEL.format("empty"), "4: channels.old.password_file: the first line of empty is empty"),
         ("\nsecret_file: gone\n", "2: secret_file: gone cannot be read"),
         ("\nsecret_file: empty\n", "2: secret_file: empty is empty"),
@@ -186,3 +190,7 @@ def test_the_demos_configuration_is_good(folder: Path) -> None:
     path = prepare(folder / "demo", DemoPorts())
     done = CliRunner().invoke(check_config, env={"MAILSCOPE_CONFIG": str(path)})
     assert done.exit_code == 0, done.output
+
+
+def test_a_password_is_not_taken_for_a_signing_key(folder: Path) -> None:
+    assert check(SMARTHOST.format("password")).exit_code == 0
