@@ -107,6 +107,23 @@ class Decisions:
         return await asyncio.to_thread(self._of_recipient, mail_id, digest, partition)
 
     def _of_recipient(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
+        """Where the topic has grown since, the mail's key led to another partition when it came."""
+        for number in (partition, *self._others(partition)):
+            if found := self._of_recipient_in(mail_id, digest, number):
+                return found
+        return []
+
+    def _others(self, partition: int) -> Iterator[int]:
+        consumer = reader(self._kafka, "recall")
+        try:
+            known = consumer.list_topics(topics.EVENTS, 10.0).topics[topics.EVENTS].partitions
+        except KafkaException as error:
+            raise Unavailable("Kafka", str(error)) from error
+        finally:
+            consumer.close()
+        yield from (number for number in sorted(known) if number != partition)
+
+    def _of_recipient_in(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
         found: list[MailEvent] = []
         received = received_ms(mail_id)
 

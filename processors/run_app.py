@@ -21,7 +21,7 @@ from contracts.errors import InvalidEvent, Unavailable
 from contracts.records import ConsumedRecord, Place, Record
 from contracts.settings import Settings
 from processors.acknowledge_in_order import OrderedAcks
-from runtime.connect_kafka import FAUST_SESSION_MS, faust_credentials
+from runtime.connect_kafka import FAUST_SESSION_MS, NEW_PARTITIONS_MS, faust_credentials
 from runtime.expose_metrics import counter, gauge, histogram
 from runtime.health import Readiness
 from runtime.publish import Publisher
@@ -189,6 +189,7 @@ def _faust_app(name: str, group: str, settings: Settings) -> Any:
         broker_heartbeat_interval=2.0,
         broker_request_timeout=30.0,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=NEW_PARTITIONS_MS,
         consumer_group_instance_id=instance_name(name),
         producer_linger=0,
         web_enabled=False,

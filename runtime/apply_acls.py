@@ -60,7 +60,7 @@ def strimzi_manifests(settings: Settings, topics: list[Topic], cluster: str) -> 
             "spec": {
                 "partitions": settings.kafka.partitions,
                 "replicas": settings.kafka.replication,
-                "config": topic_config(topic, settings),
+                "config": topic_config(topic, settings.kafka.replication),
             },
         }
         for topic in topics

@@ -11,6 +11,7 @@ from confluent_kafka.admin import (
     NewPartitions,
     NewTopic,
     ResourceType,
+    TopicMetadata,
 )
 
 from contracts.errors import Unavailable
@@ -19,9 +20,10 @@ from contracts.topics import Topic, all_topics
 from runtime.connect_kafka import admin
 
 
-def topic_config(topic: Topic, settings: Settings) -> dict[str, str]:
-    """Kafka's configuration of a topic. With replicas an acknowledgement means more than one broker has it."""
-    return {**topic.config, "min.insync.replicas": str(max(1, settings.kafka.replication - 1))}
+def topic_config(topic: Topic, replicas: int) -> dict[str, str]:
+    """Kafka's configuration of a topic with so many replicas. An acknowledgement means that all of them but one have it; with more than
+    there are nothing could be written."""
+    return {**topic.config, "min.insync.replicas": str(max(1, replicas - 1))}
 
 
 def pipeline_topics(settings: Settings) -> list[Topic]:
@@ -39,10 +41,16 @@ def apply_topics(settings: Settings, timeout: float = 30.0) -> list[str]:
         done = _create(client, [topic for topic in wanted if topic.name not in present], settings, timeout)
         old = [topic for topic in wanted if topic.name in present]
         for topic in old:
-            if len(present[topic.name].partitions) < settings.kafka.partitions:
+            # A table's keys would move, and what they said before would stay behind in the partition where they were.
+            if len(present[topic.name].partitions) < settings.kafka.partitions and not topic.compacted:
                 futures = client.create_partitions([NewPartitions(topic.name, settings.kafka.partitions)])
                 futures[topic.name].result(timeout)
                 done.append(f"{topic.name}: grown to {settings.kafka.partitions} partitions")
+            if (replicas := _replicas(present[topic.name])) != settings.kafka.replication:
+                done.append(
+                    f"{topic.name}: stays at {replicas} replicas, where kafka.replication is {settings.kafka.replication}: "
+                    "kafka-reassign-partitions.sh changes that (docs/operations/kafka.md)"
+                )
         if old:
             resources = [
                 ConfigResource(
@@ -50,7 +58,7 @@ def apply_topics(settings: Settings, timeout: float = 30.0) -> list[str]:
                     topic.name,
                     incremental_configs=[
                         ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-                        for name, value in topic_config(topic, settings).items()
+                        for name, value in topic_config(topic, _replicas(present[topic.name])).items()
                     ],
                 )
                 for topic in old
@@ -63,6 +71,11 @@ def apply_topics(settings: Settings, timeout: float = 30.0) -> list[str]:
     return done
 
 
+def _replicas(topic: TopicMetadata) -> int:
+    """The replicas that every partition of the topic has."""
+    return min((len(one.replicas) for one in topic.partitions.values()), default=1)
+
+
 def _create(client: AdminClient, topics: list[Topic], settings: Settings, timeout: float) -> list[str]:
     if not topics:
         return []
@@ -72,7 +85,7 @@ def _create(client: AdminClient, topics: list[Topic], settings: Settings, timeou
                 topic.name,
                 num_partitions=settings.kafka.partitions,
                 replication_factor=settings.kafka.replication,
-                config=topic_config(topic, settings),
+                config=topic_config(topic, settings.kafka.replication),
             )
             for topic in topics
         ]

@@ -22,6 +22,7 @@ Properties = dict[str, str]
 # A member that is silent so long has left; a static one that is back earlier keeps its partitions. Shorter outages of Kafka put nobody out.
 SESSION_MS = 30_000
 FAUST_SESSION_MS = 10_000  # the same of the Faust apps
+NEW_PARTITIONS_MS = 20_000  # within which members learn of them; what stands in one that nobody reads waits so long
 MAX_RECORD = 1_000_000  # octets; any managed Kafka takes them, and a dead letter has room for its reason
 LEAVING = 2.0  # seconds that a member waits for its partitions to be given back, before it closes
 SAY_AGAIN = 30.0  # seconds between two log lines about the same trouble
@@ -86,6 +87,7 @@ def group_member(kafka: Properties, group: str, instance: str, **more: Any) -> C
             "group.instance.id": instance,
             "session.timeout.ms": SESSION_MS,
             "heartbeat.interval.ms": 2_000,
+            "topic.metadata.refresh.interval.ms": NEW_PARTITIONS_MS,
             "auto.offset.reset": "earliest",
             **_dotted(more),
         },

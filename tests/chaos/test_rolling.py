@@ -13,6 +13,7 @@ from contracts.stages import STAGES
 from tests.chaos.traffic import Traffic
 from tests.e2e.deployment import ONE_SHOT, Deployment
 from tests.e2e.pipeline import ROOT
+from tests.e2e.test_late_news import delivered, dsn, row_once
 
 FROM = os.environ.get("FROM", "")  # a commit, from which `make test-upgrade` upgrades
 READERS_FIRST = (
@@ -50,6 +51,31 @@ def test_a_rolling_restart_of_every_stage_and_every_broker(deployed: Deployment)
     doubled = traffic.check()
     print(f"{traffic}; every stage and every broker restarted in order: {doubled} delivered twice")
     assert not doubled  # nobody was killed
+
+
+@pytest.mark.long
+def test_more_partitions_while_mail_goes_on_and_a_bounce_of_before(deployed: Deployment) -> None:
+    """`topics apply` with more partitions: mail under way stays where it is, and a bounce finds its mail where it was."""
+    deployed.start()
+    before = [
+        (f"early{number}@partner.test", *delivered(deployed, f"early{number}@partner.test")) for number in range(8)
+    ]
+    with Traffic(deployed) as traffic:
+        time.sleep(3)
+        deployed.change(kafka={**deployed.kafka, "partitions": 5})
+        deployed.do("topics")
+        for _ in range(4):
+            assert traffic.goes_on()
+        time.sleep(30)  # consumers look for new partitions now and then
+    doubled = traffic.check()
+    for address, mail_id, bounce_address in before:
+        raw = dsn(deployed, bounce_address, address, "failed", "5.1.1", "550 5.1.1 no such user here")
+        assert deployed.send(raw, bounce_address, sender="")[0] == 250
+        assert row_once(deployed, mail_id, "delivery_failed")["late"]
+    print(
+        f"{traffic}; from 2 to 5 partitions under load: {doubled} delivered twice, {len(before)} bounces of before found their mail"
+    )
+    assert not doubled
 
 
 @pytest.mark.long

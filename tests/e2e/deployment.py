@@ -37,8 +37,9 @@ class Deployment(Pipeline):
         self.bootstrap = self.cluster.bootstrap
         properties = client_of(self.kafka_folder / "ca.pem", "")
         del properties["sasl.username"], properties["sasl.password"]
+        self.kafka = {"bootstrap": self.bootstrap, "replication": 3, "partitions": 2, "properties": properties}
         self.change(
-            kafka={"bootstrap": self.bootstrap, "replication": 3, "partitions": 2, "properties": properties},
+            kafka=self.kafka,
             blobs={"url": f"file://{folder}/blobs"},
             secret_file=str(folder / "secret"),
             console={"admin_token_file": str(folder / "first-token"), **self._settings.get("console", {})},

@@ -55,6 +55,9 @@ def test_topics_are_made_once_changed_where_they_differ_and_never_shrunk(broker:
     done = apply_topics(grown)
     assert "mail.dispatch.retry.7s: created with 3 partitions" in done
     assert "mail.raw: grown to 3 partitions" in done and partitions_of(broker, "mail.raw") == 3
+    assert partitions_of(broker, "mail.events") == 3
+    for table in ("mail.suppressions", "mail.tokens", "mail.threads", "mail.claims"):
+        assert partitions_of(broker, table) == 2, "a key of a table never moves"
     # A message must be there for its last attempt.
     wanted = timedelta(days=6).total_seconds() * 1000
     # The broker follows its controller within a moment.
@@ -63,6 +66,23 @@ def test_topics_are_made_once_changed_where_they_differ_and_never_shrunk(broker:
 
     apply_topics(settings)
     assert partitions_of(broker, "mail.raw") == 3
+
+
+async def test_more_replicas_than_a_topic_has_are_told_and_stop_nobody(broker: LocalKafka, tmp_path: Path) -> None:
+    """Kafka makes replicas by another tool; to ask for two of them before they are there would refuse every record."""
+    settings = settings_of(broker.bootstrap, tmp_path)
+    apply_topics(settings)
+    more = settings_of(
+        broker.bootstrap, tmp_path, kafka={"bootstrap": broker.bootstrap, "partitions": 2, "replication": 3}
+    )
+    done = apply_topics(more)
+    assert (
+        "mail.raw: stays at 1 replicas, where kafka.replication is 3: kafka-reassign-partitions.sh changes that"
+        in done[0]
+    )
+    assert len(done) == len(pipeline_topics(more)) and config_of(broker, "mail.raw")["min.insync.replicas"] == "1"
+    async with publishing(broker.bootstrap) as publisher:
+        await publisher.publish(Record("mail.raw", "key", b"x", []))
 
 
 def test_without_brokers_topics_are_unavailable_and_nothing_hangs(tmp_path: Path) -> None:
