@@ -17,6 +17,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@$(BIN)/python -m local.install_kafka
 	@$(BIN)/python -m local.install_axe
+	@$(BIN)/python -m local.install_canaille
 	@touch $@
 
 demo: $(INSTALLED)

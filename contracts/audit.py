@@ -18,6 +18,7 @@ class AuditAction(StrEnum):
     PREFERENCE_CHANGED = "preference_changed"  # what a recipient wishes was written down, or forgotten
     RECEIPT_MADE = "receipt_made"  # a page about a mail for whoever has its link
     REPLAYED = "replayed"  # dead letters were published again
+    LOGGED_IN = "logged_in"  # a person, by what the identity provider says of them
     TOKEN_USED = "token_used"  # told once an hour for each token or session
     TOKEN_CREATED = "token_created"
     TOKEN_REVOKED = "token_revoked"
