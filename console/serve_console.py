@@ -23,6 +23,7 @@ from console.bound_answers import BoundAnswers
 from console.count_mails import MailCounts
 from console.dead_letters import DeadLetters
 from console.describe_api import describe_api
+from console.mask_answers import MaskAnswers
 from console.protect_responses import protect_responses
 from console.query_store import StoreQueries, begin_deadline
 from console.read_channels import ChannelReader
@@ -138,6 +139,7 @@ def create_app(
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _add_health(app, settings, app.state.why_not_ready)
+    app.add_middleware(MaskAnswers, settings)
     app.add_middleware(ReadBody, large_bodies)
     for one in middleware:
         app.add_middleware(one.cls, *one.args, **one.kwargs)

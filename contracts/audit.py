@@ -11,6 +11,7 @@ from contracts.ids import new_mail_id, received_ms
 
 class AuditAction(StrEnum):
     READ_RAW = "read_raw"  # the message itself was shown or downloaded
+    ADDRESSES_REVEALED = "addresses_revealed"  # those of one mail, to who sees them masked otherwise
     EXPORTED = "exported"  # rows of the log, or the suppression list
     REDELIVERED = "redelivered"  # a mail was sent again, or run again
     SUPPRESSED = "suppressed"  # an address was put on the suppression list
