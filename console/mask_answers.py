@@ -4,7 +4,9 @@ It is done here and not by each route, so that a new page or field shows nothing
 come: an address has no line break in it.
 """
 
+import asyncio
 from collections.abc import Collection
+from functools import partial
 from urllib.parse import unquote_plus
 
 from starlette.datastructures import MutableHeaders
@@ -15,6 +17,7 @@ from console.mask_addresses import addresses_in, mask_addresses
 from console.masked_asker import begin_request, is_masked
 from contracts.settings import Settings
 
+LARGE = 64 << 10  # octets that are masked beside other requests, not before them
 MOST_KNOWN = 5  # addresses in the URL of a request, which its answer shows as they are
 
 
@@ -56,11 +59,16 @@ class MaskAnswers:
             octets, more = rest + message.get("body", b""), message.get("more_body", False)
             whole = octets.rfind(b"\n") + 1 if more else len(octets)
             rest = octets[whole:]
-            text = octets[:whole].decode("utf-8", "surrogateescape")
-            body = mask_addresses(text, self._ours, known).encode("utf-8", "surrogateescape")
+            mask = partial(_mask, octets[:whole], self._ours, known)
+            body = await asyncio.to_thread(mask) if whole > LARGE else mask()
             await send({"type": "http.response.body", "body": body, "more_body": more})
 
         await self._app(scope, receive, masked)
+
+
+def _mask(octets: bytes, ours: Collection[str], known: Collection[str]) -> bytes:
+    text = octets.decode("utf-8", "surrogateescape")
+    return mask_addresses(text, ours, known).encode("utf-8", "surrogateescape")
 
 
 def _named(scope: Scope) -> frozenset[str]:

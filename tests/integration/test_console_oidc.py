@@ -35,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
             "scopes": ["openid", "email", "profile", "groups"],
             "roles": [
                 {"group": "mail-admins", "scopes": ["read", "raw", "manage"]},
-                {"group": "support", "scopes": ["read"], "domains": ["example.com"]},
+                {"group": "support", "scopes": ["read"], "domains": ["example.com"], "masked": True},
             ],
         }  # fmt: skip
         log = Log(folder / "log", {"console": {"public_url": console, "oidc": oidc}})
@@ -112,6 +112,7 @@ def test_support_sees_the_mail_of_its_domains_and_its_session_ends_when_it_is_re
     page = context.new_page()
     _log_in(page, console, "sam")
     page.wait_for_url(f"{console}/")
+    assert "an…@partner.example" in page.inner_text("main") and "anna@" not in page.content()
     assert context.request.get(f"{console}/api/v1/mails/{ours}").status == 200
     assert context.request.get(f"{console}/api/v1/mails/{other}").status == 404
     assert context.request.get(f"{console}/api/v1/mails/{ours}/raw").status == 403
