@@ -14,11 +14,12 @@ SHOWN = 2  # characters of the local part, at most half of it
 LONGEST = 512  # characters that are looked at before the @
 _AT = re.compile(r"@|%40|%2540|&#64;|\\u0040", re.IGNORECASE)
 _DOMAIN = re.compile(r"\[[0-9A-Fa-fIPv:.]{2,60}\]|\w(?:[\w.-]|%[0-9A-Fa-f]{2}){0,253}")
-_ENDS = frozenset("\"<>()[],;:@\\'`{}|")
+_ENDS = frozenset('"<>()[],;:@\\')
+_AROUND = "'`{"  # what an address may begin with, and what more often stands around one
+_NOTHING = re.compile(r"[\s<>\"'&,;]|\Z")  # after an @ that ends a text
+_QUOTES_IN_URL = ("%22", "%2522")
 _ENDS_IN_URL = _ENDS | frozenset("/?&=#+!")
-_ENCODED_ENDS = frozenset(
-    {"3A", "20", "22", "3C", "3E", "28", "29", "2C", "3B", "5B", "5D", "0A", "0D", "09", "21", "2F", "3F", "26", "3D"}
-)
+_ENCODED_ENDS = frozenset({"3A", "20", "22", "3C", "3E", "28", "29", "2C", "3B", "5B", "5D", "0A", "0D", "09"})
 _ENTITIES = ("&#39;", "&amp;")
 _QUOTES = ('\\"', '""', "&#34;", "&quot;")  # as JSON, CSV and HTML have one within a text
 
@@ -29,11 +30,11 @@ def mask_addresses(text: str, ours: Collection[str] = (), known: Collection[str]
     done = 0
     for at in _AT.finditer(text):
         domain = _DOMAIN.match(text, at.end())
-        if domain is None or at.start() < done:
+        if at.start() < done or (domain is None and _NOTHING.match(text, at.end())):
             continue
         in_url = at[0].startswith("%")
         start = _begin(text, done, at.start(), in_url)
-        local, name = text[start : at.start()], domain[0].rstrip(".").lower()
+        local, name = text[start : at.start()], domain[0].rstrip(".").lower() if domain else ""
         plain = _plain(local, in_url)
         if not local or _stays(plain, unquote(name) if in_url else name, ours, known):
             continue
@@ -71,7 +72,7 @@ def _shown(local: str, in_url: bool) -> str:
 def _begin(text: str, floor: int, end: int, in_url: bool) -> int:
     """Where the local part begins that ends at `end`."""
     floor = max(floor, end - LONGEST)
-    if (quoted := _begin_of_quoted(text, floor, end)) is not None:
+    if (quoted := _begin_of_quoted(text, floor, end, in_url)) is not None:
         return quoted
     ends, place = _ENDS_IN_URL if in_url else _ENDS, end
     while place > floor:
@@ -92,19 +93,21 @@ def _begin(text: str, floor: int, end: int, in_url: bool) -> int:
 
 
 def _skip_what_is_before(text: str, place: int, end: int) -> int:
-    """Past what is no part of an address: the letter of `\\n` in JSON, an apostrophe before it."""
+    """Past what is no part of an address: the letter of `\\n` in JSON, an apostrophe or a bracket around it."""
     if place and text[place - 1] == "\\" and place < end and text[place] in "nrtbf":
         place += 1
-    while text.startswith("&#39;", place) and place + 5 <= end:
-        place += 5
+    while place < end and (text[place] in _AROUND or text.startswith("&#39;", place)):
+        place += 1 if text[place] in _AROUND else 5
     return place
 
 
-def _begin_of_quoted(text: str, floor: int, end: int) -> int | None:
+def _begin_of_quoted(text: str, floor: int, end: int, in_url: bool) -> int | None:
     """Where a quoted local part begins (`"anna b"@acme.example`); None where there is none."""
-    quote = next((one for one in _QUOTES if text.endswith(one, floor, end)), None)
+    quote = next((one for one in (_QUOTES_IN_URL if in_url else _QUOTES) if text.endswith(one, floor, end)), None)
     if quote is None:
         return None
     inner = end - len(quote)
-    opening = text.rfind(quote, max(floor, inner - LONGEST), inner)
+    opening = text.rfind(quote, floor, inner)
+    while opening > floor and text[opening - 1] == "\\":  # a quotation mark within it
+        opening = text.rfind(quote, floor, opening)
     return opening if opening >= 0 else inner

