@@ -18,16 +18,13 @@ def limit_search(terms: tuple[Term, ...]) -> tuple[Term, ...]:
 def _limited(term: Term) -> Term:
     if isinstance(term, Condition):
         if _asks_for_a_part(term):
-            raise Problem(
-                422,
-                f"you see addresses masked, so {term.name} takes whole values: an address such as anna@acme.example, or @acme.example",
-                code="masked",
-                field=term.name,
-            )
+            raise _part(term.name)
         return replace(term, hidden=True) if term.name in WITHIN else term
     if not term.said:
         return replace(term, terms=limit_search(term.terms))
     kept = tuple(one for one in term.terms if isinstance(one, Junction) or not _asks_for_a_part(one))
+    if not kept:
+        raise _part("q")
     said = term.said.replace("address, ", "").replace("address or ", "")
     return replace(term, terms=limit_search(kept), said=term.said if len(kept) == len(term.terms) else said)
 
@@ -45,3 +42,10 @@ def _is_whole(value: str) -> bool:
     return (
         bool(at and local and domain) and "*" not in domain and ("*" not in local or local == "*") and "…" not in value
     )
+
+
+def _part(field: str) -> Problem:
+    message = (
+        f"you see addresses masked, so {field} takes no part of one and no *: give it whole, or as @ and its domain"
+    )
+    return Problem(422, message, code="masked", field=field)
