@@ -283,7 +283,9 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     suppressions, preferences = follow_suppressions(settings.kafka_client), follow_preferences(settings.kafka_client)
     table = open_tokens(settings.kafka_client)
     claims = Claims(settings.kafka_client, publisher, instance_name("console"))
-    tokens, admin = Tokens(table), Readiness("the admin token has not been looked for yet")
+    provider = settings.console.oidc
+    tokens = Tokens(table, provider.issuer if provider else "")
+    admin = Readiness("the admin token has not been looked for yet")
     hears = Readiness("verdicts are not read yet")
     has_room = DiskRoom(settings.data_dir, settings.min_free_disk)
     rates = TokenRates(settings.outbound.token_requests, settings.outbound.token_recipients)

@@ -41,14 +41,22 @@ def token() -> None:
 @click.option(
     "--network", "networks", multiple=True, help="Limit it to this network, such as 192.0.2.0/24; may be repeated."
 )
+@click.option(
+    "--masked", is_flag=True, help="Mask addresses of people outside; `--scope reveal` lets it ask for a mail's."
+)
 @click.option("--expires", help="When it ends by itself: after so long, such as 90d.")
 def token_create(
-    name: str, scopes: tuple[str, ...], domains: tuple[str, ...], networks: tuple[str, ...], expires: str | None
+    name: str,
+    scopes: tuple[str, ...],
+    domains: tuple[str, ...],
+    networks: tuple[str, ...],
+    masked: bool,
+    expires: str | None,
 ) -> None:
     """Create a token and print it. It is shown once: only its hash is kept."""
     try:
         ends = clock.now() + parse_duration(expires) if expires else None
-        text, made = new_token(name, list(scopes), list(domains), networks, ends)
+        text, made = new_token(name, list(scopes), list(domains), networks, ends, masked=masked)
     except ValueError as error:
         leave(str(error), 2)
     _run(lambda kafka: write_token(kafka, made))
@@ -57,8 +65,8 @@ def token_create(
 
 @token.command("list")
 def token_list() -> None:
-    """List tokens and sessions of the console: id, name, scopes, domains, networks, when it was made, when revoked, whose session and until
-    when."""
+    """List tokens and sessions of the console: id, name, scopes, domains, networks, whether masked, when made, when revoked, whose session
+    and until when."""
     for one in sorted(_run(read_tokens).values(), key=lambda one: one.created_at):
         ended = f"revoked {clock.rfc3339(one.revoked_at)}" if one.revoked_at else ""
         if one.session_of and one.expires_at and not ended:
@@ -71,6 +79,7 @@ def token_list() -> None:
             ",".join(one.scopes),
             ",".join(one.domains) or "all domains",
             *([",".join(one.networks)] if one.networks else []),
+            *(["masked"] if one.masked else []),
             clock.rfc3339(one.created_at),
             ended,
         ]

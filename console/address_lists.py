@@ -1,7 +1,5 @@
 """What the lists of addresses share: who may see them, and pages of them."""
 
-import base64
-import binascii
 import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from fastapi import Request
 
 from console.answer_errors import Problem
 from console.authorise import authorised, form_authorised
+from console.masked_asker import is_masked, seal, unseal
 from console.tokens import Principal
 from contracts.changes import key_of
 
@@ -53,7 +52,7 @@ class Asked(Generic[Entry]):
 
 def page_of(entries: Mapping[str, Entry], asked: Asked[Any]) -> tuple[list[Any], str | None]:
     """The entries of one page, by address, and the cursor of the next one."""
-    after, wanted = _decode(asked.cursor) if asked.cursor else "", key_of(asked.address)
+    after, wanted = _decode(asked.cursor) if asked.cursor else "", _wanted(asked.address)
     if wanted and not wanted.startswith("@") and not wanted.endswith("@"):
         found = [wanted] if wanted in entries and asked.shown(entries[wanted]) and wanted > after else []
         return [entries[address] for address in found], None
@@ -64,16 +63,23 @@ def page_of(entries: Mapping[str, Entry], asked: Asked[Any]) -> tuple[list[Any],
     )
     found = heapq.nsmallest(asked.limit + 1, fits)
     page = found[: asked.limit]
-    following = base64.urlsafe_b64encode(page[-1].encode()).decode() if len(found) > asked.limit else None
+    following = seal(page[-1]) if len(found) > asked.limit else None
     return [entries[address] for address in page], following
 
 
 def addresses_of(entries: Mapping[str, Entry], address: str, shown: Callable[[Entry], bool]) -> list[str]:
     """All addresses that such a list has, by address."""
-    wanted = key_of(address)
+    wanted = _wanted(address)
     if wanted and not wanted.startswith("@") and not wanted.endswith("@"):
         return [wanted] if wanted in entries and shown(entries[wanted]) else []
     return sorted(one for one, entry in entries.items() if _fits(one, wanted) and shown(entry))
+
+
+def _wanted(address: str) -> str:
+    wanted = key_of(address)
+    if is_masked() and wanted.endswith("@"):  # tried letter by letter, it would tell what the mask hides
+        raise Problem(422, "you see addresses masked: give a whole address, or @domain", code="masked", field="address")
+    return wanted
 
 
 def _fits(address: str, wanted: str) -> bool:
@@ -82,6 +88,6 @@ def _fits(address: str, wanted: str) -> bool:
 
 def _decode(cursor: str) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor.encode()).decode()
-    except (binascii.Error, ValueError) as error:
+        return unseal(cursor)
+    except ValueError as error:
         raise Problem(400, "this is no cursor of this list", code="invalid_cursor", field="cursor") from error

@@ -8,6 +8,7 @@ from console.conditions import COLUMNS, NUMBERS, WITHIN, Condition, Junction, Te
 
 # Filters with an index that finds keys without a fold. Their columns do not change over a mail's life.
 INDEXED = frozenset({"from", "to", "message_id", "reference", "domain", "subject", "address", "mail_id"})
+_LOCAL_PARTS = r'(?:"[^"]*"|[^\\s<>()\\[\\],;:"]+)(?:@|%40|\\+40)'  # as it stands in a literal of SQL
 _NUMBER_AT = re.compile(r"(<=|>=|<|>|=)(\d+)")
 
 
@@ -101,7 +102,7 @@ def _clause(condition: Condition, where: Where) -> str:
     column = COLUMNS[name]
     if name in WITHIN:
         likes = [
-            f"lower({column}) LIKE {where.bind(_like(value.lower(), within=True), 'String')}"
+            _within(column, where.bind(_like(value.lower(), within=True), "String"), condition.hidden)
             for value in condition.values
         ]
         return "(" + " OR ".join(likes) + ")"
@@ -116,6 +117,11 @@ def _clause(condition: Condition, where: Where) -> str:
     if name == "reference":  # it-42 is IT-42
         values = list(dict.fromkeys(one for value in values for one in (value, value.upper(), value.lower())))
     return f"{column} IN {where.bind(values, 'Array(String)')}"
+
+
+def _within(column: str, pattern: str, hidden: bool) -> str:
+    found = f"lower({column}) LIKE {pattern}"  # what an index answers
+    return f"({found} AND replaceRegexpAll(lower({column}), '{_LOCAL_PARTS}', '@') LIKE {pattern})" if hidden else found
 
 
 def _addresses(column: str, condition: Condition, where: Where) -> str:

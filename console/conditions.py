@@ -68,6 +68,7 @@ class Condition:
     name: str
     values: tuple[str, ...]
     exclude: bool = False
+    hidden: bool = False  # a text is looked at without the local parts of the addresses in it
 
 
 @dataclass(frozen=True)

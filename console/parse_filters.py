@@ -17,6 +17,8 @@ from console.conditions import (
     make_condition,
     unknown_filter,
 )
+from console.limit_search import limit_search
+from console.masked_asker import is_masked
 from console.read_query import read_query
 from contracts import clock
 from contracts.ids import received_ms
@@ -53,6 +55,8 @@ def parse_filters(parameters: Iterable[tuple[str, str]], now: datetime) -> Filte
         elif (condition := make_condition(name, value, False, name)) is not None:
             terms.append(condition)
         _bound(terms, name)
+    if is_masked():
+        terms = list(limit_search(tuple(terms)))
     since, until = times.get("since"), times.get("until")
     if since is not None and until is not None and since >= until:
         raise Problem(

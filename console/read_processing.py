@@ -8,6 +8,8 @@ from typing import Any
 
 from console.answer_errors import Problem
 from console.conditions import Condition, Junction, Term, make_condition
+from console.limit_search import limit_search
+from console.masked_asker import is_masked
 from console.nearest_address import configured_addresses, nearest_address
 from console.parse_filters import Filters, parse_filters
 from console.read_channels import ChannelReader
@@ -38,7 +40,8 @@ class ProcessingLog:
         when there is no such channel or gap, 422 for a filter that is wrong."""
         self.channels.find(name, domains)
         filters = parse_filters([(one, asked[one]) for one in FILTERS if asked.get(one) and one != "from"], clock.now())
-        filters = replace(filters, terms=(*filters.terms, *_of_sender(asked.get("from", ""))))
+        senders = tuple(_of_sender(asked.get("from", "")))
+        filters = replace(filters, terms=(*filters.terms, *(limit_search(senders) if is_masked() else senders)))
         if asked.get("gap"):
             late = await self._late(name, asked["gap"], domains)
             if not late:

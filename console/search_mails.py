@@ -4,7 +4,6 @@ Rows fold (FINAL) inside a window only. Where a filter has an index, older windo
 complete, so what the keys find is a superset of what the fold leaves.
 """
 
-import base64
 import json
 import uuid
 from collections.abc import AsyncIterator
@@ -15,6 +14,7 @@ from typing import Any
 from console.answer_errors import Problem
 from console.build_query import has_indexed, is_indexed, recipients_clause, terms_where
 from console.conditions import Term
+from console.masked_asker import seal, unseal
 from console.parse_filters import Filters
 from console.present_mail import ITEM_COLUMNS, present_item, retention_start
 from console.query_store import StoreQueries, begin_deadline
@@ -43,7 +43,7 @@ class Cursor:
     def encode(self) -> str:
         """As it stands in a URL."""
         text = json.dumps([self.received_ms, self.mail_id, self.recipient], separators=(",", ":"))
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        return seal(text)
 
     @staticmethod
     def decode(text: str) -> "Cursor":
@@ -51,7 +51,7 @@ class Cursor:
         try:
             if len(text) > MAX_CURSOR:
                 raise ValueError("too long")
-            received, mail_id, recipient = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            received, mail_id, recipient = json.loads(unseal(text))
             clock.from_ms(received + 1)
             return Cursor(int(received), str(uuid.UUID(mail_id)), recipient.encode().decode())
         except (ValueError, TypeError, AttributeError, OverflowError, OSError, RecursionError) as error:

@@ -10,6 +10,7 @@ from console.audit import Audit
 from console.authorise import authorised
 from console.conditions import COLUMNS
 from console.export_mails import as_csv, as_ndjson
+from console.mask_answers import reveal
 from console.parse_filters import Filters, parse_filters
 from console.read_mail import MailReader, canonical_mail_id
 from console.search_mails import Cursor, Search
@@ -20,6 +21,7 @@ from contracts import clock
 from contracts.audit import AuditAction
 
 Reader = Annotated[Principal, Depends(authorised("read"))]
+Revealer = Annotated[Principal, Depends(authorised("reveal"))]
 RawReader = Annotated[Principal, Depends(authorised("raw"))]
 MailId = Annotated[str, Path(description="The id that every row and event of the mail carries.")]
 FILTER_HELP = (
@@ -56,6 +58,19 @@ def api_router(search: Search, reader: MailReader, audit: Audit) -> APIRouter:
     async def mail(mail_id: MailId, principal: Reader) -> Response:
         async with reader.turns:
             found = await reader.read(mail_id, principal.domains)
+            return Response(msgspec.json.encode(found), media_type="application/json")
+
+    @router.post(
+        "/mails/{mail_id}/reveal",
+        summary="One mail with its addresses, for who sees them masked",
+        description="The answer of `GET /api/v1/mails/{mail_id}` as it is without a mask, this once. It is written to the audit log first.",
+        response_model=dict[str, Any],
+    )
+    async def revealed(request: Request, mail_id: MailId, principal: Revealer) -> Response:
+        async with reader.turns:
+            found = await reader.read(mail_id, principal.domains)
+            await audit.note(request, principal, AuditAction.ADDRESSES_REVEALED, mail_id=found["mail_id"])
+            reveal(request)
             return Response(msgspec.json.encode(found), media_type="application/json")
 
     @router.get(

@@ -16,12 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.admit_requests import LargeBody, ReadBody, TokenFirst
 from console.answer_errors import ErrorBody, answer_errors
+from console.ask_provider import Provider
 from console.audit import Audit, TokenUses, Writer
 from console.authorise import demand
 from console.bound_answers import BoundAnswers
 from console.count_mails import MailCounts
 from console.dead_letters import DeadLetters
 from console.describe_api import describe_api
+from console.mask_answers import MaskAnswers
 from console.protect_responses import protect_responses
 from console.query_store import StoreQueries, begin_deadline
 from console.read_channels import ChannelReader
@@ -39,6 +41,7 @@ from console.serve_dead_letters import dead_letters_router
 from console.serve_incoming import incoming_router
 from console.serve_login import login_router
 from console.serve_message import message_router
+from console.serve_oidc import oidc_routers
 from console.serve_pages import pages_router
 from console.serve_receipt import receipt_router
 from console.serve_redeliver import redeliver_router
@@ -101,6 +104,7 @@ def create_app(
     app.state.tokens = tokens
     app.state.settings = settings
     app.state.guesses = Guesses()
+    app.state.provider = Provider(settings.console.oidc) if settings.console.oidc else None
     audit = Audit(writer)
     app.state.why_not_ready = lambda: why_not_ready() or watch.why_not_ready()
     answer_errors(app)
@@ -130,10 +134,12 @@ def create_app(
         receipt_router(reader, settings, audit),
         related_router(search, reader),
         login_router(settings, sessions),
+        *oidc_routers(settings, app.state.provider, sessions, audit),
     ):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _add_health(app, settings, app.state.why_not_ready)
+    app.add_middleware(MaskAnswers, settings)
     app.add_middleware(ReadBody, large_bodies)
     for one in middleware:
         app.add_middleware(one.cls, *one.args, **one.kwargs)

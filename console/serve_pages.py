@@ -1,14 +1,15 @@
 """The page of one mail: what happened to it and why. It shows what the API answers."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from console.answer_errors import Problem
 from console.arrange_mail import arrange_checks, arrange_timeline
 from console.audit import Audit
-from console.authorise import authorised
+from console.authorise import authorised, form_authorised
+from console.mask_answers import reveal
 from console.read_mail import MailReader
 from console.render_page import render
 from console.serve_message import attachment_name
@@ -26,6 +27,7 @@ MAX_RECIPIENTS = 100  # outcomes on one page; the JSON has all
 MAX_TIMELINE = 300  # events on one page
 MAX_TEXT = 256 << 10  # characters of the text on one page; the download has all
 _needs_read = authorised("read")
+Revealer = Annotated[Principal, Depends(form_authorised("reveal"))]
 
 
 def pages_router(reader: MailReader, settings: Settings, audit: Audit) -> APIRouter:
@@ -38,18 +40,31 @@ def pages_router(reader: MailReader, settings: Settings, audit: Audit) -> APIRou
         request.state.principal = principal
         async with reader.page_turns:
             found = await reader.read(mail_id, principal.domains)
-            add_wire_senders(found, settings)
-            return render(
-                request,
-                "mail.html",
-                mail=found,
-                shown=found["recipients"][:MAX_RECIPIENTS],
-                timeline=arrange_timeline(found, MAX_TIMELINE),
-                max_text=MAX_TEXT,
-                checks=arrange_checks(found["auth"]),
-                flags=(found["auth"] or {}).get("flags", []),
-                **await _content(request, reader, principal, found, audit),
-            )
+            return await _page(request, principal, found)
+
+    @router.post("/mails/{mail_id}/reveal")
+    async def revealed(request: Request, mail_id: str, principal: Revealer) -> Response:
+        request.state.principal = principal
+        async with reader.page_turns:
+            found = await reader.read(mail_id, principal.domains)
+            await audit.note(request, principal, AuditAction.ADDRESSES_REVEALED, mail_id=found["mail_id"])
+            reveal(request)
+            return await _page(request, principal, found)
+
+    async def _page(request: Request, principal: Principal, found: dict[str, Any]) -> Response:
+        add_wire_senders(found, settings)
+        return render(
+            request,
+            "mail.html",
+            mail=found,
+            shown=found["recipients"][:MAX_RECIPIENTS],
+            timeline=arrange_timeline(found, MAX_TIMELINE),
+            max_text=MAX_TEXT,
+            checks=arrange_checks(found["auth"]),
+            flags=(found["auth"] or {}).get("flags", []),
+            revealed=getattr(request.state, "revealed", False),
+            **await _content(request, reader, principal, found, audit),
+        )
 
     return router
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from ipaddress import ip_network
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Request
@@ -16,10 +16,10 @@ from console.moment import Moment
 from console.tokens import Principal, new_token, token_record
 from contracts import clock
 from contracts.audit import AuditAction
+from contracts.login_settings import Scope
 from contracts.records import Position, Record
 from contracts.shared_state import Token
 
-Scope = Literal["read", "raw", "send", "manage"]
 Manager = Annotated[Principal, Depends(whole_list("manage"))]
 
 
@@ -46,7 +46,9 @@ class TokenShown(BaseModel):
     created_at: datetime = Field(description="When it was made.")
     expires_at: datetime | None = Field(description="When it ends by itself; null: never.")
     revoked_at: datetime | None = Field(description="When it was revoked; null: it was not.")
-    session_of: str | None = Field(description="Of a session of the console: the id of its token.")
+    session_of: str | None = Field(description="Of a session of the console: the id of its token, or of its person.")
+    issuer: str | None = Field(description="Of a person's session: the identity provider that knows them.")
+    masked: bool = Field(description="Whether it sees addresses of people outside masked.")
     last_used_at: str | None = Field(
         description="When it was last used, to the hour; null: not as far as the log goes."
     )
@@ -59,8 +61,11 @@ class TokensShown(BaseModel):
 class TokenBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str = Field(min_length=1, max_length=100, description="What it is called.")
-    scopes: list[Scope] = Field(min_length=1, max_length=4, description="What it may do: no more than who makes it.")
+    scopes: list[Scope] = Field(min_length=1, max_length=5, description="What it may do: no more than who makes it.")
     domains: list[str] = Field(default=[], max_length=1000, description="Whose mail it sees and sends; empty: all.")
+    masked: bool = Field(
+        default=False, description="It sees addresses of people outside masked; so does what a masked token makes."
+    )
     networks: list[str] = Field(
         default=[], max_length=100, description="From where it may be used, such as 192.0.2.0/24; empty: from anywhere."
     )
@@ -98,8 +103,12 @@ def tokens_router(
             raise Problem(
                 422, f"the token that makes it ends at {clock.rfc3339(principal.expires_at)}", field="expires_at"
             )
-        networks = _within(body.networks, principal)
-        text, made = new_token(body.name, list(body.scopes), body.domains, networks, ends)
+        networks, masked = _within(body.networks, principal), body.masked or principal.masked
+        if masked and "raw" in body.scopes:
+            raise Problem(
+                422, "the scope raw shows messages with their addresses: a masked token has none", field="masked"
+            )
+        text, made = new_token(body.name, list(body.scopes), body.domains, networks, ends, masked=masked)
         await audit.note(request, principal, AuditAction.TOKEN_CREATED, detail=f"{made.id} ({made.name})")
         await table.read_up_to(await writer.publish_at(token_record(made)))
         return TokenMade(token=text, id=made.id)
@@ -146,5 +155,7 @@ def _shown(token: Token, last_used: str | None) -> TokenShown:
         expires_at=token.expires_at,
         revoked_at=token.revoked_at,
         session_of=token.session_of or None,
+        issuer=token.issuer or None,
+        masked=token.masked,
         last_used_at=last_used,
     )

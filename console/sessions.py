@@ -1,19 +1,20 @@
-"""Sessions of the console: what a log-in makes of an API token, for a browser to keep. The token itself is in no cookie.
+"""Sessions of the console: what a log-in makes of an API token, or of what an identity provider says, for a browser to keep. The
+token itself is in no cookie.
 
 A session is a record of `mail.tokens`, as tokens are: it holds on every replica and over restarts, is listed and revoked like a token, ends
 with its token, and is deleted when it ends.
 """
 
 from collections.abc import Awaitable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from console.tokens import Principal, new_session, token_record
+from console.tokens import SESSION_LASTS, Principal, new_session, token_record
 from contracts import clock, topics
 from contracts.records import Position, Record
 from contracts.shared_state import Token
 
-MAX_SESSIONS = 50  # of one token; the oldest ends when one more begins
+MAX_SESSIONS = 50  # of one token or person; the oldest ends when one more begins
 
 
 class SessionTable(Protocol):
@@ -37,12 +38,12 @@ class Sessions:
         self._table = table
         self._writer = writer
 
-    async def begin(self, principal: Principal) -> str:
-        """A new session of this token: the text of its cookie. This replica knows it from now on, the others within a moment."""
+    async def begin(self, principal: Principal, lasts: timedelta = SESSION_LASTS) -> str:
+        """A new session of this token or person: the text of its cookie. This replica knows it from now on, the others within a moment."""
         now = clock.now()
         for old in _to_end(self._table.snapshot(), principal.id, now):
             await self._writer.publish_at(_deletion(old))
-        text, session = new_session(principal, now)
+        text, session = new_session(principal, now, lasts)
         await self._table.read_up_to(await self._writer.publish_at(token_record(session)))
         return text
 

@@ -22,7 +22,7 @@ from contracts.shared_state import Token
 from runtime.connect_kafka import Properties
 from runtime.follow_table import FollowedTable
 
-SCOPES = ("read", "raw", "send", "manage")
+SCOPES = ("read", "raw", "send", "manage", "reveal")
 SOURCE = "mailscope/console"
 SESSION_LASTS = timedelta(days=14)
 
@@ -49,6 +49,8 @@ class Principal:
     domains: frozenset[str]
     networks: tuple[str, ...] = ()  # from where the token may be used; empty means from anywhere
     expires_at: datetime | None = None  # when the token or session ends by itself
+    issuer: str = ""  # of a person: the identity provider that knows them; empty: a token
+    masked: bool = False  # sees addresses of people outside masked (mask_answers.py)
 
     def may_come_from(self, peer: str) -> bool:
         """Whether the token may be used from this address."""
@@ -63,10 +65,11 @@ class Principal:
 
 
 class Tokens:
-    """The tokens of a table, found by themselves."""
+    """The tokens of a table, found by themselves. `issuer` is the identity provider whose people's sessions hold; "": those of none."""
 
-    def __init__(self, table: TokenTable) -> None:
+    def __init__(self, table: TokenTable, issuer: str = "") -> None:
         self._table = table
+        self._issuer = issuer
         self._version = -1
         self._by_hash: dict[str, tuple[Token, Principal]] = {}
         self._by_id: dict[str, tuple[Token, Principal]] = {}
@@ -100,17 +103,25 @@ class Tokens:
         if version != self._version:
             all_of_them = self._table.snapshot()
             valid = [one for one in all_of_them.values() if one.revoked_at is None]
-            living = [one if not one.session_of else _with_its_token(one, all_of_them) for one in valid]
+            living = [self._living_now(one, all_of_them) for one in valid]
             self._by_id = {one.id: (one, principal_of(one)) for one in living if one is not None}
             self._by_hash = {one.sha256: (one, principal) for one, principal in self._by_id.values()}
             self._version = version
         return self._by_hash, self._by_id
 
+    def _living_now(self, one: Token, known: Mapping[str, Token]) -> Token | None:
+        if one.issuer:
+            return one if one.issuer == self._issuer else None
+        return _with_its_token(one, known) if one.session_of else one
+
 
 def principal_of(token: Token) -> Principal:
     """Who has this token or session."""
-    scopes, domains = frozenset(token.scopes), frozenset(token.domains)
-    return Principal(token.id, token.name, scopes, domains, tuple(token.networks), token.expires_at)
+    scopes = frozenset(token.scopes) - ({"raw"} if token.masked else set())
+    domains, networks = frozenset(token.domains), tuple(token.networks)
+    return Principal(
+        token.id, token.name, scopes, domains, networks, token.expires_at, issuer=token.issuer, masked=token.masked
+    )
 
 
 def _with_its_token(session: Token, known: Mapping[str, Token]) -> Token | None:
@@ -141,16 +152,20 @@ def new_token(
     domains: list[str],
     networks: Sequence[str] = (),
     expires_at: datetime | None = None,
+    *,
+    masked: bool = False,
 ) -> tuple[str, Token]:
-    """A token, to be shown once, and what is kept of it. ValueError for a network that is none."""
+    """A token, to be shown once, and what is kept of it. ValueError for a network that is none, and for `raw` in a masked one."""
+    if masked and "raw" in scopes:
+        raise ValueError("the scope `raw` shows messages with their addresses: a masked token cannot have it")
     text = make_token()
     made = describe_token(secrets.token_hex(6), name, text, scopes, domains)
     known = [str(ip_network(one)) for one in networks]
-    return text, msgspec.structs.replace(made, networks=known, expires_at=expires_at)
+    return text, msgspec.structs.replace(made, networks=known, expires_at=expires_at, masked=masked)
 
 
-def new_session(principal: Principal, now: datetime) -> tuple[str, Token]:
-    """A session of a token, with its scopes and domains: the text of its cookie, and what is kept of it."""
+def new_session(principal: Principal, now: datetime, lasts: timedelta = SESSION_LASTS) -> tuple[str, Token]:
+    """A session of a token or a person, with their scopes and domains: the text of its cookie, and what is kept of it."""
     text = make_token()
     return text, Token(
         id=secrets.token_hex(6),
@@ -160,8 +175,10 @@ def new_session(principal: Principal, now: datetime) -> tuple[str, Token]:
         domains=sorted(principal.domains),
         created_at=now,
         session_of=principal.id,
-        expires_at=now + SESSION_LASTS,
+        expires_at=now + lasts,
         networks=list(principal.networks),
+        issuer=principal.issuer,
+        masked=principal.masked,
     )
 
 

@@ -11,6 +11,7 @@ from contracts.ids import new_mail_id, received_ms
 
 class AuditAction(StrEnum):
     READ_RAW = "read_raw"  # the message itself was shown or downloaded
+    ADDRESSES_REVEALED = "addresses_revealed"  # those of one mail, to who sees them masked otherwise
     EXPORTED = "exported"  # rows of the log, or the suppression list
     REDELIVERED = "redelivered"  # a mail was sent again, or run again
     SUPPRESSED = "suppressed"  # an address was put on the suppression list
@@ -18,6 +19,7 @@ class AuditAction(StrEnum):
     PREFERENCE_CHANGED = "preference_changed"  # what a recipient wishes was written down, or forgotten
     RECEIPT_MADE = "receipt_made"  # a page about a mail for whoever has its link
     REPLAYED = "replayed"  # dead letters were published again
+    LOGGED_IN = "logged_in"  # a person, by what the identity provider says of them
     TOKEN_USED = "token_used"  # told once an hour for each token or session
     TOKEN_CREATED = "token_created"
     TOKEN_REVOKED = "token_revoked"

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, model_validator
 
 from contracts.dependency_settings import Blobs, Dns, Kafka, Section, Store
+from contracts.login_settings import Oidc
 from contracts.setting_types import (
     Address,
     Allowed,
@@ -129,9 +130,7 @@ class Console(Section):
         [],
         description="Addresses or networks of the proxies in front, whose X-Forwarded-For says who asks; empty: whoever connects.",
     )
-    open_metrics: bool = Field(
-        True, description="Answer /metrics on this port to anybody; false: to a token of the scope `read`."
-    )
+    open_metrics: bool = Field(True, description="Answer /metrics to anybody; false: to a token of the scope `read`.")
     open_openapi: bool = Field(
         True, description="Answer /openapi.json to anybody; false: to a token of the scope `read`."
     )
@@ -141,6 +140,7 @@ class Console(Section):
         "another one in it replaces it at the next start. Empty: one is made, in `admin-token` of `data_dir`.",
     )
     secure_cookie: bool = Field(False, description="Send the log-in cookie over HTTPS only: set it behind a TLS proxy.")
+    oidc: Oidc | None = Field(None, description="Let people log in with an identity provider (OpenID Connect) too.")
 
     @property
     def base_url(self) -> str:

@@ -12,9 +12,9 @@ KEPT = timedelta(days=1)  # how long a claim holds
 
 
 class Token(Struct, frozen=True, kw_only=True):
-    """An API token, or a session of the console that a log-in with one began, for `mail.tokens` (key: its id). The token itself is kept
-    nowhere: it is 256 random bits, and a plain SHA-256 of it gives nothing away. A revoked token stays, so that nothing makes it anew; a
-    session that has ended is deleted."""
+    """An API token, or a session of the console that a log-in with one or with an identity provider began, for `mail.tokens` (key: its
+    id). The token itself is kept nowhere: it is 256 random bits, and a plain SHA-256 of it gives nothing away. A revoked token stays, so
+    that nothing makes it anew; a session that has ended is deleted."""
 
     id: str
     name: str
@@ -23,9 +23,11 @@ class Token(Struct, frozen=True, kw_only=True):
     domains: list[str]  # limits what is seen and sent; empty: all
     created_at: datetime
     revoked_at: datetime | None = None
-    session_of: str = ""  # id of the token that was logged in with; empty: an API token
+    session_of: str = ""  # id of the token that was logged in with, or a digest of the person; empty: an API token
+    issuer: str = ""  # of a person's session: the identity provider that knows them; empty: of a token
     expires_at: datetime | None = None  # when a session ends, or a token; null: when it is revoked
     networks: list[str] = []  # from where it may be used; empty: from anywhere
+    masked: bool = False  # who has it sees addresses of people outside masked, and has no scope `raw`
 
 
 class Claim(Struct, frozen=True, kw_only=True):

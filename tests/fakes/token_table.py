@@ -1,6 +1,6 @@
 """The table of tokens without Kafka."""
 
-from console.tokens import Principal, hash_token, new_session, new_token
+from console.tokens import hash_token, new_session, new_token, principal_of
 from contracts import clock
 from contracts.codec import decode
 from contracts.records import Place, Record
@@ -19,18 +19,16 @@ class TokenTable:
         self.tokens[token.id] = token
         self.version += 1
 
-    def create(self, name: str, scopes: list[str], domains: list[str]) -> str:
+    def create(self, name: str, scopes: list[str], domains: list[str], *, masked: bool = False) -> str:
         """A token that is known from now on."""
-        text, token = new_token(name, scopes, domains)
+        text, token = new_token(name, scopes, domains, masked=masked)
         self.put(token)
         return text
 
     def log_in(self, text: str) -> str:
         """The cookie of a session of this token."""
         (token,) = [one for one in self.tokens.values() if one.sha256 == hash_token(text)]
-        cookie, session = new_session(
-            Principal(token.id, token.name, frozenset(token.scopes), frozenset(token.domains)), clock.now()
-        )
+        cookie, session = new_session(principal_of(token), clock.now())
         self.put(session)
         return cookie
 

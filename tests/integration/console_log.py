@@ -63,7 +63,7 @@ class Log:
         self.app = create_app(
             self.settings,
             self.store,
-            Tokens(self.tokens),
+            Tokens(self.tokens, self.settings.console.oidc.issuer if self.settings.console.oidc else ""),
             Sessions(self.tokens, self.tokens),
             self.written,
             SuppressionDesk(cast(Any, self.suppressions), cast(Any, None)),
