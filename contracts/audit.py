@@ -17,6 +17,7 @@ class AuditAction(StrEnum):
     UNBLOCKED = "unblocked"  # an address was taken off it
     PREFERENCE_CHANGED = "preference_changed"  # what a recipient wishes was written down, or forgotten
     RECEIPT_MADE = "receipt_made"  # a page about a mail for whoever has its link
+    ERASED = "erased"  # all mail of an address was taken out of the log, on request
     REPLAYED = "replayed"  # dead letters were published again
     TOKEN_USED = "token_used"  # told once an hour for each token or session
     TOKEN_CREATED = "token_created"

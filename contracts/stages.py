@@ -101,14 +101,22 @@ STAGES = (
             Group("mailscope-clickhouse", (topics.EVENTS, topics.DEADLETTER, topics.CONNECTIVITY, topics.AUDIT)),
             Group("mailscope-clickhouse-raw", (topics.RAW,)),
         ),
-        writes=(topics.DEADLETTER, topics.ATTEMPTS),  # the latter for mail that is open beyond its limit
+        follows=(topics.ERASURES,),
+        writes=(topics.DEADLETTER, topics.ERASURES, topics.ATTEMPTS),  # the last for mail that is open beyond its limit
         health_offset=70,
     ),
     Stage(
         "console",
         ("console",),
         "Serve the console, the API and the send hook.",
-        follows=(topics.TOKENS, topics.CLAIMS, topics.SUPPRESSIONS, topics.PREFERENCES, topics.VERDICTS),
+        follows=(
+            topics.TOKENS,
+            topics.CLAIMS,
+            topics.SUPPRESSIONS,
+            topics.PREFERENCES,
+            topics.ERASURES,
+            topics.VERDICTS,
+        ),
         writes=(
             topics.RAW,
             topics.ATTEMPTS,
@@ -117,6 +125,7 @@ STAGES = (
             topics.SUPPRESSIONS,
             topics.PREFERENCES,
             topics.AUDIT,
+            topics.ERASURES,
         ),
     ),
     Stage(
