@@ -229,6 +229,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from console.ensure_admin_token import ensure_admin_token
     from console.erase import ErasureDesk
     from console.find_sources import SourceMails
+    from console.note_configuration import note_configuration
     from console.query_store import StoreQueries
     from console.serve_console import create_app
     from console.serve_erasures import erasures_router
@@ -305,17 +306,19 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         routers=routers,
     )
     ensure = asyncio.create_task(until_available(lambda: ensure_admin_token(settings, table, claims, publisher), admin))
+    note = asyncio.create_task(note_configuration(settings, secret, queries, publisher))
     hear = asyncio.create_task(until_available(verdict_reader.start, hears))
     try:
         await serve_console(app, settings, stop, app.state.why_not_ready)
     finally:
         ensure.cancel()
         hear.cancel()
+        note.cancel()
         verdict_reader.close()
         queries.close()
         followed = (table, claims, suppressions, preferences, erasures)
         closing = [*(one.close() for one in followed), publisher.close(2)]
-        await asyncio.gather(ensure, hear, *closing, return_exceptions=True)
+        await asyncio.gather(ensure, hear, note, *closing, return_exceptions=True)
 
 
 def _supervise(settings: Settings, processes: "list[Process]", ports: "list[Listening]", *, demo: bool) -> None:
