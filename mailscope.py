@@ -15,6 +15,7 @@ from commands.check_config import check_config
 from commands.classify import classify
 from commands.dns import dns
 from commands.doctor import doctor
+from commands.erase import erase
 from commands.explain import explain
 from commands.postfix_log import postfix_log
 from commands.ready import ready
@@ -207,6 +208,7 @@ for command in (
     replay,
     redeliver,
     audit,
+    erase,
     explain,
     classify,
     reclassify,
@@ -253,9 +255,12 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from console.authorise import authorised
     from console.change_suppressions import SuppressionDesk
     from console.ensure_admin_token import ensure_admin_token
+    from console.erase import ErasureDesk
     from console.find_sources import SourceMails
+    from console.note_configuration import note_configuration
     from console.query_store import StoreQueries
     from console.serve_console import create_app
+    from console.serve_erasures import erasures_router
     from console.serve_http import serve_console
     from console.serve_lists import LARGE_BODIES, list_routers
     from console.serve_tokens import tokens_router
@@ -272,6 +277,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     from ingest.send.send_http import send_router
     from mail.unsubscribe_link import UnsubscribeLinks
     from runtime.claim import Claims
+    from runtime.follow_erasures import follow_erasures
     from runtime.load_secret import load_secret
     from runtime.publish import Publisher
     from runtime.shared_list import follow_preferences, follow_suppressions
@@ -292,13 +298,14 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
     sender = Sender(settings, publisher, verdicts)
     queries = StoreQueries(store, settings.store.query_memory)
     recorder = AttemptRecorder(claims, publisher, SourceMails(queries).find)
-    audit = Audit(publisher)
+    audit, secret, erasures = Audit(publisher), load_secret(settings), follow_erasures(settings.kafka_client)
     routers = [
         send_router(sender, IdempotencyKeys(claims), authorised("send"), has_room, rates),
         attempts_router(recorder, authorised("send"), settings.store.retention, rates),
         *list_routers(settings, queries, suppressions, preferences, publisher, audit),
         tokens_router(table, publisher, audit, lambda: read_last_uses(queries)),
-        unsubscribe_router(UnsubscribeLinks(load_secret(settings)), preferences, publisher),
+        unsubscribe_router(UnsubscribeLinks(secret), preferences, publisher),
+        erasures_router(ErasureDesk(settings, queries, suppressions, preferences, erasures, publisher, audit, secret)),
     ]
 
     # Base64 and JSON make a third more of a message.
@@ -321,6 +328,7 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
             or claims.why_not_ready
             or suppressions.why_not_ready
             or preferences.why_not_ready
+            or erasures.why_not_ready
             or admin()
             or hears()
             or why_not_ready()
@@ -328,17 +336,19 @@ async def _serve(settings: Settings, store: "Store", stop: asyncio.Event, why_no
         routers=routers,
     )
     ensure = asyncio.create_task(until_available(lambda: ensure_admin_token(settings, table, claims, publisher), admin))
+    note = asyncio.create_task(note_configuration(settings, secret, queries, publisher))
     hear = asyncio.create_task(until_available(verdict_reader.start, hears))
     try:
         await serve_console(app, settings, stop, app.state.why_not_ready)
     finally:
         ensure.cancel()
         hear.cancel()
+        note.cancel()
         verdict_reader.close()
         queries.close()
-        followed = (table, claims, suppressions, preferences)
+        followed = (table, claims, suppressions, preferences, erasures)
         closing = [*(one.close() for one in followed), publisher.close(2)]
-        await asyncio.gather(ensure, hear, *closing, return_exceptions=True)
+        await asyncio.gather(ensure, hear, note, *closing, return_exceptions=True)
 
 
 def _supervise(settings: Settings, processes: "list[Process]", ports: "list[Listening]", *, demo: bool) -> None:

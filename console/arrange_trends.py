@@ -7,9 +7,11 @@ from typing import Any
 
 from console.compute_stats import CHECKS, FELL_THROUGH, SUCCEEDED, Point
 from console.count_mails import Count
-from console.draw_charts import Bar, draw_line, label_times, round_up, stack_bars
+from console.draw_charts import WIDE, Bar, draw_line, label_times, round_up, stack_bars
 from console.explain_mail import words
+from console.note_configuration import Mark
 from console.read_stats import Chart
+from contracts import clock
 
 COLOURS = 8  # of lines and parts of bars (static/charts.css, c-0 and on)
 TITLES = {
@@ -136,6 +138,28 @@ def arrange_heat(counts: list[Count], times: list[int], providers: list[str]) ->
             )
         rows.append({"provider": provider, "mails": sum(cell["mails"] for cell in cells), "cells": cells})
     return rows
+
+
+@dataclass(frozen=True)
+class PlacedMark:
+    """A change of the configuration where the charts draw it: `x` in their units, `bucket` the row of their tables."""
+
+    at: str
+    keys: str
+    x: float
+    bucket: int
+
+
+def place_marks(marks: list[Mark], times: list[int], step: int) -> list[PlacedMark]:
+    """Those that lie within the time of the charts."""
+    placed = []
+    for mark in marks:
+        seconds = mark.at.timestamp()
+        if times[0] <= seconds < times[-1] + step:
+            x = round(WIDE * (seconds - times[0]) / (times[-1] + step - times[0]), 1)
+            bucket = int((seconds - times[0]) // step) * step + times[0]
+            placed.append(PlacedMark(clock.rfc3339(mark.at), ", ".join(mark.keys), x, bucket))
+    return placed
 
 
 def _by_value(chart: Chart, by: str | None, value: Value) -> list[tuple[str, Value, Parameters, str]]:

@@ -104,7 +104,7 @@ class MailReader:
     async def stored(self, mail_id: str, size: int) -> tuple[bytes, Blob | None]:
         """The octets of a message of this size, or where the blob store has them. Problem as of `raw`."""
         rows = await self.queries.rows(
-            f"SELECT base64Encode(content) AS content, blob_url, blob_sha256 FROM raw FINAL WHERE {_PLACE} LIMIT 1",
+            f"SELECT base64Encode(content) AS content, blob_url, blob_sha256, erased_at FROM raw FINAL WHERE {_PLACE} LIMIT 1",
             _parameters(mail_id),
         )
         if not rows:
@@ -112,6 +112,9 @@ class MailReader:
                 raise Problem(404, "this mail was refused before its message came: there is nothing to download")
             raise Problem(410, "the raw message is not kept any more")
         row = rows[0]
+        if row["erased_at"] is not None:
+            when = clock.rfc3339(clock.utc(row["erased_at"]))
+            raise Problem(410, f"the raw message was erased on request, with an address that it named ({when})")
         if row["blob_url"]:
             return b"", Blob(url=row["blob_url"], sha256=row["blob_sha256"])
         return msgspec.json.decode(f'"{row["content"]}"', type=bytes), None

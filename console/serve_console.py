@@ -127,7 +127,7 @@ def create_app(
     for router in (
         *routers,
         activity_router(search, MailCounts(queries, settings, PATIENCE), reader, settings),
-        trends_router(MailCounts(queries, settings)),
+        trends_router(MailCounts(queries, settings), queries),
         pages_router(reader, settings, audit),
         incoming_router(channels, processing),
         message_router(reader, settings, audit),

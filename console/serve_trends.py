@@ -8,14 +8,16 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from console.answer_errors import Problem
-from console.arrange_trends import arrange_figure, arrange_heat
+from console.arrange_trends import arrange_figure, arrange_heat, place_marks
 from console.authorise import authorised
 from console.choose_buckets import buckets, choose_step
 from console.choose_facets import Parameters, presets, span_words
 from console.count_mails import MailCounts
 from console.cover_hours import Span
 from console.explain_search import describe
+from console.note_configuration import read_marks
 from console.parse_filters import Filters
+from console.query_store import StoreQueries
 from console.read_activity import page_filters, read_parameters
 from console.read_stats import FILTER_OF, By, StatName, StatsReader
 from console.render_page import render
@@ -31,7 +33,7 @@ PROVIDERS = 10  # rows of the heat map
 _needs_read = authorised("read")
 
 
-def trends_router(counts: MailCounts) -> APIRouter:
+def trends_router(counts: MailCounts, queries: StoreQueries) -> APIRouter:
     """The router."""
     router = APIRouter(include_in_schema=False)
 
@@ -42,10 +44,12 @@ def trends_router(counts: MailCounts) -> APIRouter:
         parameters = read_parameters(request)
         by = str(parameters.pop("by", ""))
         by = by if by in OFFERED else ""
-        page: dict[str, Any] = {"figures": [], "heat": [], "problem": None, "read_as": [], "span": None}
+        page: dict[str, Any] = {"figures": [], "heat": [], "marks": [], "problem": None, "read_as": [], "span": None}
         status = 200
         try:
-            page |= await _read(counts.at_once(), principal, parameters, cast(By, by) if by in get_args(By) else None)
+            page |= await _read(
+                queries, counts.at_once(), principal, parameters, cast(By, by) if by in get_args(By) else None
+            )
         except Problem as problem:
             if problem.status not in (400, 422, 503):
                 raise
@@ -64,7 +68,9 @@ def trends_router(counts: MailCounts) -> APIRouter:
     return router
 
 
-async def _read(counts: MailCounts, principal: Principal, parameters: Parameters, by: By | None) -> dict[str, Any]:
+async def _read(
+    queries: StoreQueries, counts: MailCounts, principal: Principal, parameters: Parameters, by: By | None
+) -> dict[str, Any]:
     filters, reader = page_filters(parameters), StatsReader(counts)
     span = counts.span(filters) if filters.since else counts.span(filters, DEFAULT)
     step = choose_step(span.low, span.high)
@@ -80,10 +86,15 @@ async def _read(counts: MailCounts, principal: Principal, parameters: Parameters
         chart = await reader.chart(name, filters, principal.domains, span, step, split, values if split else None)
         return arrange_figure(chart, FILTER_OF[split] if split else None)
 
-    *figures, heat = await asyncio.gather(*map(figure, CHARTS), _heat(counts, principal, filters, span, step))
+    *figures, heat, marks = await asyncio.gather(
+        *map(figure, CHARTS),
+        _heat(counts, principal, filters, span, step),
+        read_marks(queries, span.low, span.high),
+    )
     return {
         "figures": figures,
         "heat": heat,
+        "marks": place_marks(marks, buckets(span.low, span.high, step), step),
         "read_as": [describe(term) for term in filters.terms],
         "span": span,
         "times": buckets(span.low, span.high, step),

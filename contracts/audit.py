@@ -18,6 +18,8 @@ class AuditAction(StrEnum):
     UNBLOCKED = "unblocked"  # an address was taken off it
     PREFERENCE_CHANGED = "preference_changed"  # what a recipient wishes was written down, or forgotten
     RECEIPT_MADE = "receipt_made"  # a page about a mail for whoever has its link
+    ERASED = "erased"  # all mail of an address was taken out of the log, on request
+    CONFIGURED = "configured"  # a console started with another configuration than the last that is known
     REPLAYED = "replayed"  # dead letters were published again
     LOGGED_IN = "logged_in"  # a person, by what the identity provider says of them
     TOKEN_USED = "token_used"  # told once an hour for each token or session

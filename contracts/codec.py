@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from contracts import clock
 from contracts.audit import AuditEntry
+from contracts.erasures import Erasure
 from contracts.errors import InvalidEvent
 from contracts.events import AttemptReport, Connectivity, Dispatch, LateNews, MailEvent, StatusChange, Verdict
 from contracts.ids import event_id
@@ -57,6 +58,7 @@ _decoders: dict[type[Struct], msgspec.json.Decoder[Struct]] = {
         Thread,
         LateNews,
         AuditEntry,
+        Erasure,
     )
 }
 
@@ -274,6 +276,19 @@ def encode_audit_entry(entry: AuditEntry, source: str) -> bytes:
         type=f"mailscope.audit.{entry.action}.v1",
         time=entry.at,
         subject=entry.actor,
+    )
+
+
+def encode_erasure(erasure: Erasure, source: str) -> bytes:
+    """An address that is to be erased or was, for `mail.erasures`."""
+    done = "asked" if erasure.done_at is None else "done"
+    return encode(
+        erasure,
+        id=event_id(erasure.digest, clock.rfc3339(erasure.asked_at), f"erasure.{done}", 0),
+        source=source,
+        type=f"mailscope.erasure.{done}.v1",
+        time=erasure.done_at or erasure.asked_at,
+        subject=erasure.digest,
     )
 
 

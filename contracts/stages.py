@@ -105,7 +105,8 @@ STAGES = (
             Group("mailscope-clickhouse", (topics.EVENTS, topics.DEADLETTER, topics.CONNECTIVITY, topics.AUDIT)),
             Group("mailscope-clickhouse-raw", (topics.RAW,)),
         ),
-        writes=(topics.DEADLETTER, topics.ATTEMPTS),  # the latter for mail that is open beyond its limit
+        follows=(topics.ERASURES,),
+        writes=(topics.DEADLETTER, topics.ERASURES, topics.ATTEMPTS),  # the last for mail that is open beyond its limit
         observes=("mailscope-inbound", "mailscope-outbound", "mailscope-outcomes"),  # before it the log is not complete
         health_offset=70,
     ),
@@ -113,7 +114,14 @@ STAGES = (
         "console",
         ("console",),
         "Serve the console, the API and the send hook.",
-        follows=(topics.TOKENS, topics.CLAIMS, topics.SUPPRESSIONS, topics.PREFERENCES, topics.VERDICTS),
+        follows=(
+            topics.TOKENS,
+            topics.CLAIMS,
+            topics.SUPPRESSIONS,
+            topics.PREFERENCES,
+            topics.ERASURES,
+            topics.VERDICTS,
+        ),
         writes=(
             topics.RAW,
             topics.ATTEMPTS,
@@ -122,6 +130,7 @@ STAGES = (
             topics.SUPPRESSIONS,
             topics.PREFERENCES,
             topics.AUDIT,
+            topics.ERASURES,
         ),
         observes=(f"{GROUP_PREFIX}*",),
     ),

@@ -21,6 +21,7 @@ MAILBOXES = "mail.mailboxes"
 THREADS = "mail.threads"
 CONNECTIVITY = "mail.connectivity"
 AUDIT = "mail.audit"
+ERASURES = "mail.erasures"
 DEADLETTER = "mail.deadletter"
 
 DAY = timedelta(days=1)
@@ -43,7 +44,8 @@ class Topic:
     def config(self) -> dict[str, str]:
         """Kafka's topic configuration (times in ms, sizes in octets)."""
         if self.retention is None:
-            return {"cleanup.policy": "compact"}
+            # What was written over is gone after a week, also where little is written: it may name an address that was erased.
+            return {"cleanup.policy": "compact", "max.compaction.lag.ms": str(int(7 * DAY.total_seconds() * 1000))}
         return {
             "cleanup.policy": "compact,delete" if self.compacted else "delete",
             "retention.ms": str(int(self.retention.total_seconds() * 1000)),
@@ -80,5 +82,6 @@ def all_topics(retry: list[str], expire: timedelta, retention: timedelta) -> lis
         Topic(THREADS, "digest of a Message-ID", "Thread", max(week, retention), compacted=True),
         Topic(CONNECTIVITY, "channel", "Connectivity", max(week, retention)),
         Topic(AUDIT, "who did it", "AuditEntry", max(week, retention)),
+        Topic(ERASURES, "keyed digest of the address", "Erasure", None, compacted=True),
         Topic(DEADLETTER, "as the source", "untouched octets, why in the headers", 21 * DAY),
     ]

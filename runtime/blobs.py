@@ -1,6 +1,7 @@
 """The blob store for messages too large for a Kafka record: a folder (`file://`) or anything that speaks S3 (`s3://`)."""
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -76,6 +77,16 @@ class BlobStore:
         except Exception as error:
             raise Unavailable("blob store", str(error)) from error
         return len(old)
+
+    def remove(self, blobs: Iterable[Blob]) -> None:
+        """Delete these; one that is not there is no error. Unavailable when the store is away."""
+        for blob in blobs:
+            try:
+                obstore.delete(self._store, self._path(blob))
+            except (NotFoundError, FileNotFoundError):
+                continue
+            except Exception as error:
+                raise Unavailable("blob store", str(error)) from error
 
     async def message(self, envelope: Envelope, value: bytes | None) -> bytes:
         """The octets of a message, wherever its record keeps them."""

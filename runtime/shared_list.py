@@ -5,6 +5,7 @@ more where another process wrote in between: no change is lost, whoever writes a
 the address next does it, also by what is known already. Memory: about a kilobyte for each address.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -81,6 +82,17 @@ class SharedList(Generic[Entry, OneChange]):
             if self._table.get(key) == written:
                 return written
         raise Unavailable("Kafka", f"{address} is being changed by too many at once")
+
+    async def replace(self, publisher: Publisher, address: str, entry: Entry | None, source: str) -> None:
+        """Forget all that is known of an address, and put this in its place: what every reader has merged so far goes with the tombstone
+        before it. A change that another process makes at this moment may bring its history back. Unavailable without Kafka."""
+        key = key_of(address)
+        # One after the other in one batch: nobody reads far between them.
+        places = [publisher.publish_at(Record(self._topic, key, None, []))]
+        if entry is not None:
+            places.append(publisher.publish_at(Record(self._topic, key, self._encode(entry, source), HEADERS)))
+        for place in await asyncio.gather(*places):
+            await self._table.read_up_to(place)
 
     async def close(self) -> None:
         """Stop following."""

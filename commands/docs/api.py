@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from console.authorise import authorised
 from console.describe_api import describe_api as whole_openapi
 from console.serve_console import create_app
+from console.serve_erasures import erasures_router
 from console.serve_lists import list_routers
 from console.serve_tokens import tokens_router
 from contracts.settings import Settings
@@ -28,6 +29,7 @@ def documented_app() -> FastAPI:
     settings = Settings.model_validate({"data_dir": "/nowhere", "blobs": {"url": "memory:///"}})
     nobody = cast(Any, None)
     routers = [
+        erasures_router(nobody),
         tokens_router(nobody, nobody, nobody, nobody),
         send_router(cast(Sender, None), cast(IdempotencyKeys, None), authorised("send")),
         attempts_router(cast(AttemptRecorder, None), authorised("send"), settings.store.retention),

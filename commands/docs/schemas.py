@@ -8,6 +8,7 @@ import msgspec
 from contracts import topics
 from contracts.audit import AuditEntry
 from contracts.dependency_settings import Store
+from contracts.erasures import Erasure
 from contracts.events import (
     AttemptReport,
     Connectivity,
@@ -36,6 +37,7 @@ EVENTS = {
     "late-news": (LateNews, "mailscope.news.", "What came back about a mail that we sent: `mail.attempts`."),
     "verdict": (Verdict, "mailscope.verdict.", "What a waiting receiver shall answer: `mail.verdicts`."),
     "audit-entry": (AuditEntry, "mailscope.audit.", "Who did what with the log: `mail.audit`."),
+    "erasure": (Erasure, "mailscope.erasure.", "An address that was erased on request: `mail.erasures`."),
     "connectivity": (Connectivity, "mailscope.connectivity.", "The health of a channel changed: `mail.connectivity`."),
     "token": (Token, "mailscope.token.", "An API token, known by its hash: `mail.tokens`."),
     "claim": (Claim, "mailscope.claim.", "A claim on what only one may do, such as an Idempotency-Key: `mail.claims`."),

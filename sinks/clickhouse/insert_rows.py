@@ -29,6 +29,7 @@ from runtime.put_aside import put_aside
 from runtime.run_stage import instance_name
 from runtime.suspect_records import DEATHS, SUSPECT, SuspectRecords
 from runtime.watch_lag import Reading, watch_positions
+from sinks.clickhouse.keep_erased_out import NOTHING_ERASED, ErasedAddresses
 from sinks.clickhouse.to_rows import Row, Rows, audit_rows, connectivity_rows, dead_letter_rows, event_rows, raw_rows
 
 _log = logging.getLogger("mailscope.clickhouse")
@@ -38,8 +39,17 @@ JOURNALED = 16_384  # records of a batch whose part in a death is known; a large
 class Inserter:
     """One consumer group of the sink: one consumer and one thread. `run` returns when told to stop; a bug in it ends the process."""
 
-    def __init__(self, group: Group, settings: Settings, store: Store, publisher: Publisher) -> None:
+    def __init__(
+        self,
+        group: Group,
+        settings: Settings,
+        store: Store,
+        publisher: Publisher,
+        erased: ErasedAddresses = NOTHING_ERASED,
+    ) -> None:
         self._store = store
+        self._erased = erased
+        self._in_hand = threading.Lock()  # from the look at what is erased until the rows are inserted
         self._publisher = publisher
         self._loop = asyncio.get_running_loop()
         self._max_rows = settings.store.batch_rows
@@ -153,11 +163,23 @@ class Inserter:
             for source in sources:
                 self._suspects.rest(source)
 
+    def pass_batch(self) -> None:
+        """Return when no batch is in hand that was made into rows before this call."""
+        with self._in_hand:
+            return
+
     def _insert(self, sources: list[ConsumedRecord]) -> None:
+        with self._in_hand:
+            self._insert_rows(sources)
+        for source in sources:
+            self._suspects.end(source)
+        self._commit(sources)
+
+    def _insert_rows(self, sources: list[ConsumedRecord]) -> None:
         tables: dict[str, list[Row]] = defaultdict(list)
         for source in sources:
             try:
-                rows = _rows(source)
+                rows = _rows(source, self._erased)
             except InvalidEvent as why:
                 self._put_aside(source, why)
                 continue
@@ -165,9 +187,6 @@ class Inserter:
                 tables[table].append(row)
         for table, rows_of_table in tables.items():
             self._insert_until_done(table, rows_of_table, sources)
-        for source in sources:
-            self._suspects.end(source)
-        self._commit(sources)
 
     def _insert_until_done(self, table: str, rows: list[Row], sources: list[ConsumedRecord]) -> None:
         pause = 0.2
@@ -243,11 +262,11 @@ class Inserter:
         asyncio.run_coroutine_threadsafe(self._publisher.publish_all(records), self._loop).result(150)
 
 
-def _rows(source: ConsumedRecord) -> Rows:
+def _rows(source: ConsumedRecord, erased: ErasedAddresses) -> Rows:
     if source.topic == topics.EVENTS:
-        return event_rows(source)
+        return event_rows(source, erased)
     if source.topic == topics.CONNECTIVITY:
         return connectivity_rows(source)
     if source.topic == topics.AUDIT:
-        return audit_rows(source)
-    return raw_rows(source) if source.topic == topics.RAW else dead_letter_rows(source)
+        return audit_rows(source, erased)
+    return raw_rows(source, erased) if source.topic == topics.RAW else dead_letter_rows(source, erased)

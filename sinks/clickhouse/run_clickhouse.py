@@ -7,12 +7,17 @@ from contracts import topics
 from contracts.errors import Unavailable
 from contracts.settings import Settings
 from contracts.stages import stage
+from runtime.blobs import BlobStore
+from runtime.follow_erasures import follow_erasures
 from runtime.health import Readiness
+from runtime.load_secret import load_secret
 from runtime.open_store import Store
 from runtime.publish import Publisher
 from sinks.clickhouse.build_hours import build_hours
+from sinks.clickhouse.erase_addresses import erase_addresses
 from sinks.clickhouse.expire_blobs import expire_blobs
 from sinks.clickhouse.insert_rows import Inserter
+from sinks.clickhouse.keep_erased_out import ErasedAddresses
 from sinks.clickhouse.migrate_store import prepare_store
 from sinks.clickhouse.sweep_open import sweep_open
 from sinks.clickhouse.track_completeness import track_completeness
@@ -31,7 +36,11 @@ async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event, 
     await _prepare(settings, store, readiness)
     publisher = Publisher(settings.kafka_client)
     await publisher.warm_up(topics.EVENTS)
-    inserters = [Inserter(group, settings, store, publisher) for group in stage("clickhouse").groups]
+    # Nothing is inserted before it is known what was erased: a rebuild would bring it back.
+    erasures = follow_erasures(settings.kafka_client)
+    await erasures.ready(60)
+    erased = ErasedAddresses(erasures, load_secret(settings))
+    inserters = [Inserter(group, settings, store, publisher, erased) for group in stage("clickhouse").groups]
     readiness.set()
     _log.info("inserting")
     beside = [
@@ -39,6 +48,9 @@ async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event, 
         asyncio.create_task(build_hours(store, stop)),
         asyncio.create_task(expire_blobs(settings, stop)),
         asyncio.create_task(sweep_open(settings, store, publisher, stop)),
+        asyncio.create_task(
+            erase_addresses(erasures, erased, inserters, store, BlobStore(settings.blobs_url), publisher, stop)
+        ),
     ]
     inserting = [asyncio.create_task(inserter.run(stop)) for inserter in inserters]
     try:
@@ -46,6 +58,7 @@ async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event, 
     finally:
         stop.set()
         ended = await asyncio.gather(*inserting, *beside, return_exceptions=True)
+        await erasures.close()
         await publisher.close(1)
     for result in ended:
         if isinstance(result, BaseException):

@@ -19,6 +19,7 @@ from contracts.records import ConsumedRecord
 from contracts.statuses import RANKS, rank
 from mail.addresses import split_address
 from mail.name_provider import name_provider
+from sinks.clickhouse.keep_erased_out import NOTHING_ERASED, ErasedAddresses
 
 Row = dict[str, Any]
 Rows = list[tuple[str, Row]]  # (table, row); times are ticks of DateTime64(3)
@@ -45,16 +46,25 @@ def rank_in_round(event: MailEvent) -> int:
     return RANKS[-1] + 1 + (event.round - 1) * len(RANKS) + RANKS.index(place) if event.round else place
 
 
-def event_rows(source: ConsumedRecord) -> Rows:
-    """Rows of one record of `mail.events`. InvalidEvent when it cannot be read."""
+def event_rows(source: ConsumedRecord, erased: ErasedAddresses = NOTHING_ERASED) -> Rows:
+    """Rows of one record of `mail.events`; none for mail of an erased address. InvalidEvent when it cannot be read."""
     event = decode(source.value, MailEvent)
+    place = {"_topic": source.topic, "_partition": source.partition, "_offset": source.offset}
+    try:
+        kept = erased.event(event)
+    except ValueError as error:
+        raise InvalidEvent("wrong_mail_id", str(error)) from error
+    return rows_of(kept, place) if kept is not None else []
+
+
+def rows_of(event: MailEvent, place: Row) -> Rows:
+    """Rows of one event, that stood there in Kafka (`_topic`, `_partition`, `_offset`). InvalidEvent when its mail_id is none."""
     try:
         mail_id = uuid.UUID(event.mail_id)
         received = received_ms(event.mail_id)
     except ValueError as error:
         raise InvalidEvent("wrong_mail_id", str(error)) from error
     event_id = uuid.UUID(mail_event_id(event))
-    place = {"_topic": source.topic, "_partition": source.partition, "_offset": source.offset}
     occurred = clock.to_ms(event.occurred_at)
     line: Row = {
         "received_at": received,
@@ -124,13 +134,15 @@ def answering_host(event: MailEvent) -> str:
     return answer.host or next((one.servers[0] for one in event.attempts if one.servers), "")
 
 
-def raw_rows(source: ConsumedRecord) -> Rows:
-    """The row of one record of `mail.raw`; none where there is no message. InvalidEvent when it cannot be read."""
+def raw_rows(source: ConsumedRecord, erased: ErasedAddresses = NOTHING_ERASED) -> Rows:
+    """The row of one record of `mail.raw`; none where there is no message, or it was erased. InvalidEvent when it cannot be read."""
     envelope = decode_headers(source.headers)
     if envelope.type not in WITH_MESSAGE:
         return []
     try:
         received = received_ms(envelope.mail_id)
+        if not erased.keeps_message(envelope, source.value or b""):
+            return []
     except ValueError as error:
         raise InvalidEvent("wrong_mail_id", str(error)) from error
     row = {
@@ -147,9 +159,9 @@ def raw_rows(source: ConsumedRecord) -> Rows:
     return [("raw", row)]
 
 
-def audit_rows(source: ConsumedRecord) -> Rows:
+def audit_rows(source: ConsumedRecord, erased: ErasedAddresses = NOTHING_ERASED) -> Rows:
     """The row of one record of `mail.audit`. InvalidEvent when it cannot be read."""
-    entry = decode(source.value, AuditEntry)
+    entry = erased.audit_entry(decode(source.value, AuditEntry))
     try:
         name = uuid.UUID(entry.id)
     except ValueError as error:
@@ -191,8 +203,12 @@ def connectivity_rows(source: ConsumedRecord) -> Rows:
     return [("connectivity", row)]
 
 
-def dead_letter_rows(source: ConsumedRecord) -> Rows:
-    """The row of one dead letter, so that people can find it."""
+def dead_letter_rows(source: ConsumedRecord, erased: ErasedAddresses = NOTHING_ERASED) -> Rows:
+    """The row of one dead letter, so that people can find it; none where it names an erased address."""
+    words = [source.key or b"", source.value or b"", *(octets for _, octets in source.headers)]
+    texts = [one.decode("utf-8", "replace") for one in words]
+    if any(erased.text(one, source.timestamp_ms) != one for one in texts):
+        return []
     letter = read_dead_letter(source.headers)
     kept = [_header(name, octets) for name, octets in source.headers if name != HEADER]
     row = {

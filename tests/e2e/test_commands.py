@@ -37,9 +37,9 @@ def test_an_unknown_mail_is_told_in_one_sentence(pipeline: Pipeline) -> None:
     assert pipeline.command("show", "nonsense", expect=1) == "mailscope: there is no such mail, or it has expired\n"
 
 
-def start_tail(pipeline: Pipeline, last: int) -> "subprocess.Popen[str]":
+def start_tail(pipeline: Pipeline, last: int, *query: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "mailscope", "tail", "--last", str(last)],
+        [sys.executable, "-m", "mailscope", "tail", "--last", str(last), *query],
         cwd=ROOT,
         env={**pipeline.environ, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
@@ -56,6 +56,19 @@ def test_tail_begins_with_what_is_there_in_the_order_of_time(pipeline: Pipeline)
     lines = tail.communicate(timeout=10)[0].splitlines()
     ours = [line.split()[0] for line in lines if "sorted" in line]
     assert len(ours) == 16 and ours == sorted(ours)
+
+
+def test_tail_takes_what_the_search_takes_and_ends_with_its_reader(pipeline: Pipeline) -> None:
+    for name in ("wanted", "other"):
+        pipeline.outcome(pipeline.submit(f"tail.{name}@partner.test"))
+    tail = start_tail(pipeline, 20, "status:delivered", "to:tail.wanted@*")
+    assert tail.stdout is not None
+    line = tail.stdout.readline()  # at once, though it is a pipe
+    assert "delivered" in line and "tail.wanted@partner.test" in line
+    tail.stdout.close()
+    pipeline.outcome(pipeline.submit("tail.wanted@partner.test"))
+    assert tail.wait(20) == 0
+    assert "does not say provider" in pipeline.command("tail", "provider:x.example", expect=2)
 
 
 def test_send_and_tail(pipeline: Pipeline) -> None:

@@ -105,3 +105,9 @@ def test_nothing_is_wrong_with_the_pages_for_who_cannot_see_or_point(
         expect(page.get_by_role("heading", level=1)).to_have_text("What happened to this mail")
         found += violations(page)
     assert not found, "\n".join(found)
+
+
+def test_the_configuration_of_the_start_stands_in_the_audit_log_without_its_values(pipeline: Pipeline) -> None:
+    assert wait_for(lambda: pipeline.get("/audit", action="configured").json()["items"], 15)
+    (act,) = pipeline.get("/audit", action="configured").json()["items"]
+    assert "inbound=" in act["detail"] and "ours.test" not in act["detail"]

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import uvicorn
 
+from contracts import clock
+from contracts.audit import AuditAction, AuditEntry
+from contracts.codec import encode_audit_entry
+from contracts.records import ConsumedRecord
 from contracts.statuses import BounceClass, BounceType, Direction, Reason, Status
 from sinks.clickhouse.build_hours import build_once
-from tests.integration.console_log import Log
+from sinks.clickhouse.to_rows import audit_rows
+from tests.integration.console_log import Log, mail_id_at
 
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">\u202e" + "w" * 90
 HARD = (BounceType.HARD, BounceClass.INVALID_RECIPIENT)
@@ -43,6 +48,12 @@ def fill(log: Log) -> None:
                 from_="desk@ours.example", from_name="Service desk", template=choose.choice(("Invitation", "Digest")), attempt=1,
                 bounce=HARD if failed else None, answer=ANSWER if failed else "2.0.0 OK",
             )  # fmt: skip
+    for hours, state in ((30, "delivery=1"), (9, "delivery=2 inbound=1")):
+        at = clock.now() - timedelta(hours=hours)
+        act = AuditEntry(
+            id=mail_id_at(at), at=at, actor="console", actor_id="", action=AuditAction.CONFIGURED, detail=state
+        )
+        log.insert(audit_rows(ConsumedRecord("mail.audit", 0, hours, None, encode_audit_entry(act, "test"), [])))
     for one in ({"from_": EVIL, "from_name": EVIL}, {"from_": "eve@evil.example"}):
         log.add(
             f"{EVIL}@x.example",

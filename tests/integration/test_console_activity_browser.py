@@ -234,6 +234,8 @@ def test_trends_lead_to_the_mails_that_they_count(opened: Callable[..., Page], c
     expect(page.locator("figure")).to_have_count(4)
     expect(page.locator("#delivery_rate .legend")).to_contain_text("%")
     expect(page.locator("#latency .legend")).to_contain_text("p95")
+    expect(page.locator(".marks")).to_contain_text("delivery, inbound")
+    expect(page.locator("#delivery_rate line.mark")).to_have_count(1)
     page.locator("#bounces .legend a", has_text="invalid recipient").click()
     page.wait_for_url("**bounce_class=invalid_recipient*")
     assert {"delivery failed"} == set(page.locator("tr.mail .badge").all_inner_texts())

@@ -293,7 +293,7 @@ def test_messages_outlive_their_last_delivery_and_each_delay_has_one_topic() -> 
     by_name = {topic.name: topic for topic in made}
     assert by_name["mail.raw"].retention == timedelta(days=9)
     assert [topic.name for topic in made if topic.public] == ["mail.status.inbound", "mail.status.outbound"]
-    assert by_name["mail.suppressions"].config == {"cleanup.policy": "compact"}
+    assert by_name["mail.suppressions"].config == {"cleanup.policy": "compact", "max.compaction.lag.ms": "604800000"}
     assert by_name["mail.verdicts"].config["retention.ms"] == "3600000"
 
 
