@@ -4,11 +4,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Literal
 
+from contracts import topics
 from contracts.stages import GROUP_PREFIX, READER_PREFIX, STAGES, Stage, observed_by
 
 Operation = Literal["READ", "WRITE", "DESCRIBE", "CREATE", "ALTER", "DESCRIBE_CONFIGS", "ALTER_CONFIGS"]
 TOPICS_USER = "topics"  # who runs `mailscope topics apply`
-TOPIC_PREFIX = "mail."
 
 
 @dataclass(frozen=True, order=True)
@@ -25,7 +25,7 @@ def users() -> dict[str, list[Right]]:
     """The rights of every user by its name: one for each stage, and one for `mailscope topics apply`."""
     rights = {one.name: rights_of(one) for one in STAGES}
     owns: tuple[Operation, ...] = ("CREATE", "ALTER", "DESCRIBE", "DESCRIBE_CONFIGS", "ALTER_CONFIGS")
-    return {**rights, TOPICS_USER: [Right("topic", TOPIC_PREFIX, True, owns)]}
+    return {**rights, TOPICS_USER: [Right("topic", topics.PREFIX, True, owns)]}
 
 
 def rights_of(stage: Stage) -> list[Right]:
@@ -36,6 +36,8 @@ def rights_of(stage: Stage) -> list[Right]:
         found["topic", topic].add("READ")
     for topic in stage.writes:
         found["topic", topic].add("WRITE")
+    for topic in stage.describes:
+        found["topic", topic].update(("DESCRIBE", "DESCRIBE_CONFIGS"))
     for group in observed:
         found["group", group.name].add("DESCRIBE")
     for group in stage.groups:

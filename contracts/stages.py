@@ -35,6 +35,7 @@ class Stage:
     follows: tuple[str, ...] = ()  # topics that each process reads for itself, without committing
     writes: tuple[str, ...] = ()
     observes: tuple[str, ...] = ()  # groups whose positions it asks for; of what waits there it reads the oldest record
+    describes: tuple[str, ...] = ()  # topics whose configuration and newest times it asks for
     health_offset: int | None = (
         None  # from `metrics.port`, of its first process; None: it serves its health on its own port
     )
@@ -133,6 +134,7 @@ STAGES = (
             topics.ERASURES,
         ),
         observes=(f"{GROUP_PREFIX}*",),
+        describes=(f"{topics.PREFIX}*",),  # until when Kafka holds what was erased
     ),
     Stage(
         "smtp",

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from contracts.shared_state import KEPT
 
+PREFIX = "mail."  # of every topic
 RAW = "mail.raw"
 VERDICTS = "mail.verdicts"
 DISPATCH = "mail.dispatch"

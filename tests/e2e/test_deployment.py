@@ -60,6 +60,17 @@ def test_what_helm_test_runs_sends_a_mail_and_finds_it(deployed: Deployment, tmp
     assert done.returncode == 0 and "found: " in done.stdout, done.stdout + done.stderr
 
 
+def test_an_address_is_erased_where_the_console_may_only_read(deployed: Deployment) -> None:
+    mail_id = deployed.submit("forget.me@partner.test")
+    deployed.outcome(mail_id)
+    environ = {**deployed.environ, "MAILSCOPE_TOKEN": deployed.token}
+    command = [sys.executable, "-m", "mailscope", "erase", "forget.me@partner.test", "--yes"]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert wait_for(lambda: deployed.get("/mails", to="forget.me@partner.test").json()["items"] == [])
+    assert deployed.get(f"/mails/{mail_id}").status_code in (404, 410)
+
+
 def test_the_log_is_complete_and_counted_and_the_system_is_well(deployed: Deployment) -> None:
     now = deployed.get("/mails", limit=1).json()["complete_until"]
     assert wait_for(lambda: (deployed.get("/mails", limit=1).json()["complete_until"] or "") > (now or ""), 30)

@@ -25,7 +25,7 @@ def test_a_stage_may_read_and_write_what_the_table_says_and_nothing_else(one) ->
         if topic in one.reads:
             assert allowed(one.name, "READ", topic)
     for right in rights_of(one):
-        assert set(right.operations) <= {"READ", "WRITE", "DESCRIBE"}
+        assert set(right.operations) <= {"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"}
 
 
 def test_who_sees_no_raw_mail_cannot_read_it_and_nobody_but_the_console_makes_tokens() -> None:
