@@ -19,6 +19,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/python -m local.install_axe
 	@$(BIN)/python -m local.install_clickhouse
 	@$(BIN)/python -m local.install_helm
+	@$(BIN)/python -m local.install_s3proxy
 	@$(BIN)/python -m local.install_canaille
 	@touch $@
 

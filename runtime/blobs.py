@@ -1,9 +1,12 @@
 """The blob store for messages too large for a Kafka record: a folder (`file://`) or anything that speaks S3 (`s3://`)."""
 
 import hashlib
+import os
+import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import obstore
@@ -14,6 +17,10 @@ from contracts import clock
 from contracts.errors import InvalidEvent, Unavailable
 from contracts.raw_message import Blob, Envelope
 
+# A sender waits for the answer to its message while we wait for the store, and others wait for memory.
+CLIENT = {"connect_timeout": "3s", "timeout": "30s"}
+RETRY = {"max_retries": 2, "retry_timeout": timedelta(seconds=20)}
+BLOB = re.compile(r"raw/\d{4}-\d\d-\d\d/[0-9a-f]{64}")  # nothing else in the store is ours to delete
 MARKER = ".mailscope-blobs"  # in a folder that is a blob store
 
 
@@ -29,14 +36,20 @@ class BlobStore:
             folder.mkdir(parents=True, exist_ok=True)
             self._marker = folder / MARKER
             self._marker.touch()
-        self._store = from_url(self.url)
+        limits: dict[str, Any] = {}
+        if self._marker is None:
+            plain = os.environ.get(
+                "AWS_ALLOW_HTTP", "false"
+            )  # options that are given here replace those of the environment
+            limits = {"client_options": {**CLIENT, "allow_http": plain.lower() == "true"}, "retry_config": RETRY}
+        self._store = from_url(self.url, **limits)
 
     async def put(self, octets: bytes) -> Blob:
         """Hold the octets durably. Unavailable when the store does not take them."""
         digest = hashlib.sha256(octets).hexdigest()
         path = f"raw/{clock.now():%Y-%m-%d}/{digest}"
         try:
-            await obstore.put_async(self._store, path, octets)
+            await obstore.put_async(self._store, path, octets, use_multipart=False)  # whole or not at all
         except Exception as error:
             raise Unavailable("blob store", str(error)) from error
         return Blob(url=f"{self.url}/{path}", sha256=digest)
@@ -70,7 +83,7 @@ class BlobStore:
                 str(entry["path"])
                 for page in obstore.list(self._store, prefix="raw/")
                 for entry in page
-                if str(entry["path"]) < first
+                if BLOB.fullmatch(str(entry["path"])) and str(entry["path"]) < first
             ]
             if old:
                 obstore.delete(self._store, old)

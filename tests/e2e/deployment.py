@@ -1,5 +1,5 @@
 """The pipeline as it stands where one machine is not enough: a process for each stage as its container has it, with a data folder, a
-Kafka user and a ClickHouse user of its own; three brokers with TLS, SCRAM and ACLs; a ClickHouse server over HTTP."""
+Kafka user and a ClickHouse user of its own; three brokers with TLS, SCRAM and ACLs; a ClickHouse server over HTTP; large messages on S3."""
 
 import os
 import signal
@@ -15,6 +15,7 @@ from contracts.stages import STAGES
 from tests.e2e.pipeline import ROOT, Pipeline
 from tests.fakes.clickhouse_server import ClickHouseServer
 from tests.fakes.kafka_cluster import ADMIN, KafkaCluster, client_of, password_of, secure
+from tests.fakes.s3_server import S3Server
 from tests.wait_for import wait_for
 
 KAFKA = 60  # of the port base; its brokers and controllers
@@ -29,6 +30,7 @@ class Deployment(Pipeline):
         self.kafka_folder = folder / "kafka"
         self.kafka_folder.mkdir(parents=True)
         self.server = ClickHouseServer(folder / "clickhouse")
+        self.s3 = S3Server(folder / "s3")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.code = ROOT  # of what is started from now on
         (folder / "secret").write_text("a secret that all stages have by reference\n")
@@ -40,7 +42,7 @@ class Deployment(Pipeline):
         self.kafka = {"bootstrap": self.bootstrap, "replication": 3, "partitions": 2, "properties": properties}
         self.change(
             kafka=self.kafka,
-            blobs={"url": f"file://{folder}/blobs"},
+            blobs={"url": self.s3.url},
             secret_file=str(folder / "secret"),
             console={"admin_token_file": str(folder / "first-token"), **self._settings.get("console", {})},
         )
@@ -49,6 +51,7 @@ class Deployment(Pipeline):
     def start(self, timeout: float = 120.0) -> "Deployment":
         self.cluster.start()
         self.server.start()
+        self.s3.start()
         for job in ONE_SHOT:
             self.do(job)
         for stage in STAGES:
@@ -112,6 +115,7 @@ class Deployment(Pipeline):
                 process.kill()
             super().close()
             self.server.kill()
+            self.s3.stop()
             self.cluster.stop()
 
     def log(self) -> str:
@@ -135,6 +139,7 @@ class Deployment(Pipeline):
         kept = {key: value for key, value in os.environ.items() if not key.startswith("MAILSCOPE_")}
         own = {
             **kept,
+            **self.s3.environ,
             "MAILSCOPE_CONFIG": str(self.config),
             "MAILSCOPE_DATA_DIR": str(data),
             "MAILSCOPE_INSTANCE": name or stage,

@@ -40,6 +40,7 @@ def test_mail_that_we_send_is_delivered_and_a_large_one_too(deployed: Deployment
     for text in ("hi\n", "x" * 76 + "\r\n", "0123456789" * 7 + "\r\n"):
         mail_id = deployed.submit("anna@partner.test", text=text * (1 if len(text) < 10 else 6000))
         assert deployed.outcome(mail_id)["recipients"][0]["status"] == "delivered"
+    assert len(deployed.s3.files()) == 2, "two were too large for a record"
 
 
 def test_who_is_suppressed_is_refused_by_every_replica(deployed: Deployment) -> None:
