@@ -48,6 +48,7 @@ def test_worker_joins_and_leaves_during_a_backlog(brew: Brew) -> None:
     assert not doubled, f"{len(doubled)} of {len(sent)} were delivered twice"
 
 
+@pytest.mark.long
 def test_the_old_worker_is_stopped_while_another_one_joins(brew: Brew) -> None:
     """Its client is closed in a rebalance, and takes no commit any more: a stop does not wait for one."""
     storm = with_delivery(brew)
@@ -67,6 +68,7 @@ def test_the_old_worker_is_stopped_while_another_one_joins(brew: Brew) -> None:
     assert not {subject for remote in remotes for subject in remote.doubled()}
 
 
+@pytest.mark.long
 def test_killed_in_a_rebalance(brew: Brew) -> None:
     """A worker that waits for a slow answer before it gives partitions away, and is killed there: every partition has an owner again."""
     storm = with_delivery(brew)

@@ -124,6 +124,7 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+@pytest.mark.long
 def test_disk_full(small_disk: Path) -> None:
     """Below the mark senders hear 452 and applications 507; where it is full all the same, everything comes back with the room."""
     storm = Storm(small_disk, {"min_free_disk": "200MiB"})

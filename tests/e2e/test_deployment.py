@@ -15,8 +15,6 @@ from tests.e2e.pipeline import ROOT
 from tests.fakes.kafka_cluster import client_of
 from tests.wait_for import wait_for
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:

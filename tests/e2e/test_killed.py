@@ -13,8 +13,6 @@ import pytest
 from tests.e2e.pipeline import Pipeline
 from tests.wait_for import wait_for
 
-pytestmark = pytest.mark.alone
-
 RATE = 15  # messages a second
 EXPECTED = {"desk@ours.test": "processed", "drop@ours.test": "dropped", "fwd-k@ours.test": "forwarded"}
 
@@ -91,6 +89,7 @@ class Traffic:
             time.sleep(4 / RATE)
 
 
+@pytest.mark.alone
 def test_no_accepted_mail_is_lost_or_doubled_whatever_is_killed(victim: Pipeline) -> None:
     stages = victim.stages
     assert {"kafka", "inbound", "outbound", "outcomes", "delivery", "handlers", "console", "smtp-1", "smtp-2"} <= set(
@@ -161,6 +160,7 @@ def test_stopped_and_started_again_everything_is_still_there(tmp_path_factory: p
         running.close()
 
 
+@pytest.mark.alone
 def test_kafka_away_means_451_and_never_a_5xx(victim: Pipeline) -> None:
     os.kill(victim.stage_pid("kafka"), signal.SIGSTOP)
     try:
