@@ -30,7 +30,7 @@ def person(claims: Mapping[str, Any], role: Role, settings: Oidc) -> Principal:
     """Who they are, under a name that says who vouches for them: the e-mail address, else the `sub`, and the issuer. The provider may
     give an address to somebody else some day, never a `sub`: that is what the id is made of (OpenID Connect Core 1.0 section 5.7)."""
     email = claims.get("email")
-    known = isinstance(email, str) and email != "" and claims.get("email_verified") is not False
+    known = isinstance(email, str) and email != "" and claims.get("email_verified") in (True, None)
     digest = hashlib.sha256(f"{settings.issuer}\0{claims['sub']}".encode("utf-8", "surrogatepass")).hexdigest()
     return Principal(
         id=f"person-{digest[:24]}",

@@ -11,8 +11,9 @@ from collections.abc import Collection
 from urllib.parse import unquote
 
 SHOWN = 2  # characters of the local part, at most half of it
+CARRIES = frozenset("=%!")  # in a local part of ours: another address (VERP, SRS, the percent hack, a UUCP path)
 LONGEST = 512  # characters that are looked at before the @
-_AT = re.compile(r"@|%40|%2540|&#64;|\\u0040", re.IGNORECASE)
+_AT = re.compile(r"@|%40|%2540|&#64;|&#x40;|&commat;|\\u0040|\uff20|\\uff20", re.IGNORECASE)
 _DOMAIN = re.compile(r"\[[0-9A-Fa-fIPv:.]{2,60}\]|\w(?:[\w.-]|%[0-9A-Fa-f]{2}){0,253}")
 _ENDS = frozenset('"<>()[],;:@\\')
 _AROUND = "'`{"  # what an address may begin with, and what more often stands around one
@@ -28,12 +29,18 @@ def mask_addresses(text: str, ours: Collection[str] = (), known: Collection[str]
     """The text with its addresses masked, but those of the domains `ours`, and those in `known` (in lower case)."""
     parts: list[str] = []
     done = 0
+    before = (0, 0)  # where the address before begins, and where its @ ends
     for at in _AT.finditer(text):
         domain = _DOMAIN.match(text, at.end())
         if at.start() < done or (domain is None and _NOTHING.match(text, at.end())):
             continue
         in_url = at[0].startswith("%")
         start = _begin(text, done, at.start(), in_url)
+        if (
+            before[1] == start and done <= before[0] < start
+        ):  # `anna@ours.example@acme.example` is one, of the last domain
+            start = before[0]
+        before = (start, at.end())
         local, name = text[start : at.start()], domain[0].rstrip(".").lower() if domain else ""
         plain = _plain(local, in_url)
         if not local or _stays(plain, unquote(name) if in_url else name, ours, known):
@@ -55,7 +62,7 @@ def addresses_in(text: str) -> list[str]:
 
 
 def _stays(local: str, domain: str, ours: Collection[str], known: Collection[str]) -> bool:
-    return (domain in ours and "=" not in local) or f"{local}@{domain}".lower() in known
+    return (domain in ours and not CARRIES & set(local)) or f"{local}@{domain}".lower() in known
 
 
 def _plain(local: str, in_url: bool) -> str:

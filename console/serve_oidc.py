@@ -91,7 +91,7 @@ def _router(settings: Settings, oidc: Oidc, provider: Provider, sessions: Sessio
                 raise _NoLogin(AGAIN)
             target = begun.target
             if error:
-                raise _NoLogin(f"it answers {error[:MAX_TOLD]}")
+                raise _NoLogin(f"it answers {error[:MAX_TOLD]!r}")
             claims = await _claims(provider, oidc, begun, code, iss, redirect_uri)
         except _NoLogin as why:
             return told(request, why, target, 400)

@@ -15,6 +15,8 @@ from tests.e2e.pipeline import ROOT
 from tests.fakes.kafka_cluster import client_of
 from tests.wait_for import wait_for
 
+pytestmark = pytest.mark.alone  # three brokers and ten processes with TLS
+
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:

@@ -35,6 +35,9 @@ OURS = {"ours.example"}
         ("/?to=anna%3Dacme.example%40ours.example", "/?to=an%E2%80%A6%40ours.example"), ("{anna}@acme.example", "{an…@acme.example"),
         ("'anna|k@acme.example'", "'an…@acme.example'"), ("%22anna%20k%22%40acme.example", "%E2%80%A6%40acme.example"),
         ('"\\"anna\\\\\\"k\\"@acme.example"', '"…@acme.example"'), ("anna@-x.example anna@@x", "an…@-x.example an…@@x"),
+        ("anna%acme.example@ours.example", "an…@ours.example"), ("acme.example!anna@ours.example", "ac…@ours.example"),
+        ("anna@ours.example@acme.example", "an…@acme.example"), ("anna＠acme.example", "an…＠acme.example"),
+        ("anna&commat;acme.example", "an…&commat;acme.example"), ("anna&#x40;acme.example", "an…&#x40;acme.example"),
         ("bo@known.example", "bo@known.example"), ("@acme.example", "@acme.example"), ("a @ b", "a @ b"), ("anna@", "anna@"),
     ],
 )  # fmt: skip
