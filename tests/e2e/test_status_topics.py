@@ -45,4 +45,7 @@ def test_every_status_change_follows_the_published_schema(pipeline: Pipeline) ->
         consumer.close()
     assert types == {"mailscope.mail.sent.v1", "mailscope.mail.delivered.v1"}
     assert [event["data"]["status"] for event in inbound] == ["received", "dropped"]
-    assert len({event["id"] for event in seen}) == len(seen)
+    ours = [event["id"] for event in seen if mail_id == event["data"]["mail_id"]] + [event["id"] for event in inbound]
+    assert (
+        len(set(ours)) == len(ours) == 4
+    )  # of other mail, whose records a test has published again, there may be repetitions
