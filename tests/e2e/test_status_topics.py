@@ -1,6 +1,9 @@
 """A consumer that is not ours reads the public topics and holds them against the published JSON Schema."""
 
 import json
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -49,3 +52,32 @@ def test_every_status_change_follows_the_published_schema(pipeline: Pipeline) ->
     assert (
         len(set(ours)) == len(ours) == 4
     )  # of other mail, whose records a test has published again, there may be repetitions
+
+
+def test_the_example_prints_each_change_once_and_goes_on_where_it_was(pipeline: Pipeline) -> None:
+    """examples/consume_status.py, killed and started again."""
+
+    def read_until(mail_id: str) -> list[dict]:
+        command = [sys.executable, str(ROOT / "examples" / "consume_status.py"), pipeline.bootstrap, "delivered"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            giving_up = threading.Timer(60, process.kill)
+            giving_up.start()
+            assert process.stdout is not None
+            found = []
+            for line in process.stdout:
+                found.append(json.loads(line))
+                if found[-1]["mail_id"] == mail_id:
+                    break
+            time.sleep(1)  # what it has done is committed
+            giving_up.cancel()
+            process.kill()
+        return found
+
+    first, second = (pipeline.submit(f"example{number}@partner.test") for number in (1, 2))
+    pipeline.outcome(first)
+    pipeline.outcome(second)
+    assert [one["status"] for one in read_until(second) if one["mail_id"] == second] == ["delivered"]
+    third = pipeline.submit("example3@partner.test")
+    pipeline.outcome(third)
+    again = [one["mail_id"] for one in read_until(third)]
+    assert again.count(third) == 1 and len(again) < 50, "it began anew"
