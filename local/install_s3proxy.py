@@ -3,11 +3,12 @@
 It comes by Maven as one jar, in one version, and only if it is the one that is known here.
 """
 
-import hashlib
 import shutil
 import sys
 import tempfile
 from pathlib import Path
+
+from local.install_for_tests import check_sha256, install_missing
 
 GROUP, ARTIFACT, VERSION, CLASSIFIER = "org.gaul", "s3proxy", "2.9.0", "jar-with-dependencies"
 SHA256 = "238f813ff9d6d295273f809f383d31307d88d8f56acc40109b68a5d49186a0eb"
@@ -25,25 +26,12 @@ def install_s3proxy(path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = MavenContext(repo_cache=Path(folder)).project(GROUP, ARTIFACT)
         fetched = Path(project.at_version(VERSION).artifact(classifier=CLASSIFIER).resolve())
-        with fetched.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
-        if found != SHA256:
-            raise ValueError(f"{ARTIFACT} {VERSION} has the SHA-256 {found}, not {SHA256}")
+        check_sha256(fetched, SHA256, f"{ARTIFACT} {VERSION}")
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         shutil.move(fetched, part)
     part.replace(path)
 
 
-def main() -> int:
-    """Install it where it is missing. What does not work is said, and keeps nobody from the rest: it is for tests."""
-    if not jar().exists():
-        try:
-            install_s3proxy(jar())
-        except Exception as error:  # jgo has no error of its own
-            print(f"S3Proxy could not be fetched, so that tests of S3 are left out: {error}", file=sys.stderr)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(install_missing(jar(), install_s3proxy, "S3Proxy", "tests of S3"))
