@@ -31,15 +31,22 @@ def histogram(declared: metrics.Histogram) -> prometheus_client.Histogram:
     )
 
 
-@cache
 def expose(*stages: str) -> None:
-    """Register the metrics of these stages with the process's registry; what `/metrics` then says. Once a process."""
+    """Register the metrics of these stages with the process's registry; what `/metrics` then says.
+
+    May be called for each stage of a process on its own: what an earlier call registered stays.
+    """
     for declared in metrics.all_metrics():
-        if not set(stages) & set(declared.stages):
-            continue
-        if isinstance(declared, metrics.Counter):
-            REGISTRY.register(counter(declared))
-        elif isinstance(declared, metrics.Gauge):
-            REGISTRY.register(gauge(declared))
-        elif isinstance(declared, metrics.Histogram):
-            REGISTRY.register(histogram(declared))
+        if set(stages) & set(declared.stages):
+            register(declared)
+
+
+@cache
+def register(declared: metrics.Metric) -> None:
+    """Register one metric, once a process."""
+    if isinstance(declared, metrics.Counter):
+        REGISTRY.register(counter(declared))
+    elif isinstance(declared, metrics.Gauge):
+        REGISTRY.register(gauge(declared))
+    elif isinstance(declared, metrics.Histogram):
+        REGISTRY.register(histogram(declared))

@@ -28,7 +28,7 @@ ROOMS = {
 
 def exposed(*stages: str) -> str:
     code = "import sys; from runtime.expose_metrics import expose; from prometheus_client import generate_latest\n"
-    code += "expose(*sys.argv[1:]); print(generate_latest().decode())"
+    code += "[expose(*stages.split()) for stages in sys.argv[1:]]; print(generate_latest().decode())"
     return subprocess.run(
         [sys.executable, "-c", code, *stages], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
@@ -42,8 +42,17 @@ def test_a_process_does_not_say_0_of_what_it_has_not() -> None:
 
 
 def test_the_process_of_two_stages_says_what_both_say() -> None:
-    said = exposed("console", "clickhouse")
+    said = exposed("console clickhouse")
     assert "mailscope_console_query_seconds" in said and "mailscope_clickhouse_complete_until_seconds" in said
+
+
+def test_stages_may_be_exposed_one_after_another() -> None:
+    """Metrics that both have are there once."""
+    ours = [
+        sorted(line for line in said.splitlines() if line.startswith("# TYPE mailscope_"))
+        for said in (exposed("console", "inbound", "console inbound"), exposed("console inbound"))
+    ]
+    assert ours[0] == ours[1]
 
 
 @pytest.mark.parametrize("stage", [stage.name for stage in STAGES])
