@@ -15,7 +15,7 @@ from contracts.changes import key_of
 ERASED = "[erased]"  # what stands where the address stood, in what is kept of other people's mail
 
 
-class Erased(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Erased(Struct, frozen=True, kw_only=True):
     """What was erased from the log store."""
 
     mails: int = 0  # mails that were for or from the address
@@ -27,7 +27,7 @@ class Erased(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     audit_entries: int = 0  # in which the address was replaced
 
 
-class Erasure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Erasure(Struct, frozen=True, kw_only=True):
     """One request: mail that had come by `asked_at` is erased, mail that comes later is not."""
 
     digest: str  # the key of the record

@@ -79,7 +79,6 @@ def event_schema(name: str) -> dict[str, Any]:
         "description": description,
         "type": "object",
         "required": ["specversion", "id", "source", "type", "time", "subject", "datacontenttype", "data"],
-        "additionalProperties": False,
         "properties": {
             "specversion": {"const": "1.0"},
             "id": {

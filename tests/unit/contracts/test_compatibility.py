@@ -69,3 +69,9 @@ def test_what_is_added_breaks_nobody() -> None:
     _data(new)["properties"]["added"] = {"type": "string"}
     new["$defs"]["Status"]["enum"].append("postponed")
     assert broken(BASELINE, new) == []
+
+
+@pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.json")), ids=lambda path: path.stem)
+def test_no_record_refuses_a_field_it_does_not_know(path: Path) -> None:
+    """Stages of two versions read one another's records while they are upgraded one after the other."""
+    assert '"additionalProperties": false' not in path.read_text()
