@@ -108,22 +108,7 @@ def _plain_schema(name: str, kind: type, description: str) -> dict[str, Any]:
 
 def describe_channels(generated: str) -> dict[str, Any]:
     """The AsyncAPI document; `generated` says where it comes from."""
-    schema_of = {
-        "StatusChange": "status-change",
-        "MailEvent": "mail-event",
-        "Dispatch": "dispatch",
-        "AttemptReport": "attempt-report",
-        "Verdict": "verdict",
-        "Connectivity": "connectivity",
-        "AuditEntry": "audit-entry",
-        "Token": "token",
-        "Claim": "claim",
-        "Suppression": "suppression",
-        "Preference": "preference",
-        "QuotaTicket": "quota-ticket",
-        "MailboxNote": "mailbox-note",
-        "Thread": "thread",
-    }
+    schema_of = {kind.__name__: name for name, (kind, _, _) in EVENTS.items()}
     channels = {}
     for topic in default_topics():
         schema = schema_of.get(topic.value)
@@ -131,7 +116,15 @@ def describe_channels(generated: str) -> dict[str, Any]:
         channels[topic.name] = {
             "address": topic.name,
             "description": f"Key: {topic.key}. {'Public.' if topic.public else 'Between our own stages.'}",
-            "messages": {topic.value.split(" ")[0].split(",")[0]: {"contentType": _content(topic), "payload": payload}},
+            "messages": {
+                topic.value.split(" ")[0].split(",")[0]: {
+                    "contentType": _content(topic),
+                    "payload": payload,
+                    "bindings": {
+                        "kafka": {"key": {"type": "string", "description": topic.key}, "bindingVersion": "0.5.0"}
+                    },
+                }
+            },
         }
     return {
         "asyncapi": "3.0.0",
