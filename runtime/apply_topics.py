@@ -67,7 +67,7 @@ def apply_topics(settings: Settings, timeout: float = 30.0) -> list[str]:
                 future.result(timeout)
     except KafkaException as error:
         raise Unavailable("Kafka", str(error)) from error
-    _wait_until_known(client, wanted, timeout)
+    _wait_until_known(client, wanted, settings.kafka.partitions, timeout)
     return done
 
 
@@ -95,12 +95,17 @@ def _create(client: AdminClient, topics: list[Topic], settings: Settings, timeou
     return [f"{topic.name}: created with {settings.kafka.partitions} partitions" for topic in topics]
 
 
-def _wait_until_known(client: AdminClient, topics: list[Topic], timeout: float) -> None:
+def _wait_until_known(client: AdminClient, topics: list[Topic], partitions: int, timeout: float) -> None:
+    """Brokers follow their controller within a moment: who starts stages next shall find what was said to be done."""
     deadline = time.monotonic() + timeout
+
+    def known(topic: Topic, found: TopicMetadata | None) -> bool:
+        return found is not None and found.error is None and (topic.compacted or len(found.partitions) >= partitions)
+
     while True:
         present = client.list_topics(timeout=timeout).topics
-        if all(topic.name in present and present[topic.name].error is None for topic in topics):
+        if all(known(topic, present.get(topic.name)) for topic in topics):
             return
         if time.monotonic() > deadline:
-            raise Unavailable("Kafka", "the new topics have no leader yet")
+            raise Unavailable("Kafka", "the new topics or partitions are not known to its brokers yet")
         time.sleep(0.1)
