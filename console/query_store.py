@@ -1,7 +1,6 @@
 """Queries of the log store from asyncio: a few threads with a client each, limits on time and memory, one kind of error."""
 
 import asyncio
-import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -15,7 +14,6 @@ from contracts.errors import Unavailable
 from runtime.expose_metrics import histogram
 from runtime.open_store import STORE, Store, worth_a_retry
 
-_log = logging.getLogger("mailscope.console")
 THREADS = 4
 SECONDS = 15.0  # for all queries of one request together, their waiting included
 TOO_EXPENSIVE = (159, 160, 241, 396, 497)  # error codes of ClickHouse: time and memory, estimated or spent
@@ -52,17 +50,6 @@ class StoreQueries:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _query(self, sql: str, parameters: dict[str, Any], deadline: float) -> list[dict[str, Any]]:
-        try:
-            return self._ask(sql, parameters, deadline)
-        except _Unreadable as first:
-            # Seen once in millions of answers of the embedded engine under load; the same question had its answer the next time.
-            _log.warning("an answer of the log store cannot be read, it is asked again: %r", first.__cause__)
-            try:
-                return self._ask(sql, parameters, deadline)
-            except _Unreadable as error:
-                raise Unavailable(STORE, f"its answer cannot be read: {error.__cause__!r}"[:200]) from error
-
-    def _ask(self, sql: str, parameters: dict[str, Any], deadline: float) -> list[dict[str, Any]]:
         seconds = deadline - time.monotonic()
         if seconds <= 0:
             raise _too_expensive()
@@ -73,7 +60,6 @@ class StoreQueries:
         except (ClickHouseError, OSError, Unavailable) as error:
             if any(f"Code: {code}." in str(error) for code in TOO_EXPENSIVE):
                 raise _too_expensive() from error
-            self._store.forget()
             if worth_a_retry(error):
                 raise Unavailable(STORE, str(error)[:200]) from error
             raise
@@ -81,11 +67,7 @@ class StoreQueries:
             Exception
         ) as error:  # the driver's reader has no error of its own for octets that are not what it expects
             self._store.forget()
-            raise _Unreadable from error
-
-
-class _Unreadable(Exception):
-    """What came is no answer; its cause is the driver's."""
+            raise Unavailable(STORE, f"its answer cannot be read: {error!r}"[:200]) from error
 
 
 def _too_expensive() -> Problem:

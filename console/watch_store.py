@@ -43,6 +43,5 @@ class StoreWatch:
             except Unavailable as error:
                 self._trouble = str(error)
             except (ClickHouseError, OSError) as error:
-                self._store.forget()
                 self._trouble = f"{STORE} is unavailable: {str(error)[:200]}"
             self._stop.wait(AGAIN if self._trouble else EVERY)

@@ -3,12 +3,14 @@
 One client serves one thread (a client serialises its threads; several clients on one embedded folder run side by side).
 """
 
+import contextlib
 import errno
 import fcntl
 import os
 import re
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,7 +53,7 @@ class Store:
         """This thread's client. Unavailable when the store does not answer."""
         client = getattr(self._local, "client", None)
         if client is None:
-            client = self._local.client = self._open()
+            client = self._local.client = _Client(self._open(), self.forget)
         return client
 
     def forget(self) -> None:
@@ -63,7 +65,6 @@ class Store:
         try:
             self.client.query("SELECT 1")
         except (ClickHouseError, OSError) as error:
-            self.forget()
             raise Unavailable(STORE, str(error)) from error
 
     def create_database(self, on_cluster: str) -> None:
@@ -134,6 +135,34 @@ class Store:
             f"another process has the embedded log store open ({self._folder}): the ClickHouse sink and the console "
             "share one process there; with a ClickHouse server (store.dsn) they need not"
         )
+
+
+class _Client:
+    """A client that is dropped by the first call that fails.
+
+    What a query of the embedded engine had put out before it failed stays in its connection, and would stand in front of the next
+    answer there (chDB 4.4). And who is somebody else by now (a password that was changed) has to log in anew.
+    """
+
+    def __init__(self, client: Any, drop: Callable[[], None]) -> None:
+        self._client = client
+        self._drop = drop
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if not callable(found):
+            return found
+
+        def call(*given: Any, **more: Any) -> Any:
+            try:
+                return found(*given, **more)
+            except BaseException:
+                self._drop()
+                with contextlib.suppress(Exception):
+                    self._client.close()
+                raise
+
+        return call
 
 
 def _interface(dsn: str) -> str:

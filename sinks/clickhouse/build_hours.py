@@ -77,7 +77,6 @@ async def build_hours(store: Store, stop: asyncio.Event) -> None:
             await asyncio.to_thread(build_once, store)
             took = time.monotonic() - began
         except (ClickHouseError, Unavailable, OSError) as error:
-            store.forget()
             _log.warning("hours were not counted, and will be later: %s", str(error)[:300])
         try:
             await asyncio.wait_for(stop.wait(), max(INTERVAL, took / SHARE))

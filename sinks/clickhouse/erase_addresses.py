@@ -48,7 +48,6 @@ async def erase_addresses(
                     await _erase(one, erasures, erased, inserters, store, blobs, publisher)
         except (ClickHouseError, Unavailable, OSError) as error:
             _log.warning("an address was not erased yet, and will be later: %s", type(error).__name__)
-            store.forget()
             wait = PAUSE
         try:
             await asyncio.wait_for(stop.wait(), wait)

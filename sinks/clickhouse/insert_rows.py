@@ -201,7 +201,6 @@ class Inserter:
                     raise
                 counter(metrics.STORE_RETRIES).inc()
                 _log.warning("the log store does not take %d rows, trying again: %s", len(rows), str(error)[:300])
-                self._store.forget()
             self._rest(pause)
             pause = min(2 * pause, 10.0)
 

@@ -97,7 +97,6 @@ def _renew(store: Store, on_cluster: str, number: int, done: threading.Event) ->
         except (ClickHouseError, OSError, Unavailable) as error:
             if not_allowed(error) or not worth_a_retry(error):
                 _log.warning("the lock of the schema is not renewed: %s", str(error)[:300])
-            store.forget()
 
 
 def _me() -> str:

@@ -114,7 +114,6 @@ def _told(store: Store) -> Iterator[None]:
     try:
         yield
     except (ClickHouseError, OSError) as error:
-        store.forget()
         raise Unavailable(STORE, str(error)[:500]) from error
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from console import query_store
 from console.answer_errors import Problem
@@ -47,6 +48,24 @@ async def test_waiting_for_a_turn_counts_as_well(log: Log, monkeypatch: pytest.M
     answers = await asyncio.gather(*(queries.rows(HEAVY) for _ in range(400)), return_exceptions=True)
     assert all(isinstance(one, Problem) for one in answers)
     assert time.monotonic() - began < 50
+    queries.close()
+
+
+@pytest.mark.parametrize(
+    "breaks",
+    [
+        "SELECT number, sleepEachRow(0.001) FROM numbers(5000)",
+        "SELECT number, throwIf(number = 3000) FROM numbers(5000)",
+    ],
+)
+async def test_nothing_of_a_query_that_failed_stands_in_the_next_answer(log: Log, breaks: str) -> None:
+    """The rows of one search, found until it took too long, were the first of another one's answer."""
+    queries = StoreQueries(log.store, 1 << 30)
+    for number in range(8):
+        with pytest.raises((Problem, DatabaseError)):
+            await queries.rows(f"{breaks} SETTINGS max_block_size = 100, max_threads = 1", seconds=0.5)
+        answers = await asyncio.gather(*(queries.rows(f"SELECT {number} AS mine") for _ in range(4)))
+        assert answers == [[{"mine": number}]] * 4
     queries.close()
 
 
