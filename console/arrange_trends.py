@@ -62,14 +62,6 @@ class Figure:
     asks: Parameters = field(default_factory=dict)
 
     @property
-    def title(self) -> str:
-        return TITLES[self.name][0]
-
-    @property
-    def about(self) -> str:
-        return TITLES[self.name][1]
-
-    @property
     def labels(self) -> list[int]:
         return label_times(self.times)
 

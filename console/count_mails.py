@@ -9,6 +9,7 @@ import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 
 from console.conditions import Condition, Term
@@ -70,16 +71,17 @@ class Count:
 class MailCounts:
     """Counts for one principal at a time; `domains` limits whose mail is counted."""
 
-    def __init__(self, queries: StoreQueries, settings: Settings, seconds: float | None = None) -> None:
-        """With `seconds`, a query that takes longer is given up (Problem 503)."""
+    def __init__(self, queries: StoreQueries, settings: Settings) -> None:
         self._queries = queries
         self._settings = settings
-        self._seconds = seconds
+        self._until: float | None = None
         self._covers: dict[Span, asyncio.Task[Hours | None]] | None = None
 
-    def at_once(self) -> "MailCounts":
-        """Counts for one page: which hours have changed is asked once for each of its times."""
-        counts = MailCounts(self._queries, self._settings, self._seconds)
+    def at_once(self, within: timedelta | None = None) -> "MailCounts":
+        """Counts for one page: which hours have changed is asked once for each of its times, and what is not counted `within` this time
+        from now is given up (Problem 503)."""
+        counts = MailCounts(self._queries, self._settings)
+        counts._until = monotonic() + within.total_seconds() if within is not None else None
         counts._covers = {}
         return counts
 
@@ -167,7 +169,8 @@ class MailCounts:
         return Hours(Span(low, high), changed, parts + [Span(one, min(one + HOUR, span.high)) for one in changed])
 
     async def _rows(self, sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-        return await self._queries.rows(sql, parameters, seconds=self._seconds)
+        seconds = self._until - monotonic() if self._until is not None else None
+        return await self._queries.rows(sql, parameters, seconds=seconds)
 
     async def _from_log(
         self,

@@ -20,6 +20,7 @@ from console.render_page import query
 from console.search_mails import Cursor, Search
 from console.tokens import Principal
 from contracts import clock
+from contracts.settings import Settings
 from contracts.statuses import EVENTS_ONLY, INBOUND_STATUSES, OUTBOUND_STATUSES, Direction, Status
 
 PAGE = 50
@@ -27,7 +28,8 @@ RECENT = timedelta(hours=24)  # what the chart and the facets are about, where a
 FACET_VALUES = 8
 MAX_PARTS = 6  # of a search that found nothing, that are counted; each for a second at most
 LAGS = 30  # seconds behind after which the page says so loudly
-OWN = ("cursor", "live")  # parameters that are no filters
+WAIT = "wait"  # the parameter of a page that is asked for again, with all its numbers
+OWN = ("cursor", "live", WAIT)  # parameters that are no filters
 
 
 def person_query(address: str) -> str:
@@ -43,6 +45,11 @@ def read_parameters(request: Request) -> Parameters:
         if values:
             found[name] = values if len(values) > 1 and name in FACETS else values[-1]
     return found
+
+
+def counted_within(parameters: Parameters, settings: Settings) -> timedelta | None:
+    """How long this page waits for its numbers; None: as long as a query may take. What says so is taken out of the parameters."""
+    return None if parameters.pop(WAIT, None) else settings.console.counts_within
 
 
 def _pairs(parameters: Parameters, *without: str) -> list[tuple[str, str]]:
@@ -62,16 +69,17 @@ def page_filters(parameters: Parameters, *without: str) -> Filters:
 async def read_activity(
     search: Search, counts: MailCounts, principal: Principal, parameters: Parameters
 ) -> dict[str, Any]:
-    """The list of a search, and what stands around it. Problem 400 or 422 where the search is wrong."""
+    """The list of a search, and what stands around it; no chart or no facets where counting takes too long (`uncounted`).
+    Problem 400 or 422 where the search is wrong."""
     now = clock.now()
     filters, line = page_filters(parameters), str(parameters.get("q", ""))
     cursor = parameters.get("cursor")
     after = Cursor.decode(str(cursor)) if cursor else None
-    counts, span = counts.at_once(), counts.span(filters, RECENT)
+    span = counts.span(filters, RECENT)
     (items, following), chart, facets = await asyncio.gather(
         search.page(filters, principal.domains, PAGE, after),
-        _or_nothing(_chart(counts, principal, page_filters(parameters, "status"), span, now)),
-        _or_nothing(counts.facets(list(FACETS), filters, principal.domains, span, FACET_VALUES)),
+        or_nothing(_chart(counts, principal, page_filters(parameters, "status"), span, now)),
+        or_nothing(counts.facets(list(FACETS), filters, principal.domains, span, FACET_VALUES)),
     )
     in_line = parse_filters([("q", line)], now).terms
     return {
@@ -81,16 +89,19 @@ async def read_activity(
         "parts": await _parts(search, principal, parameters, in_line, now) if not items and after is None else [],
         "following": following.encode() if following else None,
         "chart": chart,
+        "span": span,
         "facets": arrange_facets(parameters, facets),
-        "uncounted": facets is None,
+        "uncounted": facets is None or chart is None,
     }
 
 
-async def _or_nothing(work: Coroutine[Any, Any, Any]) -> Any:
-    """None where counting takes too long: the list is there all the same."""
+async def or_nothing(work: Coroutine[Any, Any, Any]) -> Any:
+    """None where counting takes too long: the rest of the page is there all the same."""
     try:
         return await work
-    except Problem:
+    except Problem as problem:
+        if problem.status != 503:
+            raise
         return None
 
 

@@ -14,6 +14,7 @@ from console.count_mails import MailCounts
 from console.read_activity import (
     PAGE,
     arrange_facets,
+    counted_within,
     lag_of,
     page_filters,
     person_query,
@@ -31,7 +32,7 @@ _needs_read = authorised("read")
 
 
 def activity_router(search: Search, counts: MailCounts, reader: MailReader, settings: Settings) -> APIRouter:
-    """The router. `counts` should give up soon: the list is there without them."""
+    """The router."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
@@ -39,12 +40,13 @@ def activity_router(search: Search, counts: MailCounts, reader: MailReader, sett
         principal = _needs_read(request)
         request.state.principal = principal
         parameters = read_parameters(request)
+        within = counted_within(parameters, settings)
         page: dict[str, Any] = {"items": [], "following": None, "problem": None}
-        page |= {"read_as": [], "suggestions": [], "parts": [], "chart": None, "uncounted": False}
+        page |= {"read_as": [], "suggestions": [], "parts": [], "chart": None, "span": None, "uncounted": False}
         page["facets"] = arrange_facets(parameters, None)
         status = 200
         try:
-            page |= await read_activity(search, counts, principal, parameters)
+            page |= await read_activity(search, counts.at_once(within), principal, parameters)
         except Problem as problem:
             if problem.status not in (400, 422, 503):
                 raise
@@ -62,6 +64,7 @@ def activity_router(search: Search, counts: MailCounts, reader: MailReader, sett
             person_query=person_query,
             complete_until=complete,
             lag=lag_of(complete),
+            waited=within is None,
             example=example_recipient(settings),
             smtp=f"{settings.smtp.host}:{settings.smtp.port}",
             retention_days=settings.store.retention.days,

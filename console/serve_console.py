@@ -61,8 +61,6 @@ from runtime.blobs import BlobStore
 from runtime.expose_metrics import counter, histogram
 from runtime.open_store import Store
 
-PATIENCE = 1.5  # seconds that a page waits for its numbers
-
 
 def create_app(
     settings: Settings,
@@ -126,8 +124,8 @@ def create_app(
     app.include_router(system_page_router(system, letters))
     for router in (
         *routers,
-        activity_router(search, MailCounts(queries, settings, PATIENCE), reader, settings),
-        trends_router(MailCounts(queries, settings), queries),
+        activity_router(search, counts, reader, settings),
+        trends_router(counts, queries, settings),
         pages_router(reader, settings, audit),
         incoming_router(channels, processing),
         message_router(reader, settings, audit),

@@ -139,6 +139,10 @@ class Console(Section):
         description="File whose first line is the token with all scopes, at least 32 characters, where secrets are given from outside; "
         "another one in it replaces it at the next start. Empty: one is made, in `admin-token` of `data_dir`.",
     )
+    counts_within: Duration = Field(
+        timedelta(milliseconds=200),
+        description="How long a page waits for the numbers of its charts and facets; what takes longer is shown afterwards.",
+    )
     secure_cookie: bool = Field(False, description="Send the log-in cookie over HTTPS only: set it behind a TLS proxy.")
     oidc: Oidc | None = Field(None, description="Let people log in with an identity provider (OpenID Connect) too.")
 

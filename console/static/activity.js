@@ -57,8 +57,9 @@ prepareRows(document);
 
 // --- a time from the chart
 
-const volume = document.getElementById("volume");
-if (volume) {
+function chooseByDrag() {
+  const volume = document.getElementById("volume");
+  if (!volume) return;
   const chosen = volume.querySelector(".chosen");
   const bars = volume.querySelectorAll("g").length;
   let from = null;
@@ -95,6 +96,8 @@ if (volume) {
     location.search = parameters;
   });
 }
+chooseByDrag();
+document.addEventListener("filled", chooseByDrag); // the chart came later
 
 // --- a time from the form, which is read in the reader's zone
 

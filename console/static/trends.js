@@ -6,14 +6,11 @@ document.addEventListener("click", (event) => {
   if (step) location.href = step.dataset.opens;
 });
 
-const cells = [...document.querySelectorAll("#heat td > a")];
-cells.forEach((cell, place) => { cell.tabIndex = place ? -1 : 0; });
-
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
-document.getElementById("heat")?.addEventListener("keydown", (event) => {
+document.addEventListener("keydown", (event) => {
   const step = STEPS[event.key];
-  const cell = event.target.closest("td");
+  const cell = event.target.closest("#heat td");
   if (!step || !cell) return;
   event.preventDefault();
   const rows = cell.closest("tbody").rows;
@@ -32,5 +29,11 @@ document.getElementById("heat")?.addEventListener("keydown", (event) => {
   }
 });
 
-// What is newest stands at the right end, which a narrow screen would hide.
-for (const scroll of document.querySelectorAll(".heat .scroll")) scroll.scrollLeft = scroll.scrollWidth;
+function prepareHeat() {
+  document.querySelectorAll("#heat td > a").forEach((cell, place) => { cell.tabIndex = place ? -1 : 0; });
+  // What is newest stands at the right end, which a narrow screen would hide.
+  for (const scroll of document.querySelectorAll(".heat .scroll")) scroll.scrollLeft = scroll.scrollWidth;
+}
+
+prepareHeat();
+document.addEventListener("filled", prepareHeat); // the map came later

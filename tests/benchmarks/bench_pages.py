@@ -40,7 +40,7 @@ ASKED = {
 
 
 def main(rows: int, folder: Path) -> None:
-    log = Log(folder)
+    log = Log(folder, {"console": {"counts_within": "200ms"}})  # as it is, where nothing is set
     try:
         if not log.store.client.query("SELECT count() FROM mails").result_rows[0][0]:
             print(f"filling a log of {rows:,} mails …", flush=True)

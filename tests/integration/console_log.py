@@ -45,7 +45,9 @@ class Log:
     """A store in a folder of its own, and a client of the API and the pages above it."""
 
     def __init__(self, folder: Path, settings: dict[str, Any] | None = None) -> None:
-        self.settings = Settings(data_dir=folder, **(settings or {}))
+        given = settings or {}
+        patient = {"counts_within": "15s", **given.get("console", {})}  # a busy machine shall not make another page
+        self.settings = Settings(data_dir=folder, **{**given, "console": patient})
         self.store = Store(self.settings)
         migrate_store(self.store, self.settings)
         self._offset = 0

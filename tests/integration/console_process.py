@@ -1,6 +1,7 @@
 """A console in a process of its own, which can be stopped and told of new mail: `python -m tests.integration.console_process FOLDER PORT`.
 
-It fills its log, says its token, and then adds a mail for each line that it reads, with that subject."""
+It fills its log, says its token, and then adds a mail for each line that it reads, with that subject; a line `counts within SECONDS`
+says how long a page waits for its numbers from then on."""
 
 import random
 import sys
@@ -83,8 +84,11 @@ def main(folder: Path, port: int) -> None:
         pass
     print(log.token, flush=True)
     for line in sys.stdin:
-        log.add(subject=line.strip(), age=timedelta(0))
-        print("added", flush=True)
+        if line.startswith("counts within "):
+            vars(log.settings.console)["counts_within"] = timedelta(seconds=float(line.split()[-1]))
+        else:
+            log.add(subject=line.strip(), age=timedelta(0))
+        print("done", flush=True)
 
 
 if __name__ == "__main__":

@@ -38,12 +38,12 @@ class Console:
         assert line, "the console has ended"
         return line
 
-    def add(self, subject: str) -> None:
-        """One mail more."""
+    def tell(self, line: str) -> None:
+        """One mail more, with this subject; or how it shall be from now on."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{subject}\n")
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
-        assert self._line() == "added"
+        assert self._line() == "done"
 
     def close(self) -> None:
         self.process.send_signal(signal.SIGCONT)
@@ -195,7 +195,7 @@ def test_new_mail_is_announced_and_a_frozen_console_never_looks_live(
     page.wait_for_url("**live=1")
     rows = page.locator("tr.mail").count()
     first = page.locator("tr.mail").first.get_attribute("data-key")
-    console.add("Fresh from the press")
+    console.tell("Fresh from the press")
     show = page.get_by_role("link", name="1 new: show")
     expect(show).to_be_visible(timeout=20_000)
     assert page.locator("tr.mail").count() == rows and page.locator("tr.mail").first.get_attribute("data-key") == first
@@ -226,6 +226,44 @@ def test_without_javascript_every_part_is_a_link(opened: Callable[..., Page]) ->
     page.get_by_text("As a table").click()
     page.locator(".numbers tbody a").last.click()
     page.wait_for_url("**until=*")
+
+
+@pytest.fixture
+def impatient(console: Console) -> Iterator[None]:
+    """No number is counted by the time that a page is sent."""
+    console.tell("counts within 0")
+    yield
+    console.tell("counts within 15")
+
+
+def test_what_is_not_counted_in_time_comes_when_it_is(
+    opened: Callable[..., Page], console: Console, impatient: None
+) -> None:
+    page = opened()
+    expect(page.get_by_role("heading", name="Last 24 hours")).to_be_visible()
+    expect(page.locator("nav.chips .count").first).to_be_visible()
+    box = page.locator("#volume").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 50)
+    page.mouse.up()
+    page.wait_for_url("**since=*until=*")
+    page.locator("#facets a", has_text="good.example").click()
+    page.wait_for_url("**domain=good.example")
+    page.goto(f"{console.address}/trends?by=domain&since=24h")
+    expect(page.locator("#delivery_rate .legend")).to_contain_text("good.example")
+    assert page.locator("#heat td a[tabindex='0']").count() == 1
+    assert "wait" not in page.url
+
+
+def test_without_javascript_a_link_waits_for_the_numbers(opened: Callable[..., Page], impatient: None) -> None:
+    page = opened(java_script_enabled=False)
+    assert page.locator("tr.mail").count() > 10 and page.locator("#facets a.included").count() == 0
+    page.get_by_role("link", name="Wait for the numbers").click()
+    expect(page.get_by_role("heading", name="Last 24 hours")).to_be_visible()
+    page.locator("#facets a", has_text="shop.example").click()
+    page.wait_for_url("**/?domain=shop.example")
 
 
 def test_trends_lead_to_the_mails_that_they_count(opened: Callable[..., Page], console: Console) -> None:
