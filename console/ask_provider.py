@@ -33,6 +33,10 @@ class ProviderTrouble(Exception):
     """The provider does not answer as it has to; the text says what is wrong."""
 
 
+class CodeRefused(Exception):
+    """The provider takes this code no more, or not from here."""
+
+
 @dataclass
 class _Kept:
     value: Any = None
@@ -87,7 +91,7 @@ class Provider:
         return found
 
     async def exchange(self, code: str, verifier: str, redirect_uri: str) -> dict[str, Any]:
-        """What it gives for a code (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
+        """What it gives for a code (RFC 6749 section 4.1.3, RFC 7636 section 4.5). CodeRefused where it gives nothing for it."""
         metadata, secret, client = await self.metadata(), self.secret(), self._settings.client_id
         form = {
             "grant_type": "authorization_code",
@@ -159,6 +163,8 @@ def _read_answer(status: int, content: bytes) -> dict[str, Any]:
         answer = None
     if status != 200:
         error = answer.get("error") if isinstance(answer, dict) else None
+        if error == "invalid_grant":  # RFC 6749 section 5.2: a code that was used before, or is too old
+            raise CodeRefused
         raise ProviderTrouble(f"it answers {status}" + (f" ({error[:100]})" if isinstance(error, str) else ""))
     if not isinstance(answer, dict):
         raise ProviderTrouble("its answer is no JSON object")

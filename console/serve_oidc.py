@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from console.ask_provider import Provider, ProviderTrouble
+from console.ask_provider import CodeRefused, Provider, ProviderTrouble
 from console.audit import Audit
 from console.check_id_token import IdTokenRefused, check_id_token, key_id
 from console.know_person import groups_of, person, role_of
@@ -140,7 +140,10 @@ async def _claims(
         raise _NoLogin("the answer is of another provider")
     if not code:
         raise _NoLogin("it answers without a code")
-    given = await provider.exchange(code, begun.verifier, redirect_uri)
+    try:
+        given = await provider.exchange(code, begun.verifier, redirect_uri)
+    except CodeRefused as why:
+        raise _NoLogin(AGAIN) from why
     token, access_token = given.get("id_token"), given.get("access_token")
     if not isinstance(token, str):
         raise ProviderTrouble("it gives no ID token")

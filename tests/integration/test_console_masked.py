@@ -237,3 +237,15 @@ def test_a_masked_token_has_no_raw_and_makes_masked_tokens_only(log: Log, mails:
     assert shown["masked"] is True
     body = {"name": "x", "scopes": ["read", "raw"], "masked": True}
     assert log.http.post("/api/v1/tokens", json=body).json()["error"]["field"] == "masked"
+
+
+def test_no_form_is_offered_that_would_send_a_mask(log: Log, mails: list[str]) -> None:
+    """A masked manager's form would name `an…@acme.example`, which nobody has."""
+    browser = log.browser(log.tokens.create("masked manager", ["read", "manage"], [], masked=True))
+    for path in ("/suppressions", "/notifications", "/incoming"):
+        page = browser.get(path)
+        assert page.status_code == 200 and not re.search(
+            r'(?:value|href)="[^"]*(?:…|%E2%80%A6)@[^"]*"[^>]*>(?:Re-run|Unblock)', page.text
+        )
+        assert 'name="addresses"' not in page.text, path
+    assert 'name="addresses"' in log.browser(log.token).get("/suppressions").text

@@ -187,7 +187,7 @@ def test_an_answer_ends_only_the_log_in_that_this_browser_began_and_only_once(pl
         (session,) = [one for one in done.headers.get_list("set-cookie") if one.startswith("mailscope_session=")]
         assert "fixed by somebody" not in session
         again.cookies.set("mailscope_login", state)  # all that the browser had: the provider takes no code twice
-        assert again.get("/login/oidc/callback", params=answer).status_code == 503
+        assert again.get("/login/oidc/callback", params=answer).status_code == 400
         assert "mailscope_session" not in again.cookies
 
 
@@ -197,7 +197,7 @@ def test_a_code_of_another_log_in_is_of_no_use(place: tuple[Log, str, str]) -> N
     with _client(console) as thief, _client(console) as victim:
         stolen, own = _code(_begin(victim), issuer), _begin(thief)
         answer = thief.get("/login/oidc/callback", params={**stolen, "state": own["state"]})
-        assert answer.status_code == 503 and "mailscope_session" not in thief.cookies
+        assert answer.status_code == 400 and "mailscope_session" not in thief.cookies
 
 
 @pytest.mark.parametrize(
