@@ -20,6 +20,7 @@ from commands.explain import explain
 from commands.postfix_log import postfix_log
 from commands.ready import ready
 from commands.reclassify import reclassify
+from commands.reconcile import reconcile
 from commands.redeliver import redeliver
 from commands.replay import replay
 from commands.search import search
@@ -206,6 +207,7 @@ for command in (
     tail,
     send,
     replay,
+    reconcile,
     redeliver,
     audit,
     erase,

@@ -16,6 +16,7 @@ from cryptography import x509
 from console.answer_errors import Problem
 from console.dead_letters import DeadLetters
 from console.read_channels import HOSTED, ChannelReader
+from console.reconcile import Reconciler
 from console.search_mails import Search
 from contracts import clock
 from contracts.errors import ConfigurationError, Unavailable
@@ -60,11 +61,19 @@ class DiskTrend:
 class SystemReader:
     """Asks everything at once, and what does not answer is said so; nothing of it holds up the rest."""
 
-    def __init__(self, settings: Settings, search: Search, channels: ChannelReader, letters: DeadLetters) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        search: Search,
+        channels: ChannelReader,
+        letters: DeadLetters,
+        reconciler: Reconciler,
+    ) -> None:
         self._settings = settings
         self._search = search
         self._channels = channels
         self._letters = letters
+        self._reconciler = reconciler
         self._disk = DiskTrend()
         self._answer: tuple[float, dict[str, Any]] | None = None
         self._asking: asyncio.Task[dict[str, Any]] | None = None
@@ -117,6 +126,7 @@ class SystemReader:
             "keys": keys or [],
             "channels": channels or [],
             "dead_letters": letters or [],
+            "missing": self._reconciler.missing,
         }
         troubles += find_troubles(system, known_groups=groups is not None, now=clock.now())
         answer = {"fine": not troubles, "troubles": troubles, **system}
@@ -243,6 +253,12 @@ def find_troubles(system: dict[str, Any], *, known_groups: bool, now: datetime) 
         if channel["state"] not in (HOSTED, None, *WORKING):
             since = f" since {channel['since']}" if channel["since"] else ""
             found.append(_trouble(f"channel {channel['name']}: {channel['state']}{since}", channel["detail"] or ""))
+    for kind in system["missing"]:
+        if kind["mails"]:
+            many = f"{kind['mails']} mails" if kind["mails"] > 1 else "one mail"
+            found.insert(
+                0, _trouble(f"the log misses the {kind['what']} of {many}", "`mailscope reconcile` names them")
+            )
     waiting = sum(one["waiting"] for one in system["dead_letters"])
     if waiting:
         found.append(_trouble(f"{waiting} dead letters wait", "mend what they name, then replay them"))

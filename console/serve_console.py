@@ -30,6 +30,7 @@ from console.read_channels import ChannelReader
 from console.read_mail import MailReader
 from console.read_processing import ProcessingLog
 from console.read_system import SystemReader
+from console.reconcile import Reconciler
 from console.redeliver import BlockList, Redeliveries
 from console.render_page import STATIC
 from console.search_mails import Search
@@ -44,6 +45,7 @@ from console.serve_message import message_router
 from console.serve_oidc import oidc_routers
 from console.serve_pages import pages_router
 from console.serve_receipt import receipt_router
+from console.serve_reconciliation import reconciliation_router
 from console.serve_redeliver import redeliver_router
 from console.serve_redeliver_page import redeliver_page_router
 from console.serve_related import related_router
@@ -84,9 +86,10 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         watch.start()
-        looking = asyncio.create_task(system.watch())
+        looking = [asyncio.create_task(one.watch()) for one in (system, reconciler)]
         yield
-        looking.cancel()
+        for task in looking:
+            task.cancel()
         watch.stop()
         queries.close()
 
@@ -119,7 +122,9 @@ def create_app(
     channels = ChannelReader(queries, settings)
     processing = ProcessingLog(search, channels, settings)
     app.include_router(channels_router(channels, processing))
-    system = SystemReader(settings, search, channels, letters)
+    reconciler = Reconciler(queries, search, settings)
+    app.include_router(reconciliation_router(reconciler))
+    system = SystemReader(settings, search, channels, letters, reconciler)
     app.include_router(system_router(system))
     app.include_router(system_page_router(system, letters))
     for router in (

@@ -203,6 +203,13 @@ REQUESTS = Counter(
 REQUEST_SECONDS = Histogram(
     "mailscope_console_request_seconds", "One HTTP request, by route.", ("console",), ("route",)
 )
+MISSING_MAILS = Gauge(
+    "mailscope_console_missing_mails",
+    "Mails of the last quarter of an hour of which the log misses something, by what: decision (a message was taken, and nothing is known "
+    "of its mail), message (a mail is in the log, its message is not).",
+    ("console",),
+    ("what",),
+)
 QUERY_SECONDS = Histogram("mailscope_console_query_seconds", "One query of the log store.", ("console",))
 
 

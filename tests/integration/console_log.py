@@ -23,7 +23,7 @@ from console.tokens import SCOPES, Tokens
 from contracts import clock
 from contracts.auth_results import AuthResults
 from contracts.codec import encode_connectivity, encode_mail_event
-from contracts.events import Attempt, Bounce, ChannelState, Connectivity, MailEvent, Outcome, Summary
+from contracts.events import Attempt, Bounce, ChannelState, Connectivity, MailEvent, Outcome, RawPointer, Summary
 from contracts.raw_message import Blob, Envelope, RawType, encode_headers
 from contracts.records import ConsumedRecord
 from contracts.settings import Settings
@@ -158,6 +158,7 @@ class Log:
             if bounce
             else None,
             attempts=attempts if attempt else [],
+            raw=RawPointer(topic="mail.raw", partition=0, offset=0) if raw is not None else None,
             auth=auth,
             headers=headers or [],
         )
