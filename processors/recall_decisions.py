@@ -19,7 +19,7 @@ from contracts.records import ConsumedRecord
 from contracts.statuses import Direction, Status
 from mail.bounce_address import recipient_digest
 from runtime.connect_kafka import Properties, reader
-from runtime.consume import read_records
+from runtime.consume import partitions_of, read_records
 
 _log = logging.getLogger("mailscope.processors")
 MARGIN_MS = 60_000  # by which two machines' clocks may differ
@@ -116,12 +116,12 @@ class Decisions:
     def _others(self, partition: int) -> Iterator[int]:
         consumer = reader(self._kafka, "recall")
         try:
-            known = consumer.list_topics(topics.EVENTS, 10.0).topics[topics.EVENTS].partitions
+            known = partitions_of(consumer, topics.EVENTS, 10.0)
         except KafkaException as error:
             raise Unavailable("Kafka", str(error)) from error
         finally:
             consumer.close()
-        yield from (number for number in sorted(known) if number != partition)
+        yield from (number for number in known if number != partition)
 
     def _of_recipient_in(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
         found: list[MailEvent] = []
@@ -207,8 +207,7 @@ class Decisions:
 
     def _same_partitions(self, consumer: Consumer) -> bool:
         """Where an operator grew one of the topics alone, a mail's events stand in another partition than its record."""
-        known = consumer.list_topics(timeout=10.0).topics
-        counts = {len(known[name].partitions) for name in (topics.RAW, topics.EVENTS) if name in known}
+        counts = {len(partitions_of(consumer, name, 10.0)) for name in (topics.RAW, topics.EVENTS)}
         if len(counts) != 1:
             _log.warning(
                 "mail.raw and mail.events differ in their partitions: a restart decides anew what it reads again"

@@ -11,7 +11,7 @@ from confluent_kafka.admin import OffsetSpec
 
 from contracts.records import Place
 from runtime.connect_kafka import Properties, admin, observer, reader
-from runtime.consume import read_records
+from runtime.consume import partitions_of, read_records
 from runtime.end_process import end_process
 
 INTERVAL = 2.0  # seconds between two looks of `watch_lag`, and
@@ -31,8 +31,7 @@ class OldestWaiting:
         """0 when none waits; None when the brokers do not answer. Blocks."""
         oldest = 0.0
         try:
-            metadata = self._observer.list_topics(self._topic, 5.0).topics[self._topic]
-            partitions = [TopicPartition(self._topic, number) for number in metadata.partitions]
+            partitions = [TopicPartition(self._topic, one) for one in partitions_of(self._observer, self._topic, 5.0)]
             for committed in self._observer.committed(partitions, 5.0):
                 low, high = self._observer.get_watermark_offsets(committed, 5.0)
                 begin = max(committed.offset, low)
@@ -106,7 +105,7 @@ class Lag:
             partitions = [
                 TopicPartition(topic, number)
                 for topic in self._topics
-                for number in self._consumer.list_topics(topic, 5.0).topics[topic].partitions
+                for number in partitions_of(self._consumer, topic, 5.0)
             ]
             committed = self._consumer.committed(partitions, 5.0)
         except KafkaException:

@@ -20,6 +20,7 @@ from ingest.mailboxes.poll_mailbox import MailboxPoller
 from runtime.blobs import BlobStore
 from runtime.budget_octets import OctetBudget
 from runtime.connect_kafka import group_member, leave_group
+from runtime.consume import partitions_of
 from runtime.end_process import end_process
 from runtime.health import Readiness
 from runtime.publish import Publisher
@@ -115,7 +116,7 @@ class Member:
         consumer.pause(partitions)
         while not self._closing.is_set():
             try:
-                known = consumer.list_topics(topics.MAILBOXES, 5.0).topics[topics.MAILBOXES].partitions
+                known = partitions_of(consumer, topics.MAILBOXES, 5.0)
             except KafkaException as error:
                 _log.warning("the partitions of %s are not known: %s", topics.MAILBOXES, error)
                 continue
