@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from console.query_store import StoreQueries
 from contracts import clock
 from contracts.errors import ConfigurationError, Unavailable
 from contracts.settings import Settings
+from runtime.expose_metrics import expose
 from runtime.open_store import Store, not_allowed, worth_a_retry
 from sinks.clickhouse import lock_schema
 from sinks.clickhouse.migrate_store import applied_versions, missing_migrations, prepare_store, rollback_store
@@ -91,6 +93,27 @@ def test_each_user_may_what_it_needs_and_no_more(server: ClickHouseServer) -> No
     assert refused(owner, "CREATE TABLE default.other (x UInt8) ENGINE = Memory")
     with pytest.raises(ClickHouseError, match="shouldn't be greater"):
         reader.client.query("SELECT 1", settings={"max_execution_time": 3600})
+    for limit in ("max_execution_time", "max_memory_usage", "max_memory_usage_for_user"):  # 0: none
+        with pytest.raises(ClickHouseError, match="shouldn't be less"):
+            reader.client.query("SELECT 1", settings={limit: 0})
+
+
+def test_what_the_consoles_user_may_not_is_told_in_the_servers_words(server: ClickHouseServer) -> None:
+    """Who searches cannot mend it by narrowing the search."""
+    expose("console")
+
+    def ask(memory: int, sql: str) -> object:
+        queries = StoreQueries(store_of(server, "reader"), memory)
+        try:
+            return asyncio.run(queries.rows(sql, seconds=5))
+        finally:
+            queries.close()
+
+    assert ask(4 << 30, "SELECT 1 AS one") == [{"one": 1}]
+    with pytest.raises(Unavailable, match="max_memory_usage"):
+        ask(5 << 30, "SELECT 1 AS one")
+    with pytest.raises(Unavailable, match="Not enough privileges"):
+        ask(1 << 30, "SELECT * FROM system.processes")
 
 
 def test_another_retention_is_the_owners_to_set(server: ClickHouseServer) -> None:
