@@ -36,6 +36,7 @@ class Stage:
     writes: tuple[str, ...] = ()
     observes: tuple[str, ...] = ()  # groups whose positions it asks for; of what waits there it reads the oldest record
     describes: tuple[str, ...] = ()  # topics whose configuration and newest times it asks for
+    replays: bool = False  # dead letters, to wherever they came from
     health_offset: int | None = (
         None  # from `metrics.port`, of its first process; None: it serves its health on its own port
     )
@@ -135,6 +136,7 @@ STAGES = (
         ),
         observes=(f"{GROUP_PREFIX}*",),
         describes=(f"{topics.PREFIX}*",),  # until when Kafka holds what was erased
+        replays=True,
     ),
     Stage(
         "smtp",
@@ -170,6 +172,13 @@ def observed_by(one: Stage) -> list[Group]:
     """The groups that a stage observes."""
     groups = [group for other in STAGES for group in other.groups]
     return [group for group in groups if any(fnmatchcase(group.name, pattern) for pattern in one.observes)]
+
+
+def dead_letter_sources() -> set[str]:
+    """The topics that a dead letter may come from."""
+    return {
+        topic for one in STAGES if topics.DEADLETTER in one.writes for group in one.groups for topic in group.topics
+    }
 
 
 def stage(name: str) -> Stage:

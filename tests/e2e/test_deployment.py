@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from contracts.acls import principal
 from tests.e2e.deployment import Deployment
 from tests.e2e.pipeline import ROOT
-from tests.fakes.kafka_cluster import client_of
+from tests.fakes.kafka_cluster import ADMIN, client_of
 from tests.wait_for import wait_for
 
 pytestmark = pytest.mark.alone  # three brokers and ten processes with TLS
@@ -70,6 +70,28 @@ def test_an_address_is_erased_where_the_console_may_only_read(deployed: Deployme
     assert done.returncode == 0, done.stdout + done.stderr
     assert wait_for(lambda: deployed.get("/mails", to="forget.me@partner.test").json()["items"] == [])
     assert deployed.get(f"/mails/{mail_id}").status_code in (404, 410)
+
+
+def test_dead_letters_go_back_by_the_console_and_by_a_command_with_its_user(deployed: Deployment) -> None:
+    producer = Producer({"bootstrap.servers": deployed.bootstrap, **client_of(deployed.kafka_folder / "ca.pem", ADMIN)})
+    for topic in ("mail.dispatch", "mail.events"):
+        producer.produce(topic, b'{"junk": 1', key=b"junk")
+    assert producer.flush(20) == 0
+
+    def waiting() -> dict[str, str]:
+        items = deployed.get("/dead-letters", waiting=True).json()["items"]
+        return {one["topic"]: one["id"] for one in items}
+
+    assert wait_for(lambda: set(waiting()) == {"mail.dispatch", "mail.events"}, 30), waiting()
+    for letter in waiting().values():
+        done = deployed.post("/dead-letters:replay", {"ids": [letter]})
+        assert done.status_code == 202 and done.json()["replayed"] == 1, done.text
+    for command in (("replay",), ("token", "list")):
+        words = [sys.executable, "-m", "mailscope", *command]
+        typed = subprocess.run(
+            words, cwd=ROOT, env=deployed.environ_of("console"), capture_output=True, text=True, timeout=60, check=False
+        )
+        assert typed.returncode == 0 and typed.stdout, typed.stderr
 
 
 def test_the_log_is_complete_and_counted_and_the_system_is_well(deployed: Deployment) -> None:
