@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
@@ -121,3 +122,17 @@ def test_whoever_has_a_stages_password_can_do_no_more_than_the_stage(deployed: D
     wrong = {**client_of(ca_file, principal("smtp")), "sasl.password": "guessed"}
     with pytest.raises(KafkaException):
         AdminClient({"bootstrap.servers": deployed.bootstrap, **wrong, "log_level": 0}).list_topics(timeout=5)
+
+
+def test_without_its_store_the_console_stays_in_its_service_and_takes_what_is_sent(deployed: Deployment) -> None:
+    console = f"http://127.0.0.1:{deployed.base + 80}"
+    deployed.server.kill()
+    try:
+        assert wait_for(lambda: httpx.get(f"{console}/readyz", trust_env=False).status_code == 503, 30)
+        assert httpx.get(f"{console}/readyz?exclude=store", trust_env=False).status_code == 200
+        assert deployed.get("/mails").json()["error"]["code"] == "store_unavailable"
+        mail_id = deployed.submit("later@partner.test")
+    finally:
+        deployed.server.start()
+    assert wait_for(lambda: httpx.get(f"{console}/readyz", trust_env=False).status_code == 200, 30)
+    assert deployed.outcome(mail_id)["recipients"][0]["status"] == "delivered"

@@ -127,6 +127,15 @@ def test_every_stage_is_there_and_has_its_name_where_that_matters(rendered: tupl
         assert named == ["metadata.name"]
 
 
+def test_a_pod_takes_requests_where_it_can_answer_them(rendered: tuple[str, list[dict[str, Any]]]) -> None:
+    """The console sends, and unsubscribes, without ClickHouse."""
+    _, manifests = rendered
+    for one in of_kind(manifests, "Deployment", "StatefulSet"):
+        path = one["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["httpGet"]["path"]
+        is_console = one["metadata"]["name"] == "mail-mailscope-console"
+        assert path == ("/readyz?exclude=store" if is_console else "/readyz")
+
+
 def test_every_pod_is_restricted_and_bounded(rendered: tuple[str, list[dict[str, Any]]]) -> None:
     """Pod Security Standards, level restricted."""
     _, manifests = rendered
