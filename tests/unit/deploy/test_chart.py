@@ -127,6 +127,19 @@ def test_every_stage_is_there_and_has_its_name_where_that_matters(rendered: tupl
         assert named == ["metadata.name"]
 
 
+@pytest.mark.parametrize("by", ["autoscaling", "keda"])
+def test_who_is_scaled_by_nothing_keeps_its_replicas(tmp_path: Path, by: str) -> None:
+    done = run(tmp_path, {"stageDefaults": {by: {"enabled": True}, "replicas": 3}}, "template", "mail")
+    manifests = [one for one in yaml.safe_load_all(done.stdout) if one]
+    scaled = {
+        one["spec"]["scaleTargetRef"]["name"] for one in of_kind(manifests, "HorizontalPodAutoscaler", "ScaledObject")
+    }
+    for one in of_kind(manifests, "Deployment", "StatefulSet"):
+        assert one["spec"].get("replicas") == (None if one["metadata"]["name"] in scaled else 3), one["metadata"][
+            "name"
+        ]
+
+
 def test_a_pod_takes_requests_where_it_can_answer_them(rendered: tuple[str, list[dict[str, Any]]]) -> None:
     """The console sends, and unsubscribes, without ClickHouse."""
     _, manifests = rendered
