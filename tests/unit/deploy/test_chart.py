@@ -60,7 +60,11 @@ MATRIX: dict[str, dict[str, Any]] = {
             "prometheusRule": {"enabled": True},
             "dashboards": {"enabled": True},
         },
-        "networkPolicy": {"kafkaPorts": [9093], "webhookPorts": [443], "metricsFrom": [{"namespaceSelector": {}}]},
+        "networkPolicy": {
+            "egressPorts": {"delivery": [2525]},
+            "webhookPorts": [443],
+            "metricsFrom": [{"namespaceSelector": {}}],
+        },
         "keda": {"authenticationRef": "kafka"},
     },
     "small": {
@@ -147,6 +151,35 @@ def test_a_pod_takes_requests_where_it_can_answer_them(rendered: tuple[str, list
         path = one["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["httpGet"]["path"]
         is_console = one["metadata"]["name"] == "mail-mailscope-console"
         assert path == ("/readyz?exclude=store" if is_console else "/readyz")
+
+
+def policies(manifests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By the stage."""
+    found = of_kind(manifests, "NetworkPolicy")
+    return {one["metadata"]["name"].removeprefix("mail-mailscope-"): one["spec"] for one in found}
+
+
+def test_each_stage_reaches_what_it_needs_by_the_values_that_say_where_it_is(
+    rendered: tuple[str, list[dict[str, Any]]],
+) -> None:
+    case, manifests = rendered
+    for name, policy in policies(manifests).items():
+        ports = {port["port"] for rule in policy["egress"] for port in rule.get("ports", ())}
+        assert ports >= ({53, 9093, 443} if case in ("secured", "everything") else {53, 9092, 443})
+        if name in ("clickhouse", "console"):
+            assert (8443 if case in ("secured", "everything") else 8123) in ports
+        assert (2525 in ports) == (case == "everything" and name == "delivery")
+
+
+def test_who_shuts_the_console_lets_its_metrics_and_the_test_in(tmp_path: Path) -> None:
+    ingress, prometheus = ({"namespaceSelector": {"matchLabels": {"is": one}}} for one in ("ingress", "prometheus"))
+    values = {"networkPolicy": {"consoleFrom": [ingress], "metricsFrom": [prometheus]}}
+    manifests = list(yaml.safe_load_all(run(tmp_path, values, "template", "mail").stdout))
+    (rule,) = policies(manifests)["console"]["ingress"]
+    assert rule["from"][:2] == [ingress, prometheus]
+    (test,) = of_kind(manifests, "Pod")
+    assert rule["from"][2]["podSelector"]["matchLabels"].items() <= test["metadata"]["labels"].items()
+    assert policies(manifests)["inbound"]["ingress"] == [{"ports": [{"port": "health"}], "from": [prometheus]}]
 
 
 def test_every_pod_is_restricted_and_bounded(rendered: tuple[str, list[dict[str, Any]]]) -> None:
