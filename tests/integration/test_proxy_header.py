@@ -20,6 +20,7 @@ from tests.wait_for import wait_for
 PROXY = "127.0.0.9"
 V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 ADDRESSES = socket.inet_aton("192.0.2.7") + socket.inet_aton("192.0.2.1") + struct.pack("!HH", 40000, 25)
+MAPPED = (bytes(10) + b"\xff\xff" + ADDRESSES[:4]) * 2 + ADDRESSES[8:]
 V6 = socket.inet_pton(socket.AF_INET6, "2001:db8::7") * 2 + struct.pack("!HH", 40000, 25)
 
 
@@ -69,6 +70,8 @@ def peer_of(broker: LocalKafka, sender: bytes) -> str | None:
     [
         ("v1", (b"PROXY TCP4 192.0.2.7 192.0.2.1 40000 25\r\n",), "192.0.2.7"),
         ("v1 six", (b"PROXY TCP6 2001:db8::7 2001:db8::1 40000 25\r\n",), "2001:db8::7"),
+        ("v1 four in six", (b"PROXY TCP6 ::ffff:192.0.2.7 ::ffff:192.0.2.1 40000 25\r\n",), "192.0.2.7"),
+        ("v2 four in six", (V2 + b"\x21\x21\x00\x24" + MAPPED,), "192.0.2.7"),
         ("v1 in pieces", (b"PRO", b"XY TCP4 192.0.2.7 192.0", b".2.1 40000 25\r", b"\n"), "192.0.2.7"),
         ("v1 unknown", (b"PROXY UNKNOWN\r\n",), PROXY),
         ("v2", (V2 + b"\x21\x11" + struct.pack("!H", 12) + ADDRESSES,), "192.0.2.7"),
