@@ -38,8 +38,10 @@ app.kubernetes.io/component: {{ .stage }}
 {{ .Values.tls.existingSecret | default (ternary (printf "%s-tls" (include "mailscope.name" .)) "" .Values.tls.certManager.enabled) }}
 {{- end }}
 
-{{/* mailscope.yaml: what people wrote, and what the chart knows. */}}
+{{/* mailscope.yaml: what people wrote, and what the chart knows. It stands in a ConfigMap, which more people may read than a Secret. */}}
 {{- define "mailscope.config" -}}
+{{- range $name, $handler := .Values.config.handlers | default dict }}{{ if get $handler "secret" }}{{ fail (printf "config.handlers.%s.secret would be readable in a ConfigMap: mount a Secret (secretMounts) and name the file as secret_file" $name) }}{{ end }}{{ end -}}
+{{- range $properties := list .Values.kafka.properties (dig "kafka" "properties" dict .Values.config) }}{{ range $word := list "sasl.password" "ssl.key.password" "ssl.key.pem" "ssl.keystore.password" }}{{ if hasKey $properties $word }}{{ fail (printf "%s would be readable in a ConfigMap: use kafka.auth.existingSecret, or mount a Secret (secretMounts)" $word) }}{{ end }}{{ end }}{{ end -}}
 {{- $known := dict
   "secret_file" "/run/mailscope/own/secret"
   "kafka" (dict "bootstrap" .Values.kafka.bootstrap "partitions" .Values.kafka.partitions "replication" .Values.kafka.replication "properties" .Values.kafka.properties)

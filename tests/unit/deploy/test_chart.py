@@ -243,6 +243,12 @@ def test_each_stage_has_its_own_users_and_nobody_elses(rendered: tuple[str, list
         ({"stageDefaults": {"terminationGracePeriodSeconds": 5}}, "terminationGracePeriodSeconds"),
         ({"smtp": {"service": {"type": "Ingress"}}}, "/smtp/service/type"),
         ({"proxyProtocol": {"enabled": True}}, "name the networks of the load balancer"),
+        (
+            {"config": {"handlers": {"desk": {"webhook": "https://d/", "secret": "whsec_aGk="}}}},
+            "handlers.desk.secret would be readable",
+        ),
+        ({"kafka": {"properties": {"sasl.password": "x"}}}, "sasl.password would be readable"),
+        ({"config": {"kafka": {"properties": {"ssl.key.pem": "x"}}}}, "ssl.key.pem would be readable"),
         ({"tls": {"certManager": {"enabled": True}}}, "name the issuer"),
     ],
     ids=str,
