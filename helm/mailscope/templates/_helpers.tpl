@@ -46,14 +46,17 @@ app.kubernetes.io/component: {{ .stage }}
   "secret_file" "/run/mailscope/own/secret"
   "kafka" (dict "bootstrap" .Values.kafka.bootstrap "partitions" .Values.kafka.partitions "replication" .Values.kafka.replication "properties" .Values.kafka.properties)
   "blobs" (dict "url" .Values.blobs.url)
-  "console" (dict "admin_token_file" "/run/mailscope/own/admin-token" "trusted_proxies" .Values.console.trustedProxies) -}}
+  "console" (dict "admin_token_file" "/run/mailscope/own/admin-token" "port" 8025)
+  "submission" (dict "port" 2587)
+  "metrics" (dict "port" 9101) -}}
+{{- if .Values.console.trustedProxies }}{{ $_ := set (index $known "console") "trusted_proxies" .Values.console.trustedProxies }}{{ end -}}
 {{- if .Values.kafka.caSecret.name }}{{ $_ := set (index $known "kafka") "properties" (merge (dict "ssl.ca.location" (printf "/run/mailscope/kafka-ca/%s" .Values.kafka.caSecret.key)) .Values.kafka.properties) }}{{ end -}}
 {{- if .Values.clickhouse.cluster }}{{ $_ := set $known "store" (dict "cluster" .Values.clickhouse.cluster) }}{{ end -}}
 {{- if .Values.console.publicUrl }}{{ $_ := set (index $known "console") "public_url" .Values.console.publicUrl }}{{ $_ := set (index $known "console") "secure_cookie" (hasPrefix "https:" .Values.console.publicUrl) }}{{ end -}}
-{{- $smtp := dict -}}
-{{- if include "mailscope.tlsSecret" . }}{{ $smtp = dict "tls_cert" "/run/mailscope/tls/tls.crt" "tls_key" "/run/mailscope/tls/tls.key" }}{{ end -}}
+{{- $smtp := dict "port" 2525 -}}
+{{- if include "mailscope.tlsSecret" . }}{{ $smtp = merge $smtp (dict "tls_cert" "/run/mailscope/tls/tls.crt" "tls_key" "/run/mailscope/tls/tls.key") }}{{ end -}}
 {{- if .Values.proxyProtocol.enabled }}{{ $_ := set $smtp "proxies" (required "proxyProtocol.from: name the networks of the load balancer" (.Values.proxyProtocol.from | default nil)) }}{{ end -}}
-{{- if $smtp }}{{ $_ := set $known "smtp" $smtp }}{{ end -}}
+{{- $_ := set $known "smtp" $smtp -}}
 {{- mergeOverwrite (deepCopy .Values.config) $known | toYaml -}}
 {{- end }}
 

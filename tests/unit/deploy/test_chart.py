@@ -214,6 +214,21 @@ def test_the_configuration_is_one_that_the_stages_take_and_holds_no_secret(
         assert settings.smtp.proxies == ["10.0.0.0/8"] and settings.console.secure_cookie
 
 
+def test_what_people_write_stays_but_for_what_the_chart_knows(tmp_path: Path) -> None:
+    """A port of the configuration would leave the Services without anybody behind them."""
+    ports = {"smtp": {"port": 25}, "submission": {"port": 587}, "metrics": {"port": 1}}
+    values = {"config": {**ports, "console": {"port": 80, "trusted_proxies": ["10.0.0.0/8"]}}}
+    manifests = [one for one in yaml.safe_load_all(run(tmp_path, values, "template", "mail").stdout) if one]
+    for one in of_kind(manifests, "ConfigMap")[:1]:
+        settings = Settings.model_validate(yaml.safe_load(one["data"]["mailscope.yaml"]))
+    assert settings.console.trusted_proxies == ["10.0.0.0/8"]
+    listens = {settings.smtp.port, settings.submission.port, settings.console.port, settings.metrics.port}
+    deployed = of_kind(manifests, "Deployment", "StatefulSet")
+    assert listens == {
+        port["containerPort"] for one in deployed for port in one["spec"]["template"]["spec"]["containers"][0]["ports"]
+    }
+
+
 def test_each_stage_has_its_own_users_and_nobody_elses(rendered: tuple[str, list[dict[str, Any]]]) -> None:
     case, manifests = rendered
     if case != "secured":
