@@ -132,7 +132,7 @@ class Inbound:
             before = await self._decisions.of(source)
             first = before
             if envelope.type is RawType.AGAIN and not before:  # what it was found to be when it came
-                first = await self._decisions.look_up(envelope.mail_id, source.partition)
+                first = await self._decisions.look_up(envelope.mail_id, source.partition, elsewhere=True)
             auth = next((event.auth for event in first if event.auth is not None), None)
             if auth is None:
                 auth = await self._authenticator.authenticate(envelope, octets, message)

@@ -97,9 +97,15 @@ class Decisions:
             tail.result().decided.pop(source.offset, None)
             tail.result().tried.pop(source.offset, None)
 
-    async def look_up(self, mail_id: str, partition: int) -> list[MailEvent]:
-        """The first events of one mail, from the time that its id holds on. Unavailable when Kafka does not answer."""
-        return await asyncio.to_thread(self._look_up, mail_id, partition)
+    async def look_up(self, mail_id: str, partition: int, *, elsewhere: bool = False) -> list[MailEvent]:
+        """The first events of one mail, from the time that its id holds on; `elsewhere`: also where its key led before the topic has grown.
+        Unavailable when Kafka does not answer."""
+        found = await asyncio.to_thread(self._look_up, mail_id, partition)
+        if elsewhere and not found:
+            for other in await asyncio.to_thread(self._others, partition):
+                if found := await asyncio.to_thread(self._look_up, mail_id, other):
+                    break
+        return found
 
     async def of_recipient(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
         """What is known of one recipient of a mail, from its first event to the one that settled it, or to ten minutes after the mail came;
@@ -108,12 +114,14 @@ class Decisions:
 
     def _of_recipient(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
         """Where the topic has grown since, the mail's key led to another partition when it came."""
-        for number in (partition, *self._others(partition)):
+        if found := self._of_recipient_in(mail_id, digest, partition):
+            return found
+        for number in self._others(partition):
             if found := self._of_recipient_in(mail_id, digest, number):
                 return found
         return []
 
-    def _others(self, partition: int) -> Iterator[int]:
+    def _others(self, partition: int) -> list[int]:
         consumer = reader(self._kafka, "recall")
         try:
             known = partitions_of(consumer, topics.EVENTS, 10.0)
@@ -121,7 +129,7 @@ class Decisions:
             raise Unavailable("Kafka", str(error)) from error
         finally:
             consumer.close()
-        yield from (number for number in known if number != partition)
+        return [number for number in known if number != partition]
 
     def _of_recipient_in(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
         found: list[MailEvent] = []

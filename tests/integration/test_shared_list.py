@@ -118,3 +118,17 @@ async def test_late_news_find_a_mail_of_twenty_days_ago_behind_many(bootstrap: s
     known = await decisions.of_recipient(mail_id, recipient_digest("A@x.test"), 1)
     assert [(one.status, one.attempt) for one in known] == [("sent", 0), ("delivered", 3)]
     assert await decisions.of_recipient(mail_id, recipient_digest("other@x.test"), 1) == []
+
+
+async def test_a_mail_of_before_the_topic_has_grown_is_found_where_its_key_led(bootstrap: str) -> None:
+    """A redelivery keeps what the mail was found to be when it came."""
+    old = event(Status.SENT, derived_mail_id(clock.now(), "before"))
+    producer = Producer({"bootstrap.servers": bootstrap})
+    producer.produce(topics.EVENTS, encode_mail_event(old, "test"), b"k", partition=1)
+    producer.flush(30)
+    decisions = Decisions({"bootstrap.servers": bootstrap}, Direction.OUTBOUND)
+    digest = recipient_digest(old.recipient)
+    for partition in (0, 1):
+        assert await decisions.look_up(old.mail_id, partition, elsewhere=True) == [old]
+        assert await decisions.of_recipient(old.mail_id, digest, partition) == [old]
+    assert await decisions.look_up(old.mail_id, 0) == []
