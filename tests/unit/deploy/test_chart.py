@@ -131,6 +131,14 @@ def test_every_stage_is_there_and_has_its_name_where_that_matters(rendered: tupl
         assert named == ["metadata.name"]
 
 
+def test_stages_are_upgraded_one_after_the_other_behind_the_jobs_of_the_new_version(tmp_path: Path) -> None:
+    values = {"image": {"tag": "2"}, "stageDefaults": {"imageTag": "1"}, "stages": {"clickhouse": {"imageTag": "2"}}}
+    manifests = [one for one in yaml.safe_load_all(run(tmp_path, values, "template", "mail").stdout) if one]
+    for one in of_kind(manifests, "Deployment", "StatefulSet", "Job"):
+        new = one["kind"] == "Job" or one["metadata"]["name"] == "mail-mailscope-clickhouse"
+        assert one["spec"]["template"]["spec"]["containers"][0]["image"] == f"mailscope:{2 if new else 1}"
+
+
 @pytest.mark.parametrize("by", ["autoscaling", "keda"])
 def test_who_is_scaled_by_nothing_keeps_its_replicas(tmp_path: Path, by: str) -> None:
     done = run(tmp_path, {"stageDefaults": {by: {"enabled": True}, "replicas": 3}}, "template", "mail")
