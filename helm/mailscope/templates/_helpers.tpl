@@ -116,8 +116,8 @@ capabilities: {drop: [ALL]}
 - {name: tls, mountPath: /run/mailscope/tls, readOnly: true}
 {{- end }}
 {{- if .own }}
-{{- range .root.Values.secretMounts }}
-- {name: {{ printf "more-%s" .name }}, mountPath: {{ .mountPath }}, readOnly: true}
+{{- range $number, $_ := .root.Values.secretMounts }}
+- {name: more-{{ $number }}, mountPath: {{ .mountPath }}, readOnly: true}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -148,8 +148,8 @@ capabilities: {drop: [ALL]}
 - {name: tls, secret: {secretName: {{ include "mailscope.tlsSecret" .root }}, defaultMode: 0440}}
 {{- end }}
 {{- if .own }}
-{{- range .root.Values.secretMounts }}
-- {name: {{ printf "more-%s" .name }}, secret: {secretName: {{ .name }}, defaultMode: 0440}}
+{{- range $number, $_ := .root.Values.secretMounts }}
+- {name: more-{{ $number }}, secret: {secretName: {{ .name }}, defaultMode: 0440}}
 {{- end }}
 {{- end }}
 {{- end }}

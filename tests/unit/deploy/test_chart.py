@@ -1,5 +1,6 @@
 """The chart renders what Kubernetes takes, for many values: every stage of the table, restricted, with no secret in the open."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,10 @@ SECURED: dict[str, Any] = {
     },
     "secrets": {"existingSecret": "own"},
     "blobs": {"existingSecret": "s3"},
-    "secretMounts": [{"name": "dkim-keys", "mountPath": "/keys"}],
+    "secretMounts": [
+        {"name": "dkim.keys.example.com", "mountPath": "/keys"},
+        {"name": "webhooks", "mountPath": "/hooks"},
+    ],
     "tls": {"certManager": {"enabled": True, "issuerRef": {"name": "letsencrypt"}}},
 }
 MATRIX: dict[str, dict[str, Any]] = {
@@ -198,6 +202,7 @@ def test_every_pod_is_restricted_and_bounded(rendered: tuple[str, list[dict[str,
         assert security["runAsNonRoot"] is True and security["seccompProfile"] == {"type": "RuntimeDefault"}
         assert pod["automountServiceAccountToken"] is False and "hostNetwork" not in pod
         for volume in pod["volumes"]:
+            assert re.fullmatch(r"[a-z0-9-]{1,63}", volume["name"]), "a label of DNS, which a Secret's name need not be"
             assert set(volume) - {"name"} <= {"configMap", "emptyDir", "secret"}
         for container in pod["containers"]:
             inner = container["securityContext"]
