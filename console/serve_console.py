@@ -57,7 +57,7 @@ from console.tokens import Tokens
 from console.watch_store import StoreWatch
 from contracts import metrics
 from contracts.settings import Settings
-from runtime.blobs import BlobStore
+from runtime.blobs import open_blobs
 from runtime.expose_metrics import counter, histogram
 from runtime.open_store import Store
 
@@ -111,7 +111,7 @@ def create_app(
         why_not_ready() or ("" if without_store else watch.why_not_ready())
     )
     answer_errors(app)
-    search, reader = Search(queries, settings), MailReader(queries, settings, BlobStore(settings.blobs_url))
+    search, reader = Search(queries, settings), MailReader(queries, settings, open_blobs(settings))
     counts = MailCounts(queries, settings)
     app.include_router(api_router(search, reader, audit))
     app.include_router(stats_router(counts))

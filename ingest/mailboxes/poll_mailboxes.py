@@ -17,7 +17,7 @@ from contracts.stages import group_of
 from ingest.hold_message import MessageHolder
 from ingest.mailboxes.note_taken import TakenMails
 from ingest.mailboxes.poll_mailbox import MailboxPoller
-from runtime.blobs import BlobStore
+from runtime.blobs import open_blobs
 from runtime.budget_octets import OctetBudget
 from runtime.connect_kafka import group_member, leave_group
 from runtime.consume import partitions_of
@@ -38,7 +38,7 @@ async def poll_mailboxes(settings: Settings, stop: asyncio.Event, readiness: Rea
     for topic in (topics.RAW, topics.MAILBOXES, topics.CONNECTIVITY):
         await publisher.warm_up(topic)
     notes = TakenMails(settings.kafka_client, publisher, instance_name("mailboxes"))
-    holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
+    holder = MessageHolder(publisher, open_blobs(settings), settings.blobs.threshold)
     memory = OctetBudget(settings.smtp.memory)
 
     def poller(name: str) -> MailboxPoller:
