@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from contracts import topics
 from contracts.codec import decode
@@ -122,14 +122,16 @@ class Decisions:
         return []
 
     def _others(self, partition: int) -> list[int]:
+        return [number for number in self._partitions(topics.EVENTS) if number != partition]
+
+    def _partitions(self, topic: str) -> list[int]:
         consumer = reader(self._kafka, "recall")
         try:
-            known = partitions_of(consumer, topics.EVENTS, 10.0)
+            return partitions_of(consumer, topic, 10.0)
         except KafkaException as error:
             raise Unavailable("Kafka", str(error)) from error
         finally:
             consumer.close()
-        return [number for number in known if number != partition]
 
     def _of_recipient_in(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
         found: list[MailEvent] = []
@@ -146,6 +148,7 @@ class Decisions:
         return found
 
     def _read_tail(self, source: ConsumedRecord) -> Tail:
+        self._compare_partitions()
         known = Tail()
         for event in self._events(source.partition, source.timestamp_ms):
             raw = event.raw
@@ -182,8 +185,8 @@ class Decisions:
     ) -> Iterator[MailEvent]:
         consumer = reader(self._kafka, "recall", fetch_wait_max_ms=50)
         try:
-            if not self._same_partitions(consumer):
-                return
+            if partition not in partitions_of(consumer, topics.EVENTS, 10.0):
+                return  # the topic that led here has grown alone
             where = TopicPartition(topics.EVENTS, partition, max(0, from_ms - MARGIN_MS))
             (begin,) = consumer.offsets_for_times([where], 10.0)
             _, end = consumer.get_watermark_offsets(where, 10.0)
@@ -213,11 +216,9 @@ class Decisions:
         finally:
             consumer.close()
 
-    def _same_partitions(self, consumer: Consumer) -> bool:
+    def _compare_partitions(self) -> None:
         """Where an operator grew one of the topics alone, a mail's events stand in another partition than its record."""
-        counts = {len(partitions_of(consumer, name, 10.0)) for name in (topics.RAW, topics.EVENTS)}
-        if len(counts) != 1:
+        if len(self._partitions(topics.RAW)) != len(self._partitions(topics.EVENTS)):
             _log.warning(
                 "mail.raw and mail.events differ in their partitions: a restart decides anew what it reads again"
             )
-        return len(counts) == 1
