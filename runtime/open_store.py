@@ -23,8 +23,8 @@ DATABASE = "mailscope"
 STORE = "the log store"  # as `Unavailable.what` names it
 MAX_MEMORY = 2 << 30  # octets that one query may take
 # ClickHouse error codes after which the same call may work later: time-outs, limits, lost connections, read-only
-# replicas, quorums that were not reached, object stores that do not answer.
-WORTH_A_RETRY = frozenset({159, 164, 201, 202, 209, 210, 225, 236, 241, 242, 243, 252, 285, 286, 319, 499, 999})
+# replicas, quorums that were not reached, object stores that do not answer, a password that is being changed.
+WORTH_A_RETRY = frozenset({159, 164, 201, 202, 209, 210, 225, 236, 241, 242, 243, 252, 285, 286, 319, 499, 516, 999})
 NOT_ALLOWED = 497  # ClickHouse's code for a user who may not
 _OURS: set[str] = set()  # folders of embedded stores that this process has opened
 _SCHEMES = {"clickhouse": "http", "http": "http", "clickhouses": "https", "https": "https"}

@@ -197,6 +197,40 @@ def test_a_wrong_password_is_told_and_heals(server: ClickHouseServer, tmp_path: 
     store.ping()
 
 
+def test_a_password_that_is_changed_while_a_client_is_open_is_waited_for(
+    server: ClickHouseServer, tmp_path: Path
+) -> None:
+    """First at the server, then in the file, as docs/operations/secrets.md has it."""
+    users, file = server.folder / "users.d" / "mailscope.xml", tmp_path / "password"
+    before = users.read_text()
+    owner = settings_of(server, "owner")
+    prepare_store(Store(owner), owner)
+    file.write_text((server.folder / "reader").read_text())
+    expose("console")
+    queries = StoreQueries(Store(settings_of(server, "reader", password_file=str(file))), 1 << 30)
+
+    def answered() -> bool:
+        try:
+            return asyncio.run(queries.rows("SELECT 1 AS one", seconds=5)) == [{"one": 1}]
+        except Unavailable:
+            return False
+
+    def serve(text: str) -> None:
+        server.kill()
+        users.write_text(text)
+        server.start()
+
+    try:
+        assert answered()
+        serve(before.replace('<password from_env="MAILSCOPE_READER_PASSWORD"/>', "<password>another</password>"))
+        assert not answered() and not answered()
+        file.write_text("another\n")
+        assert answered()
+    finally:
+        queries.close()
+        serve(before)
+
+
 def test_over_https_the_server_has_to_be_who_it_says(server: ClickHouseServer, tmp_path: Path) -> None:
     """The library that runs here serves no TLS: a proxy before it does, as it may in production."""
     known, other = tmp_path / "known", tmp_path / "other"
