@@ -179,6 +179,10 @@ def test_back_and_forward_again(server: ClickHouseServer) -> None:
     [
         ({"dsn": "mysql://x@127.0.0.1/mailscope"}, "'mysql' is no scheme"),
         ({"dsn": "clickhouse://x@127.0.0.1/mail-scope"}, "'mail-scope' is no name"),
+        ({"dsn": "clickhouse://x@127.0.0.1:8123x/mailscope"}, "its port is no number"),
+        ({"dsn": "clickhouse://x:pass/word@127.0.0.1:8123/mailscope"}, "its port is no number"),
+        ({"dsn": "clickhouse://x:12/34@127.0.0.1:8123/mailscope"}, "a password with / stands better"),
+        ({"dsn": "clickhouse://x@127.0.0.1:8123/mailscope?nonsense=1"}, "does not know one of its parameters"),
         ({"password_file": "/nowhere/password"}, "store.password_file: /nowhere/password cannot be read"),
     ],
 )
