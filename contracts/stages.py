@@ -34,7 +34,8 @@ class Stage:
     groups: tuple[Group, ...] = ()  # topics whose partitions are shared among its processes, with committed offsets
     follows: tuple[str, ...] = ()  # topics that each process reads for itself, without committing
     writes: tuple[str, ...] = ()
-    observes: tuple[str, ...] = ()  # groups whose positions it asks for; of what waits there it reads the oldest record
+    observes: tuple[str, ...] = ()  # groups whose positions it asks for
+    dates: bool = False  # of what waits for them it reads the oldest record, to say since when
     describes: tuple[str, ...] = ()  # topics whose configuration and newest times it asks for
     replays: bool = False  # dead letters, to wherever they came from
     health_offset: int | None = (
@@ -135,6 +136,7 @@ STAGES = (
             topics.ERASURES,
         ),
         observes=(f"{GROUP_PREFIX}*",),
+        dates=True,
         describes=(f"{topics.PREFIX}*",),  # until when Kafka holds what was erased
         replays=True,
     ),
@@ -144,7 +146,7 @@ STAGES = (
         "Receive mail over SMTP.",
         follows=(topics.VERDICTS,),
         writes=(topics.RAW,),
-        observes=("mailscope-inbound",),  # for the age of what waits
+        observes=("mailscope-inbound",),  # whether mail waits for too long
         health_offset=4,
         instances_setting="smtp.processes",
     ),

@@ -30,7 +30,9 @@ def test_a_stage_may_read_and_write_what_the_table_says_and_nothing_else(one) ->
 
 
 def test_who_sees_no_raw_mail_cannot_read_it_and_nobody_but_the_console_makes_tokens() -> None:
-    assert not allowed("outcomes", "READ", topics.RAW) and not allowed("submission", "READ", topics.RAW)
+    for user in ("outcomes", "submission", "smtp"):
+        assert not allowed(user, "READ", topics.RAW), f"{user} sees no mail of others"
+    assert not allowed("clickhouse", "READ", topics.ATTEMPTS)
     assert [user for user in users() if allowed(user, "WRITE", topics.TOKENS)] == ["console"]
     assert [user for user in users() if allowed(user, "READ", topics.TOKENS)] == ["console"]
     assert [user for user in users() if allowed(user, "CREATE", topics.RAW)] == [TOPICS_USER]

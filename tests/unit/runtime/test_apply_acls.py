@@ -26,6 +26,6 @@ def test_each_user_has_the_rights_of_the_table() -> None:
     assert raw == [
         {
             "resource": {"type": "topic", "name": "mail.raw", "patternType": "literal"},
-            "operations": ["Read", "Write"],
+            "operations": ["Write"],
         }
     ]
