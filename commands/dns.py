@@ -43,7 +43,14 @@ def dns(check: bool) -> None:
 
 
 def wanted_records(settings: Settings) -> Iterator[DnsRecord]:
-    """The records of every configured domain, and the address of the host that sends. ConfigurationError when a key cannot be read."""
+    """The records of every configured domain, and the address of the host that sends. ConfigurationError when a key cannot be read, or a
+    host has no name that others could look up."""
+    for place, host, used in (
+        ("authserv_id", settings.authserv_id, bool(settings.inbound.domains or settings.outbound.domains)),
+        ("delivery.helo", settings.helo, bool(settings.outbound.domains)),
+    ):
+        if used and "." not in host:
+            raise ConfigurationError(f"{place}: nobody finds '{host}' in DNS: name the host as others know it")
     sends = sorted(settings.outbound.domains)
     for domain in sorted({*settings.inbound.domains, *sends}):
         # A domain that only sends gets its bounces all the same: they come to addresses in it.

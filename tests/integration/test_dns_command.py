@@ -36,6 +36,16 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"authserv_id": "localhost"}, "authserv_id: nobody"), ({"delivery": {"helo": "mx"}}, "delivery.helo: nobody")],
+)
+def test_a_host_that_nobody_finds_is_no_record(config: Path, change: dict[str, object], says: str) -> None:
+    config.write_text(json.dumps({**json.loads(config.read_text()), **change}))
+    told = CliRunner().invoke(dns)
+    assert told.exit_code == 78 and says in told.output and "IN MX" not in told.output
+
+
 def test_what_is_printed_is_a_zone_and_once_it_is_published_all_is_well(config: Path) -> None:
     printed = CliRunner().invoke(dns).output
     lines = [line for line in printed.splitlines() if not line.startswith(";")]
