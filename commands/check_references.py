@@ -17,6 +17,7 @@ from contracts import clock
 from contracts.errors import ConfigurationError
 from contracts.settings import Settings
 from mail.authentication.sign_dkim import load_signing_key
+from runtime.blobs import why_no_blobs
 from runtime.load_secret import why_not_own
 from runtime.nameservers import parse_nameservers
 from sinks.handlers.call_handler import Called
@@ -140,6 +141,8 @@ def _secrets(settings: Settings) -> Iterator[str]:
         elif not octets.strip():
             yield f"secret_file: {settings.secret_file} is empty"
     elif why := why_not_own(settings):
+        yield why
+    if why := why_no_blobs(settings):
         yield why
 
 

@@ -9,6 +9,7 @@ import click
 from commands.ask_api import settings_or_leave
 from contracts.errors import ConfigurationError
 from contracts.settings import Settings
+from mail.authentication.dmarc_record import parse_dmarc
 from mail.authentication.parse_key import parse_key
 from mail.authentication.sign_dkim import read_signing_key
 from mail.publish_records import DnsRecord, receiving_records, sending_records
@@ -16,6 +17,7 @@ from runtime.end_process import EX_CONFIG
 from runtime.resolve_dns import DnsResolver
 
 PUBLISHED = "published"
+KEYS, REPORTS = "._domainkey.", "._report._dmarc."  # in the names of their records
 
 
 @click.command()
@@ -41,7 +43,14 @@ def dns(check: bool) -> None:
 
 
 def wanted_records(settings: Settings) -> Iterator[DnsRecord]:
-    """The records of every configured domain, and the address of the host that sends. ConfigurationError when a key cannot be read."""
+    """The records of every configured domain, and the address of the host that sends. ConfigurationError when a key cannot be read, or a
+    host has no name that others could look up."""
+    for place, host, used in (
+        ("authserv_id", settings.authserv_id, bool(settings.inbound.domains or settings.outbound.domains)),
+        ("delivery.helo", settings.helo, bool(settings.outbound.domains)),
+    ):
+        if used and "." not in host:
+            raise ConfigurationError(f"{place}: nobody finds '{host}' in DNS: name the host as others know it")
     sends = sorted(settings.outbound.domains)
     for domain in sorted({*settings.inbound.domains, *sends}):
         # A domain that only sends gets its bounces all the same: they come to addresses in it.
@@ -70,7 +79,11 @@ async def _state(record: DnsRecord, resolver: DnsResolver) -> str:
         good = record.value.partition(" ")[2].lower() in hosts
     else:
         texts = [text.decode("utf-8", "replace") for text in answer.texts()]
-        found = [text for text in texts if text.lower().startswith(record.value.partition(" ")[0].rstrip(";").lower())]
+        version = record.value.partition(" ")[0].rstrip(";").lower()
+        # A key may leave its version out (RFC 6376 section 3.6.1).
+        found = [text for text in texts if KEYS in record.name or text.lower().startswith(version)]
+        if len(found) > 1 and KEYS not in record.name:  # RFC 7208 section 4.5, RFC 9989 section 4.10
+            return f"published {len(found)} times, so that none counts: {', '.join(found)[:200]}"
         good = any(_says(record, text) for text in found)
     if good:
         return PUBLISHED
@@ -78,9 +91,13 @@ async def _state(record: DnsRecord, resolver: DnsResolver) -> str:
 
 
 def _says(record: DnsRecord, text: str) -> bool:
-    """Whether what is published does what the record is for: the very key; a policy of any strength; SPF, whoever else it names."""
-    if "._domainkey." in record.name:
+    """Whether what is published does what the record is for: the very key; a policy of any strength; leave to report; SPF, whoever else it
+    names."""
+    if KEYS in record.name:
         return parse_key(text.encode()).key == parse_key(record.value.encode()).key
     if record.name.startswith("_dmarc."):
-        return "p=" in text
+        policy = parse_dmarc(text)
+        return policy is not None and policy.usable
+    if REPORTS in record.name:
+        return True
     return record.value.split()[1].lower() in text.lower()

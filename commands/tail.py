@@ -19,7 +19,7 @@ from contracts.codec import decode_envelope
 from contracts.errors import InvalidEvent
 from contracts.records import ConsumedRecord, Place
 from runtime.connect_kafka import reader
-from runtime.consume import read_records
+from runtime.consume import partitions_of, read_records
 
 REMEMBERED = 100_000  # changes that are known to have been told
 PATIENCE = 5.0  # seconds for what is there already
@@ -48,14 +48,15 @@ def tail(query: tuple[str, ...], as_json: bool, last: int) -> None:
         places: list[TopicPartition] = []
         ends: dict[Place, int] = {}
         for topic in (topics.STATUS_INBOUND, topics.STATUS_OUTBOUND):
-            for number in consumer.list_topics(topic, 5.0).topics[topic].partitions:
+            for number in partitions_of(consumer, topic, 5.0):
                 low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), 5.0)
                 places.append(TopicPartition(topic, number, max(low, high - last)))
                 ends[topic, number] = high if high > max(low, high - last) else 0
         consumer.assign(places)
-    except KafkaException:
+    except KafkaException as error:
         leave(
-            f"Kafka at {settings.kafka.bootstrap} does not answer: is Mailscope running? `mailscope doctor` tells more",
+            f"Kafka at {settings.kafka.bootstrap} does not tell: is Mailscope running, and may this user read the status topics? "
+            f"`mailscope doctor` tells more ({error.args[0].str()})",
             69,
         )
     try:

@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
+from console.sessions import deletion
 from console.tokens import SCOPES, describe_token, hash_token, make_token, token_record
 from contracts.errors import ConfigurationError
 from contracts.settings import Settings
@@ -61,7 +62,16 @@ async def _take_given(path: Path, table: FollowedTable[Token], publisher: Publis
         )
     known = table.get(ADMIN)
     if known is None or known.sha256 != hash_token(text):  # one that was revoked stays so
+        await _end_sessions(table, publisher)
         await _publish(text, table, publisher)
+        await _end_sessions(table, publisher)  # those that the old one began meanwhile
+
+
+async def _end_sessions(table: FollowedTable[Token], publisher: Publisher) -> None:
+    """Who is shut out by another token is not to stay in by what the old one began."""
+    for one in table.snapshot().values():
+        if one.session_of == ADMIN:
+            await table.read_up_to(await publisher.publish_at(deletion(one.id)))
 
 
 async def _publish(text: str, table: FollowedTable[Token], publisher: Publisher) -> None:

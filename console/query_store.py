@@ -12,11 +12,13 @@ from console.answer_errors import Problem
 from contracts import metrics
 from contracts.errors import Unavailable
 from runtime.expose_metrics import histogram
-from runtime.open_store import STORE, Store, worth_a_retry
+from runtime.open_store import NOT_ALLOWED, STORE, Store, worth_a_retry
 
 THREADS = 4
 SECONDS = 15.0  # for all queries of one request together, their waiting included
-TOO_EXPENSIVE = (159, 160, 241, 396, 497)  # error codes of ClickHouse: time and memory, estimated or spent
+TOO_EXPENSIVE = (159, 160, 241, 396)  # error codes of ClickHouse: time and memory, estimated or spent
+REFUSED = (452, NOT_ALLOWED)  # a limit that its user may not set, a missing right: an operator has to mend that
+LEAST = 0.01  # seconds for a query: less might be written as 0, which is no limit
 _deadline: ContextVar[float | None] = ContextVar("query_deadline", default=None)
 
 
@@ -53,14 +55,14 @@ class StoreQueries:
         seconds = deadline - time.monotonic()
         if seconds <= 0:
             raise _too_expensive()
-        limits = {**self._memory, "max_execution_time": seconds}
+        limits = {**self._memory, "max_execution_time": max(seconds, LEAST)}
         try:
             with histogram(metrics.QUERY_SECONDS).time():
                 return list(self._store.client.query(sql, parameters=parameters, settings=limits).named_results())
         except (ClickHouseError, OSError, Unavailable) as error:
-            if any(f"Code: {code}." in str(error) for code in TOO_EXPENSIVE):
+            if _says(error, TOO_EXPENSIVE):
                 raise _too_expensive() from error
-            if worth_a_retry(error):
+            if worth_a_retry(error) or _says(error, REFUSED):
                 raise Unavailable(STORE, str(error)[:200]) from error
             raise
         except (
@@ -68,6 +70,10 @@ class StoreQueries:
         ) as error:  # the driver's reader has no error of its own for octets that are not what it expects
             self._store.forget()
             raise Unavailable(STORE, f"its answer cannot be read: {error!r}"[:200]) from error
+
+
+def _says(error: Exception, codes: tuple[int, ...]) -> bool:
+    return any(f"Code: {code}." in str(error) for code in codes)
 
 
 def _too_expensive() -> Problem:

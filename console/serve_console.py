@@ -59,7 +59,7 @@ from console.tokens import Tokens
 from console.watch_store import StoreWatch
 from contracts import metrics
 from contracts.settings import Settings
-from runtime.blobs import BlobStore
+from runtime.blobs import open_blobs
 from runtime.expose_metrics import counter, histogram
 from runtime.open_store import Store
 
@@ -79,7 +79,8 @@ def create_app(
 ) -> FastAPI:
     """The application. `writer` writes down what people do, and what they send again; `block_list` says to whom nothing is sent now.
     `routers` are those of other stages that share the port, `large_bodies` what they take, and `middleware` stands between the look at
-    the token and the reading of the body. `app.state.why_not_ready` says whether all is well, without waiting."""
+    the token and the reading of the body. `app.state.why_not_ready` says whether all is well, without waiting;
+    told True, whether all but the log store is."""
     queries = StoreQueries(store, settings.store.query_memory)
     watch = StoreWatch(store)
 
@@ -107,9 +108,11 @@ def create_app(
     app.state.guesses = Guesses()
     app.state.provider = Provider(settings.console.oidc) if settings.console.oidc else None
     audit = Audit(writer)
-    app.state.why_not_ready = lambda: why_not_ready() or watch.why_not_ready()
+    app.state.why_not_ready = lambda without_store=False: (
+        why_not_ready() or ("" if without_store else watch.why_not_ready())
+    )
     answer_errors(app)
-    search, reader = Search(queries, settings), MailReader(queries, settings, BlobStore(settings.blobs_url))
+    search, reader = Search(queries, settings), MailReader(queries, settings, open_blobs(settings))
     counts = MailCounts(queries, settings)
     app.include_router(api_router(search, reader, audit))
     app.include_router(stats_router(counts))
@@ -153,7 +156,7 @@ def create_app(
     return app
 
 
-def _add_health(app: FastAPI, settings: Settings, why_not_ready: Callable[[], str]) -> None:
+def _add_health(app: FastAPI, settings: Settings, why_not_ready: Callable[[bool], str]) -> None:
     """Health as a route, for whoever asks on a connection that was used for something else (see `serve_http.py`), and metrics."""
 
     @app.get("/healthz", include_in_schema=False)
@@ -161,8 +164,8 @@ def _add_health(app: FastAPI, settings: Settings, why_not_ready: Callable[[], st
         return PlainTextResponse("ok\n")
 
     @app.get("/readyz", include_in_schema=False)
-    async def readyz() -> PlainTextResponse:
-        reason = why_not_ready()
+    async def readyz(exclude: str = "") -> PlainTextResponse:
+        reason = why_not_ready(exclude == "store")
         return PlainTextResponse((reason or "ok") + "\n", 503 if reason else 200)
 
     @app.get("/metrics", include_in_schema=False)

@@ -88,7 +88,7 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         listening: socket.socket,
-        why_not_ready: Callable[[], str],
+        why_not_ready: Callable[[bool], str],
         trusted_proxies: Sequence[str],
     ) -> None:
         super().__init__(config)
@@ -162,9 +162,9 @@ class _Server(uvicorn.Server):
 
 
 async def serve_console(
-    app: ASGIApp, settings: Settings, stop: asyncio.Event, why_not_ready: Callable[[], str]
+    app: ASGIApp, settings: Settings, stop: asyncio.Event, why_not_ready: Callable[[bool], str]
 ) -> None:
-    """Serve until told to stop. OSError when the port is taken."""
+    """Serve until told to stop; `why_not_ready` is told whether to leave the store out. OSError when the port is taken."""
     config = uvicorn.Config(
         app,
         http=_Protocol,

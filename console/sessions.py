@@ -42,14 +42,14 @@ class Sessions:
         """A new session of this token or person: the text of its cookie. This replica knows it from now on, the others within a moment."""
         now = clock.now()
         for old in _to_end(self._table.snapshot(), principal.id, now):
-            await self._writer.publish_at(_deletion(old))
+            await self._writer.publish_at(deletion(old))
         text, session = new_session(principal, now, lasts)
         await self._table.read_up_to(await self._writer.publish_at(token_record(session)))
         return text
 
     async def end(self, id: str) -> None:
         """End the session with this id: its cookie is worth nothing any more."""
-        await self._table.read_up_to(await self._writer.publish_at(_deletion(id)))
+        await self._table.read_up_to(await self._writer.publish_at(deletion(id)))
 
 
 def _to_end(known: Mapping[str, Token], token: str, now: datetime) -> list[str]:
@@ -60,5 +60,6 @@ def _to_end(known: Mapping[str, Token], token: str, now: datetime) -> list[str]:
     return [*over, *living[: max(0, len(living) + 1 - MAX_SESSIONS)]]
 
 
-def _deletion(id: str) -> Record:
+def deletion(id: str) -> Record:
+    """What ends the session with this id, on every replica."""
     return Record(topics.TOKENS, id, None, [])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from contracts import topics
-from contracts.stages import GROUP_PREFIX, READER_PREFIX, STAGES, Stage, observed_by
+from contracts.stages import GROUP_PREFIX, READER_PREFIX, STAGES, Stage, dead_letter_sources, observed_by
 
 Operation = Literal["READ", "WRITE", "DESCRIBE", "CREATE", "ALTER", "DESCRIBE_CONFIGS", "ALTER_CONFIGS"]
 TOPICS_USER = "topics"  # who runs `mailscope topics apply`
@@ -32,10 +32,14 @@ def rights_of(stage: Stage) -> list[Right]:
     """What a stage needs."""
     found: dict[tuple[Literal["topic", "group"], str], set[Operation]] = defaultdict(set)
     observed = observed_by(stage)
-    for topic in (*stage.reads, *(topic for group in observed for topic in group.topics)):
+    waiting = [topic for group in observed for topic in group.topics]
+    for topic in (*stage.reads, *(waiting if stage.dates else ())):
         found["topic", topic].add("READ")
-    for topic in stage.writes:
+    for topic in (*stage.writes, *(dead_letter_sources() if stage.replays else ())):
         found["topic", topic].add("WRITE")
+    for topic in waiting:
+        if not found["topic", topic]:
+            found["topic", topic].add("DESCRIBE")
     for topic in stage.describes:
         found["topic", topic].update(("DESCRIBE", "DESCRIBE_CONFIGS"))
     for group in observed:

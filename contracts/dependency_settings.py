@@ -69,7 +69,11 @@ class Store(Section):
 
 
 class Blobs(Section):
-    url: str = Field("", description="`file:///folder` or `s3://bucket/prefix`; empty means a folder in `data_dir`.")
+    url: str = Field(
+        "",
+        description="`file:///folder` or `s3://bucket/prefix`; empty means a folder in `data_dir`. Needed where Kafka is not on this "
+        "machine: what one process keeps must be found by all.",
+    )
     threshold: Size = Field(
         256 << 10, le=900 << 10, description="Messages above this size travel by claim check (octets; at most 900 KiB)."
     )

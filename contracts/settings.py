@@ -225,12 +225,17 @@ class Handler(Section):
         None, pattern=r"^[\w.]+:\w+$", description="`package.module:function` called for each mail."
     )
     secret: WebhookSecret | None = Field(None, description="Secret of the webhook's signature (Standard Webhooks).")
+    secret_file: Path | None = Field(
+        None, description="File whose first line is that secret, where the configuration is no place for it."
+    )
     timeout: Duration = Field(timedelta(seconds=10), description="How long the handler may take.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Handler":
         if (self.webhook is None) == (self.python is None):
             raise ValueError("give exactly one of webhook, python")
+        if self.secret is not None and self.secret_file is not None:
+            raise ValueError("give one of secret, secret_file")
         return self
 
 

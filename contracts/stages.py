@@ -34,8 +34,10 @@ class Stage:
     groups: tuple[Group, ...] = ()  # topics whose partitions are shared among its processes, with committed offsets
     follows: tuple[str, ...] = ()  # topics that each process reads for itself, without committing
     writes: tuple[str, ...] = ()
-    observes: tuple[str, ...] = ()  # groups whose positions it asks for; of what waits there it reads the oldest record
+    observes: tuple[str, ...] = ()  # groups whose positions it asks for
+    dates: bool = False  # of what waits for them it reads the oldest record, to say since when
     describes: tuple[str, ...] = ()  # topics whose configuration and newest times it asks for
+    replays: bool = False  # dead letters, to wherever they came from
     health_offset: int | None = (
         None  # from `metrics.port`, of its first process; None: it serves its health on its own port
     )
@@ -134,7 +136,9 @@ STAGES = (
             topics.ERASURES,
         ),
         observes=(f"{GROUP_PREFIX}*",),
+        dates=True,
         describes=(f"{topics.PREFIX}*",),  # until when Kafka holds what was erased
+        replays=True,
     ),
     Stage(
         "smtp",
@@ -142,7 +146,7 @@ STAGES = (
         "Receive mail over SMTP.",
         follows=(topics.VERDICTS,),
         writes=(topics.RAW,),
-        observes=("mailscope-inbound",),  # for the age of what waits
+        observes=("mailscope-inbound",),  # whether mail waits for too long
         health_offset=4,
         instances_setting="smtp.processes",
     ),
@@ -170,6 +174,13 @@ def observed_by(one: Stage) -> list[Group]:
     """The groups that a stage observes."""
     groups = [group for other in STAGES for group in other.groups]
     return [group for group in groups if any(fnmatchcase(group.name, pattern) for pattern in one.observes)]
+
+
+def dead_letter_sources() -> set[str]:
+    """The topics that a dead letter may come from."""
+    return {
+        topic for one in STAGES if topics.DEADLETTER in one.writes for group in one.groups for topic in group.topics
+    }
 
 
 def stage(name: str) -> Stage:

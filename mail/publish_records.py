@@ -26,8 +26,13 @@ def receiving_records(domain: str, exchange: str) -> list[DnsRecord]:
 
 def sending_records(domain: str, host: str, keys: Sequence[tuple[str, str]], reports: str) -> list[DnsRecord]:
     """What a domain needs that we send for: SPF (RFC 7208) for the host that sends, the (selector, record) of each DKIM key (RFC 6376), and
-    DMARC (RFC 9989), which asks for nothing yet and, where there is an address for them, for reports."""
+    DMARC (RFC 9989), which asks for nothing yet and, where there is an address for them, for reports. Another domain has to say
+    that it takes them (RFC 9990 section 4)."""
     asked = f"; rua=mailto:{reports}" if reports else ""
+    elsewhere = reports.rpartition("@")[2]
+    leave = DnsRecord(
+        f"{domain}._report._dmarc.{elsewhere}", "TXT", "v=DMARC1", f"{elsewhere} takes the reports about {domain}"
+    )
     return [
         DnsRecord(
             domain, "TXT", f"v=spf1 a:{host} -all", f"{host} sends for the domain; add who else does before `-all`"
@@ -39,6 +44,7 @@ def sending_records(domain: str, host: str, keys: Sequence[tuple[str, str]], rep
             f"v=DMARC1; p=none{asked}",
             "look at reports first, then p=quarantine, then p=reject",
         ),
+        *([leave] if reports and not f".{domain}".endswith(f".{elsewhere}") else []),
     ]
 
 

@@ -33,7 +33,7 @@ from processors.publish_events import consequence_records
 from processors.recall_decisions import Decisions
 from processors.run_app import run_app
 from processors.weigh_mail import weigh_mail
-from runtime.blobs import BlobStore
+from runtime.blobs import open_blobs
 from runtime.budget_octets import OctetBudget
 from runtime.health import Readiness
 from runtime.load_secret import load_secret
@@ -57,7 +57,7 @@ class Inbound:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._bounces = BounceAddresses(load_secret(settings))
-        self._blobs = BlobStore(settings.blobs_url)
+        self._blobs = open_blobs(settings)
         self._head = ForwardHead(settings)
         self._authenticator = Authenticator(settings)
         self._memory = OctetBudget(MEMORY)
@@ -132,7 +132,7 @@ class Inbound:
             before = await self._decisions.of(source)
             first = before
             if envelope.type is RawType.AGAIN and not before:  # what it was found to be when it came
-                first = await self._decisions.look_up(envelope.mail_id, source.partition)
+                first = await self._decisions.look_up(envelope.mail_id, source.partition, elsewhere=True)
             auth = next((event.auth for event in first if event.auth is not None), None)
             if auth is None:
                 auth = await self._authenticator.authenticate(envelope, octets, message)

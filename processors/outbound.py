@@ -31,7 +31,7 @@ from processors.run_app import run_app
 from processors.summarise import summarise
 from processors.watch_keys import KeyWatch
 from processors.weigh_mail import weigh_mail
-from runtime.blobs import BlobStore
+from runtime.blobs import open_blobs
 from runtime.budget_octets import OctetBudget
 from runtime.health import Readiness
 from runtime.load_secret import load_secret
@@ -56,7 +56,7 @@ class Outbound:
         secret = load_secret(settings)
         self._bounces = BounceAddresses(secret)
         self._offers = UnsubscribeOffers(settings, secret)
-        self._blobs = BlobStore(settings.blobs_url)
+        self._blobs = open_blobs(settings)
         self._memory = OctetBudget(MEMORY)
         self._decisions = Decisions(settings.kafka_client, Direction.OUTBOUND)
         self._keys = KeyWatch(settings)

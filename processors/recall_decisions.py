@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from contracts import topics
 from contracts.codec import decode
@@ -19,7 +19,7 @@ from contracts.records import ConsumedRecord
 from contracts.statuses import Direction, Status
 from mail.bounce_address import recipient_digest
 from runtime.connect_kafka import Properties, reader
-from runtime.consume import read_records
+from runtime.consume import partitions_of, read_records
 
 _log = logging.getLogger("mailscope.processors")
 MARGIN_MS = 60_000  # by which two machines' clocks may differ
@@ -97,9 +97,15 @@ class Decisions:
             tail.result().decided.pop(source.offset, None)
             tail.result().tried.pop(source.offset, None)
 
-    async def look_up(self, mail_id: str, partition: int) -> list[MailEvent]:
-        """The first events of one mail, from the time that its id holds on. Unavailable when Kafka does not answer."""
-        return await asyncio.to_thread(self._look_up, mail_id, partition)
+    async def look_up(self, mail_id: str, partition: int, *, elsewhere: bool = False) -> list[MailEvent]:
+        """The first events of one mail, from the time that its id holds on; `elsewhere`: also where its key led before the topic has grown.
+        Unavailable when Kafka does not answer."""
+        found = await asyncio.to_thread(self._look_up, mail_id, partition)
+        if elsewhere and not found:
+            for other in await asyncio.to_thread(self._others, partition):
+                if found := await asyncio.to_thread(self._look_up, mail_id, other):
+                    break
+        return found
 
     async def of_recipient(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
         """What is known of one recipient of a mail, from its first event to the one that settled it, or to ten minutes after the mail came;
@@ -108,20 +114,24 @@ class Decisions:
 
     def _of_recipient(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
         """Where the topic has grown since, the mail's key led to another partition when it came."""
-        for number in (partition, *self._others(partition)):
+        if found := self._of_recipient_in(mail_id, digest, partition):
+            return found
+        for number in self._others(partition):
             if found := self._of_recipient_in(mail_id, digest, number):
                 return found
         return []
 
-    def _others(self, partition: int) -> Iterator[int]:
+    def _others(self, partition: int) -> list[int]:
+        return [number for number in self._partitions(topics.EVENTS) if number != partition]
+
+    def _partitions(self, topic: str) -> list[int]:
         consumer = reader(self._kafka, "recall")
         try:
-            known = consumer.list_topics(topics.EVENTS, 10.0).topics[topics.EVENTS].partitions
+            return partitions_of(consumer, topic, 10.0)
         except KafkaException as error:
             raise Unavailable("Kafka", str(error)) from error
         finally:
             consumer.close()
-        yield from (number for number in sorted(known) if number != partition)
 
     def _of_recipient_in(self, mail_id: str, digest: str, partition: int) -> list[MailEvent]:
         found: list[MailEvent] = []
@@ -138,6 +148,7 @@ class Decisions:
         return found
 
     def _read_tail(self, source: ConsumedRecord) -> Tail:
+        self._compare_partitions()
         known = Tail()
         for event in self._events(source.partition, source.timestamp_ms):
             raw = event.raw
@@ -174,8 +185,8 @@ class Decisions:
     ) -> Iterator[MailEvent]:
         consumer = reader(self._kafka, "recall", fetch_wait_max_ms=50)
         try:
-            if not self._same_partitions(consumer):
-                return
+            if partition not in partitions_of(consumer, topics.EVENTS, 10.0):
+                return  # the topic that led here has grown alone
             where = TopicPartition(topics.EVENTS, partition, max(0, from_ms - MARGIN_MS))
             (begin,) = consumer.offsets_for_times([where], 10.0)
             _, end = consumer.get_watermark_offsets(where, 10.0)
@@ -205,12 +216,9 @@ class Decisions:
         finally:
             consumer.close()
 
-    def _same_partitions(self, consumer: Consumer) -> bool:
+    def _compare_partitions(self) -> None:
         """Where an operator grew one of the topics alone, a mail's events stand in another partition than its record."""
-        known = consumer.list_topics(timeout=10.0).topics
-        counts = {len(known[name].partitions) for name in (topics.RAW, topics.EVENTS) if name in known}
-        if len(counts) != 1:
+        if len(self._partitions(topics.RAW)) != len(self._partitions(topics.EVENTS)):
             _log.warning(
                 "mail.raw and mail.events differ in their partitions: a restart decides anew what it reads again"
             )
-        return len(counts) == 1

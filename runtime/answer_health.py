@@ -1,5 +1,7 @@
 """Health on a port that others share, answered by a thread of its own: /healthz and /readyz wait for no event loop and no request.
 
+`/readyz?exclude=store` asks whether requests can be answered at all: without the log store, sending and the lists of addresses go on.
+
 The thread accepts every connection and looks at its first octets without taking them. A question about health it answers itself; every
 other connection is handed over, untouched. One that says nothing is closed.
 """
@@ -20,15 +22,16 @@ MAX_SILENT = (
     200  # connections that have said nothing yet; its peer's oldest, or the oldest of all, is closed for one more
 )
 LOOK = 0.1  # seconds between two looks at the clock
-_QUESTION = re.compile(rb"(?:GET|HEAD) /(healthz|readyz)[ ?]")
+_QUESTION = re.compile(rb"(?:GET|HEAD) /(healthz|readyz)(\?exclude=store)?[ ?&]")
 _LONGEST = 64  # octets in which a question is recognised
 
 
 class HealthDoor:
-    """Takes over a listening socket. `why_not_ready` and `hand_over` are called in this thread, and must not wait."""
+    """Takes over a listening socket. `why_not_ready` (told whether the store is to be left out) and `hand_over` are called in this
+    thread, and must not wait."""
 
     def __init__(
-        self, listening: socket.socket, why_not_ready: Callable[[], str], hand_over: Callable[[socket.socket], None]
+        self, listening: socket.socket, why_not_ready: Callable[[bool], str], hand_over: Callable[[socket.socket], None]
     ) -> None:
         self._listening = listening
         self._why_not_ready = why_not_ready
@@ -89,10 +92,10 @@ class HealthDoor:
         elif question is None:
             self._hand_over(connection)
         else:
-            self._answer(connection, question[1], head=first.startswith(b"HEAD"))
+            reason = self._why_not_ready(question[2] is not None) if question[1] == b"readyz" else ""
+            self._answer(connection, reason, head=first.startswith(b"HEAD"))
 
-    def _answer(self, connection: socket.socket, question: bytes, *, head: bool) -> None:
-        reason = self._why_not_ready() if question == b"readyz" else ""
+    def _answer(self, connection: socket.socket, reason: str, *, head: bool) -> None:
         body = (reason or "ok").encode() + b"\n"
         status = b"503 Service Unavailable" if reason else b"200 OK"
         headers = b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n"

@@ -50,7 +50,8 @@ def acl_commands(bootstrap: str) -> list[str]:
 
 
 def strimzi_manifests(settings: Settings, topics: list[Topic], cluster: str) -> list[dict[str, Any]]:
-    """KafkaTopic and KafkaUser of the Strimzi operator for a cluster of that name."""
+    """KafkaTopic and KafkaUser of the Strimzi operator for a cluster of that name. Tables say no number of partitions: the operator would
+    grow them with `kafka.partitions`, and a key that moved leaves behind what was said of it."""
     labels = {"strimzi.io/cluster": cluster}
     made = [
         {
@@ -58,7 +59,7 @@ def strimzi_manifests(settings: Settings, topics: list[Topic], cluster: str) -> 
             "kind": "KafkaTopic",
             "metadata": {"name": topic.name, "labels": labels},
             "spec": {
-                "partitions": settings.kafka.partitions,
+                **({} if topic.compacted else {"partitions": settings.kafka.partitions}),
                 "replicas": settings.kafka.replication,
                 "config": topic_config(topic, settings.kafka.replication),
             },

@@ -14,14 +14,32 @@ from obstore.exceptions import NotFoundError
 from obstore.store import from_url
 
 from contracts import clock
-from contracts.errors import InvalidEvent, Unavailable
+from contracts.errors import ConfigurationError, InvalidEvent, Unavailable
 from contracts.raw_message import Blob, Envelope
+from contracts.settings import Settings
 
 # A sender waits for the answer to its message while we wait for the store, and others wait for memory.
 CLIENT = {"connect_timeout": "3s", "timeout": "30s"}
 RETRY = {"max_retries": 2, "retry_timeout": timedelta(seconds=20)}
 BLOB = re.compile(r"raw/\d{4}-\d\d-\d\d/[0-9a-f]{64}")  # nothing else in the store is ours to delete
 MARKER = ".mailscope-blobs"  # in a folder that is a blob store
+
+
+def open_blobs(settings: Settings) -> "BlobStore":
+    """The blob store of this pipeline. ConfigurationError when it has to be given (`why_no_blobs`)."""
+    if why := why_no_blobs(settings):
+        raise ConfigurationError(why)
+    return BlobStore(settings.blobs_url)
+
+
+def why_no_blobs(settings: Settings) -> str:
+    """Why the processes of this pipeline cannot keep large messages in a folder of theirs; empty when they can."""
+    if settings.blobs.url or settings.kafka_is_local:
+        return ""
+    return (
+        f"blobs.url: Kafka ({settings.kafka.bootstrap}) is not on this machine, so the processes of this pipeline share no data folder, "
+        "and a large message that one keeps must be found by the others: name a bucket (s3://bucket/prefix) or a folder that all have"
+    )
 
 
 class BlobStore:

@@ -1,6 +1,6 @@
 """Reading records: from a client's messages to `ConsumedRecord`, with every error heard."""
 
-from confluent_kafka import Consumer, Message
+from confluent_kafka import Consumer, KafkaException, Message
 
 from contracts.records import ConsumedRecord
 from runtime.connect_kafka import Complaints
@@ -15,6 +15,15 @@ def read_records(consumer: Consumer, at_most: int, wait: float) -> list[Consumed
         return []
     rest = consumer.consume(at_most - 1, 0) if at_most > 1 else []
     return [consumed(message) for message in (first, *rest) if _is_record(message)]
+
+
+def partitions_of(consumer: Consumer, topic: str, at_most: float) -> list[int]:
+    """The partitions of a topic, in order. KafkaException when the brokers do not say within `at_most` seconds: a topic that is not there,
+    or that this user may not see, has no partitions, which is not the same as holding nothing."""
+    found = consumer.list_topics(topic, at_most).topics[topic]
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return sorted(found.partitions)
 
 
 def consumed(message: Message) -> ConsumedRecord:

@@ -25,8 +25,9 @@ DATABASE = "mailscope"
 STORE = "the log store"  # as `Unavailable.what` names it
 MAX_MEMORY = 2 << 30  # octets that one query may take
 # ClickHouse error codes after which the same call may work later: time-outs, limits, lost connections, read-only
-# replicas, quorums that were not reached, object stores that do not answer.
-WORTH_A_RETRY = frozenset({159, 164, 201, 202, 209, 210, 225, 236, 241, 242, 243, 252, 285, 286, 319, 499, 999})
+# replicas, quorums that were not reached, object stores that do not answer, a password that is being changed.
+WORTH_A_RETRY = frozenset({159, 164, 201, 202, 209, 210, 225, 236, 241, 242, 243, 252, 285, 286, 319, 499, 516, 999})
+UNKNOWN_PARAMETER = "store.dsn: the driver does not know one of its parameters, behind the ?"
 NOT_ALLOWED = 497  # ClickHouse's code for a user who may not
 _OURS: set[str] = set()  # folders of embedded stores that this process has opened
 _SCHEMES = {"clickhouse": "http", "http": "http", "clickhouses": "https", "https": "https"}
@@ -74,6 +75,8 @@ class Store:
                 name = self._database
                 if not client.query("SELECT 1 FROM system.databases WHERE name = {n:String}", {"n": name}).result_rows:
                     client.command(f"CREATE DATABASE IF NOT EXISTS `{name}` {on_cluster}")
+        except TypeError as error:
+            raise ConfigurationError(UNKNOWN_PARAMETER) from error
         except (ClickHouseError, OSError) as error:
             raise Unavailable(STORE, str(error)) from error
 
@@ -100,6 +103,8 @@ class Store:
                 connect_timeout=5,
                 send_receive_timeout=60,
             )
+        except TypeError as error:
+            raise ConfigurationError(UNKNOWN_PARAMETER) from error
         except (ClickHouseError, OSError, RuntimeError) as error:
             if "EmbeddedServer" in str(error):
                 raise self._taken() from error
@@ -166,8 +171,14 @@ class _Client:
 
 
 def _interface(dsn: str) -> str:
-    """`http` or `https`. ConfigurationError for any other scheme."""
+    """`http` or `https`. ConfigurationError for any other scheme, or a port that is none: what stands there may be part of a password."""
     scheme = urlsplit(dsn).scheme
+    try:
+        _ = urlsplit(dsn).port
+    except ValueError as error:
+        raise ConfigurationError(
+            "store.dsn: its port is no number from 1 to 65535 (a password with / or : stands better in store.password_file)"
+        ) from error
     if scheme not in _SCHEMES:
         raise ConfigurationError(f"store.dsn: '{scheme}' is no scheme of a log store: {', '.join((*_SCHEMES, 'chdb'))}")
     return _SCHEMES[scheme]
@@ -176,6 +187,9 @@ def _interface(dsn: str) -> str:
 def _database(dsn: str) -> str:
     """The one that the DSN names, or `mailscope`. ConfigurationError for a name that SQL would have to quote."""
     name = urlsplit(dsn).path.strip("/") or DATABASE
+    _interface(dsn)
+    if "@" in name:
+        raise ConfigurationError("store.dsn: a password with / stands better in store.password_file")
     if re.fullmatch(r"\w+", name) is None:
         raise ConfigurationError(f"store.dsn: '{name}' is no name of a database: write letters, digits and _")
     return name

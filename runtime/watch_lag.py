@@ -10,8 +10,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from contracts.records import Place
-from runtime.connect_kafka import Properties, admin, observer, reader
-from runtime.consume import read_records
+from runtime.connect_kafka import Properties, admin, observer
+from runtime.consume import partitions_of
 from runtime.end_process import end_process
 
 INTERVAL = 2.0  # seconds between two looks of `watch_lag`, and
@@ -20,35 +20,32 @@ STUCK = 60.0  # seconds without progress, with records waiting and none in work
 
 
 class OldestWaiting:
-    """For how long the oldest record that a group has not committed has been waiting, in seconds."""
+    """Whether the oldest record of a topic that a group has not done has waited for longer than so many seconds. By its place among the
+    times of its partition: who takes strangers' mail needs no right to read what waits."""
 
-    def __init__(self, kafka: Properties, group: str, topic: str) -> None:
+    def __init__(self, kafka: Properties, group: str, topic: str, limit: float) -> None:
         self._topic = topic
+        self._limit = limit
         self._observer = observer(kafka, group)
-        self._reader = reader(kafka, "oldest", fetch_wait_max_ms=50, queued_max_messages_kbytes=1024)
 
-    def measure(self) -> float | None:
-        """0 when none waits; None when the brokers do not answer. Blocks."""
-        oldest = 0.0
+    def measure(self) -> bool | None:
+        """None when the brokers do not answer. Blocks."""
         try:
-            metadata = self._observer.list_topics(self._topic, 5.0).topics[self._topic]
-            partitions = [TopicPartition(self._topic, number) for number in metadata.partitions]
-            for committed in self._observer.committed(partitions, 5.0):
-                low, high = self._observer.get_watermark_offsets(committed, 5.0)
-                begin = max(committed.offset, low)
-                if begin >= high:
-                    continue
-                self._reader.assign([TopicPartition(self._topic, committed.partition, begin)])
-                for record in read_records(self._reader, 1, 5.0):
-                    oldest = max(oldest, time.time() - record.timestamp_ms / 1000)
+            numbers = partitions_of(self._observer, self._topic, 5.0)
+            committed = self._observer.committed([TopicPartition(self._topic, one) for one in numbers], 5.0)
+            since = int((time.time() - self._limit) * 1000)
+            newer = self._observer.offsets_for_times([TopicPartition(self._topic, one, since) for one in numbers], 5.0)
+            for done, young in zip(committed, newer, strict=True):
+                low, high = self._observer.get_watermark_offsets(done, 5.0)
+                if max(done.offset, low) < (young.offset if young.offset >= 0 else high):
+                    return True
         except KafkaException:
             return None
-        return oldest
+        return False
 
     def close(self) -> None:
         """Stop asking."""
         self._observer.close()
-        self._reader.close()
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ class Lag:
             partitions = [
                 TopicPartition(topic, number)
                 for topic in self._topics
-                for number in self._consumer.list_topics(topic, 5.0).topics[topic].partitions
+                for number in partitions_of(self._consumer, topic, 5.0)
             ]
             committed = self._consumer.committed(partitions, 5.0)
         except KafkaException:

@@ -17,9 +17,10 @@ from contracts.stages import group_of
 from ingest.hold_message import MessageHolder
 from ingest.mailboxes.note_taken import TakenMails
 from ingest.mailboxes.poll_mailbox import MailboxPoller
-from runtime.blobs import BlobStore
+from runtime.blobs import open_blobs
 from runtime.budget_octets import OctetBudget
 from runtime.connect_kafka import group_member, leave_group
+from runtime.consume import partitions_of
 from runtime.end_process import end_process
 from runtime.health import Readiness
 from runtime.publish import Publisher
@@ -37,7 +38,7 @@ async def poll_mailboxes(settings: Settings, stop: asyncio.Event, readiness: Rea
     for topic in (topics.RAW, topics.MAILBOXES, topics.CONNECTIVITY):
         await publisher.warm_up(topic)
     notes = TakenMails(settings.kafka_client, publisher, instance_name("mailboxes"))
-    holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
+    holder = MessageHolder(publisher, open_blobs(settings), settings.blobs.threshold)
     memory = OctetBudget(settings.smtp.memory)
 
     def poller(name: str) -> MailboxPoller:
@@ -115,7 +116,7 @@ class Member:
         consumer.pause(partitions)
         while not self._closing.is_set():
             try:
-                known = consumer.list_topics(topics.MAILBOXES, 5.0).topics[topics.MAILBOXES].partitions
+                known = partitions_of(consumer, topics.MAILBOXES, 5.0)
             except KafkaException as error:
                 _log.warning("the partitions of %s are not known: %s", topics.MAILBOXES, error)
                 continue

@@ -25,7 +25,7 @@ from ingest.send.outgoing import InvalidMail, Outgoing
 from mail.addresses import split_address
 from mail.authentication.sign_dkim import read_domain_keys, sign_dkim
 from mail.authentication.strip_auth_results import is_ours
-from runtime.blobs import BlobStore
+from runtime.blobs import open_blobs
 from runtime.expose_metrics import counter
 from runtime.publish import Publisher
 
@@ -90,7 +90,7 @@ class Sender:
         log tells."""
         self._settings = settings
         self._verdicts = verdicts
-        self._holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
+        self._holder = MessageHolder(publisher, open_blobs(settings), settings.blobs.threshold)
         self._publisher = publisher
         self._room = asyncio.Semaphore(BUILT)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by user

@@ -67,7 +67,7 @@ class ProxyHeader(asyncio.Protocol):
                 return
         # Of a connection of its own (LOCAL: it looks whether we live) and of what it does not know, the proxy is the peer.
         source = found.peername if found.proxied else None
-        self._hand_over(str(source[0]) if isinstance(source, tuple) else "", data)
+        self._hand_over(_plain(str(source[0])) if isinstance(source, tuple) else "", data)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._let_go()
@@ -90,3 +90,10 @@ class ProxyHeader(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _plain(address: str) -> str:
+    """A proxy that listens for both families names an IPv4 peer as an IPv6 one (`::ffff:192.0.2.7`): SPF would not know it, and all of them
+    would be one peer to the limits."""
+    mapped = getattr(ipaddress.ip_address(address), "ipv4_mapped", None)
+    return str(mapped or address)

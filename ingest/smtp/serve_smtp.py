@@ -17,7 +17,7 @@ from ingest.smtp.speak_smtp import SmtpConnection
 from ingest.smtp.spool import Spool
 from ingest.smtp.watch_backlog import watch_backlog
 from mail.bounce_address import BounceAddresses
-from runtime.blobs import BlobStore
+from runtime.blobs import open_blobs
 from runtime.health import Readiness
 from runtime.load_secret import load_secret
 from runtime.publish import Publisher
@@ -36,7 +36,7 @@ async def serve_smtp(settings: Settings, stop: asyncio.Event, readiness: Readine
     verdicts = VerdictWaiter(None, settings.smtp.verdict_timeout.total_seconds(), settings.smtp.verdict_misses)
     verdict_reader = VerdictReader(settings.kafka_client, verdicts, os.environ.get("MAILSCOPE_INSTANCE"))
     await verdict_reader.start()
-    holder = MessageHolder(publisher, BlobStore(settings.blobs_url), settings.blobs.threshold)
+    holder = MessageHolder(publisher, open_blobs(settings), settings.blobs.threshold)
     receiver = MailReceiver(settings, holder, verdicts, bounces)
     connections = Connections(settings.smtp)
     content = ContentReader(Spool(settings.data_dir / "spool", settings.smtp.max_size), settings.smtp.max_size)

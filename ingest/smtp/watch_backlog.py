@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from datetime import timedelta
 
 from contracts import topics
 from contracts.setting_types import format_duration
@@ -17,16 +16,17 @@ INTERVAL = 15.0  # seconds between two looks
 
 async def watch_backlog(settings: Settings, receiver: MailReceiver, interval: float = INTERVAL) -> None:
     """Look until cancelled. Where nobody answers nothing changes: without Kafka a message is answered 451 anyway."""
-    waiting = OldestWaiting(settings.kafka_client, group_of("inbound", topics.RAW), topics.RAW)
-    limit = settings.smtp.max_backlog.total_seconds()
+    limit = settings.smtp.max_backlog
+    waiting = OldestWaiting(settings.kafka_client, group_of("inbound", topics.RAW), topics.RAW, limit.total_seconds())
     try:
         while True:
-            seconds = await asyncio.to_thread(waiting.measure)
-            if seconds is not None:
-                behind = seconds > limit
+            behind = await asyncio.to_thread(waiting.measure)
+            if behind is not None:
                 if behind and not receiver.closed:
-                    age = format_duration(timedelta(seconds=round(seconds)))
-                    _log.error("mail waits for the processors since %s: no more is taken until they get on", age)
+                    age = format_duration(limit)
+                    _log.error(
+                        "mail waits for the processors for more than %s: no more is taken until they get on", age
+                    )
                 elif receiver.closed and not behind:
                     _log.info("the processors get on: mail is taken again")
                 receiver.closed = behind

@@ -7,7 +7,7 @@ from datetime import timedelta
 from contracts import clock
 from contracts.errors import Unavailable
 from contracts.settings import Settings
-from runtime.blobs import BlobStore
+from runtime.blobs import open_blobs
 
 _log = logging.getLogger("mailscope.clickhouse")
 INTERVAL = 3600.0  # seconds
@@ -15,7 +15,7 @@ INTERVAL = 3600.0  # seconds
 
 async def expire_blobs(settings: Settings, stop: asyncio.Event) -> None:
     """Look once an hour until told to stop. A blob outlives its row and its last delivery by a day."""
-    blobs = BlobStore(settings.blobs_url)
+    blobs = open_blobs(settings)
     kept = max(settings.store.raw_retention, settings.delivery.expire) + timedelta(days=1)
     while not stop.is_set():
         try:

@@ -7,7 +7,7 @@ from contracts import topics
 from contracts.errors import Unavailable
 from contracts.settings import Settings
 from contracts.stages import stage
-from runtime.blobs import BlobStore
+from runtime.blobs import open_blobs
 from runtime.follow_erasures import follow_erasures
 from runtime.health import Readiness
 from runtime.load_secret import load_secret
@@ -48,9 +48,7 @@ async def run_clickhouse(settings: Settings, store: Store, stop: asyncio.Event, 
         asyncio.create_task(build_hours(store, stop)),
         asyncio.create_task(expire_blobs(settings, stop)),
         asyncio.create_task(sweep_open(settings, store, publisher, stop)),
-        asyncio.create_task(
-            erase_addresses(erasures, erased, inserters, store, BlobStore(settings.blobs_url), publisher, stop)
-        ),
+        asyncio.create_task(erase_addresses(erasures, erased, inserters, store, open_blobs(settings), publisher, stop)),
     ]
     inserting = [asyncio.create_task(inserter.run(stop)) for inserter in inserters]
     try:

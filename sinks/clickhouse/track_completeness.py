@@ -16,6 +16,7 @@ from contracts.errors import Unavailable
 from contracts.settings import Settings
 from contracts.stages import group_of, readers_before
 from runtime.connect_kafka import observer
+from runtime.consume import partitions_of
 from runtime.expose_metrics import gauge
 from runtime.open_store import Store
 
@@ -64,8 +65,9 @@ class Completeness:
     def advance(self) -> float | None:
         """The moment of a mark that has just been reached (Unix seconds), or None."""
         if not self._moment:
-            self._moment = time.time()
+            moment = time.time()
             self._sources = {group: self._ends(topic) for group, topic in self._before}
+            self._moment = moment  # not before: without an answer of the brokers there is no mark
         if self._events is None:
             if not all(self._passed(group, ends) for group, ends in self._sources.items()):
                 return None
@@ -82,9 +84,8 @@ class Completeness:
 
     def _ends(self, topic: str) -> Offsets:
         consumer = self._groups[GROUP]
-        partitions = consumer.list_topics(topic, 5.0).topics[topic].partitions
         ends = {}
-        for number in partitions:
+        for number in partitions_of(consumer, topic, 5.0):
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), 5.0)
             if high > low:  # nothing to pass in an empty partition
                 ends[(topic, number)] = high

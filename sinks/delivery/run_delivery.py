@@ -8,7 +8,7 @@ from contracts import topics
 from contracts.events import Action, Dispatch
 from contracts.settings import Delivery, Settings
 from contracts.stages import group_of
-from runtime.blobs import BlobStore
+from runtime.blobs import open_blobs
 from runtime.health import Readiness
 from runtime.publish import Publisher
 from runtime.resolve_dns import DnsResolver
@@ -29,7 +29,7 @@ async def run_delivery(settings: Settings, stop: asyncio.Event, readiness: Readi
     publisher = Publisher(settings.kafka_client)
     for topic in (topics.DISPATCH, topics.ATTEMPTS, *map(topics.retry_topic, settings.delivery.retry_names)):
         await publisher.warm_up(topic)
-    raw = RawReader(settings.kafka_client, BlobStore(settings.blobs_url), "delivery")
+    raw = RawReader(settings.kafka_client, open_blobs(settings), "delivery")
     await raw.warm_up(topics.RAW)
     resolver = DnsResolver(settings.dns.nameservers, timeout=settings.dns.timeout.total_seconds())
     suspects = SuspectRecords(settings.data_dir / "run" / f"{instance_name('delivery')}.suspects")

@@ -19,6 +19,7 @@ from standardwebhooks import Webhook
 from contracts import clock
 from contracts.errors import ConfigurationError
 from contracts.events import Attempt, Outcome
+from contracts.setting_types import Secret, parse_webhook_secret
 from contracts.settings import Handler
 from contracts.statuses import Reason
 
@@ -35,7 +36,8 @@ class Called:
         self.name = name
         self._handler = handler
         self._timeout = handler.timeout.total_seconds()
-        self._signer = Webhook(handler.secret.reveal()) if handler.secret else None
+        secret = _secret(name, handler)
+        self._signer = Webhook(secret.reveal()) if secret else None
         # Threads of its own: a function that hangs must not hold up the reading of messages.
         self._threads = (
             ThreadPoolExecutor(MAX_THREADS, thread_name_prefix=f"handler-{name}") if handler.python else None
@@ -149,3 +151,15 @@ def _function(name: str, path: str) -> Callable[[dict[str, Any]], Any]:
     if not callable(function):
         raise ConfigurationError(f"handlers.{name}.python: {path} cannot be called")
     return function  # type: ignore[no-any-return]
+
+
+def _secret(name: str, handler: Handler) -> Secret | None:
+    """What signs, from the configuration or its file. ConfigurationError when the file holds none."""
+    if handler.secret_file is None:
+        return handler.secret
+    try:
+        return parse_webhook_secret(Secret(handler.secret_file.read_text("utf-8").partition("\n")[0].strip()))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"handlers.{name}.secret_file: {handler.secret_file} cannot be used: {getattr(error, 'strerror', None) or error}"
+        ) from error

@@ -12,7 +12,7 @@ from contracts.events import Action, Attempt, Dispatch, Outcome
 from contracts.settings import Settings
 from contracts.stages import group_of
 from contracts.statuses import Reason
-from runtime.blobs import BlobStore
+from runtime.blobs import open_blobs
 from runtime.expose_metrics import counter, histogram
 from runtime.health import Readiness
 from runtime.publish import Publisher
@@ -40,7 +40,7 @@ async def run_handlers(settings: Settings, stop: asyncio.Event, readiness: Readi
     for topic in (topics.DISPATCH, topics.ATTEMPTS, *map(topics.retry_topic, settings.delivery.retry_names)):
         await publisher.warm_up(topic)
     suspects = SuspectRecords(settings.data_dir / "run" / f"{instance_name('handlers')}.suspects")
-    raw = RawReader(settings.kafka_client, BlobStore(settings.blobs_url), "handlers")
+    raw = RawReader(settings.kafka_client, open_blobs(settings), "handlers")
     await raw.warm_up(topics.RAW)
     # A webhook is called as it is written, and where it redirects nobody follows.
     async with httpx.AsyncClient(follow_redirects=False, timeout=None, trust_env=False) as client:

@@ -66,7 +66,7 @@ class Deployment(Pipeline):
         """Run one of the jobs."""
         done = subprocess.run(
             [sys.executable, "-m", "mailscope", *ONE_SHOT[job]],
-            cwd=self.code, env=self._environ_of(job), capture_output=True, text=True, timeout=120, check=False,
+            cwd=self.code, env=self.environ_of(job), capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -79,7 +79,7 @@ class Deployment(Pipeline):
             words += ["--health-port", str(row.health_offset + offset)]
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                words, cwd=self.code, env=self._environ_of(stage, name), stdout=log, stderr=log, start_new_session=True
+                words, cwd=self.code, env=self.environ_of(stage, name), stdout=log, stderr=log, start_new_session=True
             )
 
     def roll(self, stage: str) -> None:
@@ -128,9 +128,10 @@ class Deployment(Pipeline):
     @property
     def environ(self) -> dict[str, str]:
         """Of who administers it."""
-        return self._environ_of("acls")
+        return self.environ_of("acls")
 
-    def _environ_of(self, stage: str, name: str = "") -> dict[str, str]:
+    def environ_of(self, stage: str, name: str = "") -> dict[str, str]:
+        """Of a process of that stage, or of who has its user."""
         user = ADMIN if stage == "acls" else principal(TOPICS_USER if stage == "topics" else stage)
         data = self.data_of(name or stage)
         data.mkdir(parents=True, exist_ok=True)

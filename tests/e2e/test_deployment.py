@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
@@ -12,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from contracts.acls import principal
 from tests.e2e.deployment import Deployment
 from tests.e2e.pipeline import ROOT
-from tests.fakes.kafka_cluster import client_of
+from tests.fakes.kafka_cluster import ADMIN, client_of
 from tests.wait_for import wait_for
 
 pytestmark = pytest.mark.alone  # three brokers and ten processes with TLS
@@ -72,6 +73,28 @@ def test_an_address_is_erased_where_the_console_may_only_read(deployed: Deployme
     assert deployed.get(f"/mails/{mail_id}").status_code in (404, 410)
 
 
+def test_dead_letters_go_back_by_the_console_and_by_a_command_with_its_user(deployed: Deployment) -> None:
+    producer = Producer({"bootstrap.servers": deployed.bootstrap, **client_of(deployed.kafka_folder / "ca.pem", ADMIN)})
+    for topic in ("mail.dispatch", "mail.events"):
+        producer.produce(topic, b'{"junk": 1', key=b"junk")
+    assert producer.flush(20) == 0
+
+    def waiting() -> dict[str, str]:
+        items = deployed.get("/dead-letters", waiting=True).json()["items"]
+        return {one["topic"]: one["id"] for one in items}
+
+    assert wait_for(lambda: set(waiting()) == {"mail.dispatch", "mail.events"}, 30), waiting()
+    for letter in waiting().values():
+        done = deployed.post("/dead-letters:replay", {"ids": [letter]})
+        assert done.status_code == 202 and done.json()["replayed"] == 1, done.text
+    for command in (("replay",), ("token", "list")):
+        words = [sys.executable, "-m", "mailscope", *command]
+        typed = subprocess.run(
+            words, cwd=ROOT, env=deployed.environ_of("console"), capture_output=True, text=True, timeout=60, check=False
+        )
+        assert typed.returncode == 0 and typed.stdout, typed.stderr
+
+
 def test_the_log_is_complete_and_counted_and_the_system_is_well(deployed: Deployment) -> None:
     now = deployed.get("/mails", limit=1).json()["complete_until"]
     assert wait_for(lambda: (deployed.get("/mails", limit=1).json()["complete_until"] or "") > (now or ""), 30)
@@ -99,3 +122,17 @@ def test_whoever_has_a_stages_password_can_do_no_more_than_the_stage(deployed: D
     wrong = {**client_of(ca_file, principal("smtp")), "sasl.password": "guessed"}
     with pytest.raises(KafkaException):
         AdminClient({"bootstrap.servers": deployed.bootstrap, **wrong, "log_level": 0}).list_topics(timeout=5)
+
+
+def test_without_its_store_the_console_stays_in_its_service_and_takes_what_is_sent(deployed: Deployment) -> None:
+    console = f"http://127.0.0.1:{deployed.base + 80}"
+    deployed.server.kill()
+    try:
+        assert wait_for(lambda: httpx.get(f"{console}/readyz", trust_env=False).status_code == 503, 30)
+        assert httpx.get(f"{console}/readyz?exclude=store", trust_env=False).status_code == 200
+        assert deployed.get("/mails").json()["error"]["code"] == "store_unavailable"
+        mail_id = deployed.submit("later@partner.test")
+    finally:
+        deployed.server.start()
+    assert wait_for(lambda: httpx.get(f"{console}/readyz", trust_env=False).status_code == 200, 30)
+    assert deployed.outcome(mail_id)["recipients"][0]["status"] == "delivered"

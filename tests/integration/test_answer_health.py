@@ -17,7 +17,7 @@ class Door:
         self.arrived = threading.Event()
         listening = socket.create_server(("127.0.0.1", 0))
         self.address = listening.getsockname()
-        self.door = HealthDoor(listening, lambda: self.reason, self.take)
+        self.door = HealthDoor(listening, lambda without_store: "" if without_store else self.reason, self.take)
 
     def take(self, connection: socket.socket) -> None:
         self.handed.append(connection)
@@ -50,6 +50,7 @@ def test_health_is_answered_while_nobody_takes_anything_over(door: Door) -> None
     assert door.ask(b"GET /healthz HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200")
     answer = door.ask(b"GET /readyz HTTP/1.1\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 503 ") and answer.endswith(b"Kafka is away\n")
+    assert door.ask(b"GET /readyz?exclude=store HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200")
     assert door.handed == []
 
 

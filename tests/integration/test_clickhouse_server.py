@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from console.query_store import StoreQueries
 from contracts import clock
 from contracts.errors import ConfigurationError, Unavailable
 from contracts.settings import Settings
+from runtime.expose_metrics import expose
 from runtime.open_store import Store, not_allowed, worth_a_retry
 from sinks.clickhouse import lock_schema
 from sinks.clickhouse.migrate_store import applied_versions, missing_migrations, prepare_store, rollback_store
@@ -91,6 +93,27 @@ def test_each_user_may_what_it_needs_and_no_more(server: ClickHouseServer) -> No
     assert refused(owner, "CREATE TABLE default.other (x UInt8) ENGINE = Memory")
     with pytest.raises(ClickHouseError, match="shouldn't be greater"):
         reader.client.query("SELECT 1", settings={"max_execution_time": 3600})
+    for limit in ("max_execution_time", "max_memory_usage", "max_memory_usage_for_user"):  # 0: none
+        with pytest.raises(ClickHouseError, match="shouldn't be less"):
+            reader.client.query("SELECT 1", settings={limit: 0})
+
+
+def test_what_the_consoles_user_may_not_is_told_in_the_servers_words(server: ClickHouseServer) -> None:
+    """Who searches cannot mend it by narrowing the search."""
+    expose("console")
+
+    def ask(memory: int, sql: str) -> object:
+        queries = StoreQueries(store_of(server, "reader"), memory)
+        try:
+            return asyncio.run(queries.rows(sql, seconds=5))
+        finally:
+            queries.close()
+
+    assert ask(4 << 30, "SELECT 1 AS one") == [{"one": 1}]
+    with pytest.raises(Unavailable, match="max_memory_usage"):
+        ask(5 << 30, "SELECT 1 AS one")
+    with pytest.raises(Unavailable, match="Not enough privileges"):
+        ask(1 << 30, "SELECT * FROM system.processes")
 
 
 def test_another_retention_is_the_owners_to_set(server: ClickHouseServer) -> None:
@@ -156,6 +179,10 @@ def test_back_and_forward_again(server: ClickHouseServer) -> None:
     [
         ({"dsn": "mysql://x@127.0.0.1/mailscope"}, "'mysql' is no scheme"),
         ({"dsn": "clickhouse://x@127.0.0.1/mail-scope"}, "'mail-scope' is no name"),
+        ({"dsn": "clickhouse://x@127.0.0.1:8123x/mailscope"}, "its port is no number"),
+        ({"dsn": "clickhouse://x:pass/word@127.0.0.1:8123/mailscope"}, "its port is no number"),
+        ({"dsn": "clickhouse://x:12/34@127.0.0.1:8123/mailscope"}, "a password with / stands better"),
+        ({"dsn": "clickhouse://x@127.0.0.1:8123/mailscope?nonsense=1"}, "does not know one of its parameters"),
         ({"password_file": "/nowhere/password"}, "store.password_file: /nowhere/password cannot be read"),
     ],
 )
@@ -172,6 +199,40 @@ def test_a_wrong_password_is_told_and_heals(server: ClickHouseServer, tmp_path: 
         store.ping()
     file.write_text((server.folder / "writer").read_text())
     store.ping()
+
+
+def test_a_password_that_is_changed_while_a_client_is_open_is_waited_for(
+    server: ClickHouseServer, tmp_path: Path
+) -> None:
+    """First at the server, then in the file, as docs/operations/secrets.md has it."""
+    users, file = server.folder / "users.d" / "mailscope.xml", tmp_path / "password"
+    before = users.read_text()
+    owner = settings_of(server, "owner")
+    prepare_store(Store(owner), owner)
+    file.write_text((server.folder / "reader").read_text())
+    expose("console")
+    queries = StoreQueries(Store(settings_of(server, "reader", password_file=str(file))), 1 << 30)
+
+    def answered() -> bool:
+        try:
+            return asyncio.run(queries.rows("SELECT 1 AS one", seconds=5)) == [{"one": 1}]
+        except Unavailable:
+            return False
+
+    def serve(text: str) -> None:
+        server.kill()
+        users.write_text(text)
+        server.start()
+
+    try:
+        assert answered()
+        serve(before.replace('<password from_env="MAILSCOPE_READER_PASSWORD"/>', "<password>another</password>"))
+        assert not answered() and not answered()
+        file.write_text("another\n")
+        assert answered()
+    finally:
+        queries.close()
+        serve(before)
 
 
 def test_over_https_the_server_has_to_be_who_it_says(server: ClickHouseServer, tmp_path: Path) -> None:

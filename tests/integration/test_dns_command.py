@@ -36,12 +36,24 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"authserv_id": "localhost"}, "authserv_id: nobody"), ({"delivery": {"helo": "mx"}}, "delivery.helo: nobody")],
+)
+def test_a_host_that_nobody_finds_is_no_record(config: Path, change: dict[str, object], says: str) -> None:
+    config.write_text(json.dumps({**json.loads(config.read_text()), **change}))
+    told = CliRunner().invoke(dns)
+    assert told.exit_code == 78 and says in told.output and "IN MX" not in told.output
+
+
 def test_what_is_printed_is_a_zone_and_once_it_is_published_all_is_well(config: Path) -> None:
     printed = CliRunner().invoke(dns).output
     lines = [line for line in printed.splitlines() if not line.startswith(";")]
     assert "example.com. IN MX 10 mx.example.com." in lines and "only.example. IN MX 10 mx.example.com." in lines
     assert 'example.com. IN TXT "v=spf1 a:out.example.com -all"' in lines
     assert '_dmarc.only.example. IN TXT "v=DMARC1; p=none; rua=mailto:dmarc@example.com"' in lines
+    assert 'only.example._report._dmarc.example.com. IN TXT "v=DMARC1"' in lines
+    assert not any("example.com._report" in line for line in lines)
     (key,) = [line for line in lines if line.startswith("r._domainkey.example.com.")]
     assert key.count('"') == 4, "a key of 2,048 bits is two strings"
 
@@ -61,6 +73,24 @@ def test_what_is_printed_is_a_zone_and_once_it_is_published_all_is_well(config: 
         after = CliRunner().invoke(dns, ["--check"])
         assert after.exit_code == 0, after.output
         assert after.output.count(": published\n") == len(lines)
+
+        def check(name: str, *texts: str) -> bool:
+            """Whether the command is content with these TXT records there."""
+            before = server.records[name]["TXT"]
+            server.records[name]["TXT"] = list(texts)
+            try:
+                return CliRunner().invoke(dns, ["--check"]).exit_code == 0
+            finally:
+                server.records[name]["TXT"] = before
+
+        spf = "v=spf1 a:out.example.com -all"
+        assert check("only.example", spf, "another=text") and not check("only.example", spf, "v=spf1 mx -all")
+        policy = "v=DMARC1; p=reject"
+        assert check("_dmarc.only.example", policy)
+        assert not check("_dmarc.only.example", policy, "v=DMARC1; p=none")
+        assert not check("_dmarc.only.example", "v=DMARC1; xp=reject")
+        (ours,) = server.records["e._domainkey.example.com"]["TXT"]
+        assert check("e._domainkey.example.com", ours.partition(" ")[2]), "v= may be left out"
         server.records["r._domainkey.example.com"]["TXT"] = server.records["e._domainkey.example.com"]["TXT"]
         assert CliRunner().invoke(dns, ["--check"]).exit_code == 1, "another key than the one that signs"
     finally:

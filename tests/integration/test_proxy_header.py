@@ -2,7 +2,10 @@
 
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,12 +14,13 @@ from local.run_kafka import LocalKafka
 from runtime.apply_topics import apply_topics
 from tests.conftest import find_free_port
 from tests.fakes.broker import read_topic, settings_of
-from tests.integration.test_serve_smtp import MESSAGE, Client, Receiver
+from tests.integration.test_serve_smtp import MESSAGE, ROOT, Client, Receiver
 from tests.wait_for import wait_for
 
 PROXY = "127.0.0.9"
 V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 ADDRESSES = socket.inet_aton("192.0.2.7") + socket.inet_aton("192.0.2.1") + struct.pack("!HH", 40000, 25)
+MAPPED = (bytes(10) + b"\xff\xff" + ADDRESSES[:4]) * 2 + ADDRESSES[8:]
 V6 = socket.inet_pton(socket.AF_INET6, "2001:db8::7") * 2 + struct.pack("!HH", 40000, 25)
 
 
@@ -66,6 +70,8 @@ def peer_of(broker: LocalKafka, sender: bytes) -> str | None:
     [
         ("v1", (b"PROXY TCP4 192.0.2.7 192.0.2.1 40000 25\r\n",), "192.0.2.7"),
         ("v1 six", (b"PROXY TCP6 2001:db8::7 2001:db8::1 40000 25\r\n",), "2001:db8::7"),
+        ("v1 four in six", (b"PROXY TCP6 ::ffff:192.0.2.7 ::ffff:192.0.2.1 40000 25\r\n",), "192.0.2.7"),
+        ("v2 four in six", (V2 + b"\x21\x21\x00\x24" + MAPPED,), "192.0.2.7"),
         ("v1 in pieces", (b"PRO", b"XY TCP4 192.0.2.7 192.0", b".2.1 40000 25\r", b"\n"), "192.0.2.7"),
         ("v1 unknown", (b"PROXY UNKNOWN\r\n",), PROXY),
         ("v2", (V2 + b"\x21\x11" + struct.pack("!H", 12) + ADDRESSES,), "192.0.2.7"),
@@ -136,3 +142,24 @@ def test_limits_are_of_the_peer_and_not_of_the_proxy(receiver: Receiver) -> None
 
     assert [arrive(b"192.0.2.70") for _ in range(4)] == [b"220", b"220", b"220", b"421"]
     assert [arrive(b"192.0.2.%d" % number) for number in range(71, 76)] == [b"220"] * 5
+
+
+def test_what_helm_test_runs_introduces_itself_where_its_network_has_to(broker: LocalKafka, tmp_path: Path) -> None:
+    running = Receiver(broker, tmp_path, {"proxies": ["127.0.0.0/8"], "verdict_timeout": "0s"})
+    (tmp_path / "token").write_text("none\n")
+    environ = {
+        "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(running.port), "API": "http://127.0.0.1:1", "SENDER": "helm@good.test",
+        "RECIPIENT": "desk@ours.test", "TOKEN_FILE": str(tmp_path / "token"),
+    }  # fmt: skip
+    command = [sys.executable, "-u", str(ROOT / "helm/mailscope/files/try_mail.py")]
+    try:
+        with subprocess.Popen(
+            command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as test:
+            assert test.stdout is not None and test.stdout.readline() == "sent to desk@ours.test\n"
+            test.kill()
+        assert (
+            wait_for(lambda: peer_of(broker, b"helm@good.test")) and peer_of(broker, b"helm@good.test") == "127.0.0.1"
+        )
+    finally:
+        running.stop()

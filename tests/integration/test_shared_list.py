@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient, NewPartitions
 from msgspec.structs import replace
 
 from contracts import clock, topics
@@ -21,6 +22,7 @@ from runtime.apply_topics import apply_topics
 from runtime.shared_list import follow_suppressions
 from tests.fakes.broker import publishing, settings_of
 from tests.fakes.mail_events import event
+from tests.wait_for import wait_for
 
 
 @pytest.fixture
@@ -118,3 +120,32 @@ async def test_late_news_find_a_mail_of_twenty_days_ago_behind_many(bootstrap: s
     known = await decisions.of_recipient(mail_id, recipient_digest("A@x.test"), 1)
     assert [(one.status, one.attempt) for one in known] == [("sent", 0), ("delivered", 3)]
     assert await decisions.of_recipient(mail_id, recipient_digest("other@x.test"), 1) == []
+
+
+async def test_a_mail_of_before_the_topic_has_grown_is_found_where_its_key_led(bootstrap: str) -> None:
+    """A redelivery keeps what the mail was found to be when it came."""
+    old = event(Status.SENT, derived_mail_id(clock.now(), "before"))
+    producer = Producer({"bootstrap.servers": bootstrap})
+    producer.produce(topics.EVENTS, encode_mail_event(old, "test"), b"k", partition=1)
+    producer.flush(30)
+    decisions = Decisions({"bootstrap.servers": bootstrap}, Direction.OUTBOUND)
+    digest = recipient_digest(old.recipient)
+    for partition in (0, 1):
+        assert await decisions.look_up(old.mail_id, partition, elsewhere=True) == [old]
+        assert await decisions.of_recipient(old.mail_id, digest, partition) == [old]
+    assert await decisions.look_up(old.mail_id, 0) == []
+
+
+async def test_news_find_their_mail_while_a_topic_is_grown_before_the_other(bootstrap: str) -> None:
+    """`topics apply` grows one after the other; what comes in between, a bounce, is not told as being about nothing."""
+    old = event(Status.SENT, derived_mail_id(clock.now(), "in between"))
+    producer = Producer({"bootstrap.servers": bootstrap})
+    producer.produce(topics.EVENTS, encode_mail_event(old, "test"), b"k", partition=1)
+    producer.flush(30)
+    grown = AdminClient({"bootstrap.servers": bootstrap})
+    count = len(grown.list_topics(topics.RAW, 10).topics[topics.RAW].partitions)
+    grown.create_partitions([NewPartitions(topics.RAW, count + 1)])[topics.RAW].result(20)
+    assert wait_for(lambda: len(grown.list_topics(topics.RAW, 10).topics[topics.RAW].partitions) > count)
+    decisions = Decisions({"bootstrap.servers": bootstrap}, Direction.OUTBOUND)
+    for partition in (1, count):  # one that the events do not have yet
+        assert await decisions.of_recipient(old.mail_id, recipient_digest(old.recipient), partition) == [old]

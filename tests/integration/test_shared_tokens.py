@@ -270,8 +270,13 @@ async def test_a_token_that_is_given_is_the_one_and_another_one_replaces_it(
     await asyncio.gather(one.ensure_admin(file), other.ensure_admin(file))
     for replica in replicas:
         assert (await replica.send(first)).status_code == 202
+    principal = one.tokens.find(first)
+    assert principal is not None
+    cookie = await Sessions(one.table, one.publisher).begin(principal)
+    assert one.tokens.find_session(cookie) is not None
     file.write_text(second + "\n")
     await one.ensure_admin(file)
+    assert one.tokens.find_session(cookie) is None, "what the old one began ends with it"
     await other.table.catch_up()
     for replica in replicas:
         assert (await replica.send(second)).status_code == 202 and (await replica.send(first)).status_code == 401

@@ -38,20 +38,25 @@ app.kubernetes.io/component: {{ .stage }}
 {{ .Values.tls.existingSecret | default (ternary (printf "%s-tls" (include "mailscope.name" .)) "" .Values.tls.certManager.enabled) }}
 {{- end }}
 
-{{/* mailscope.yaml: what people wrote, and what the chart knows. */}}
+{{/* mailscope.yaml: what people wrote, and what the chart knows. It stands in a ConfigMap, which more people may read than a Secret. */}}
 {{- define "mailscope.config" -}}
+{{- range $name, $handler := .Values.config.handlers | default dict }}{{ if get $handler "secret" }}{{ fail (printf "config.handlers.%s.secret would be readable in a ConfigMap: mount a Secret (secretMounts) and name the file as secret_file" $name) }}{{ end }}{{ end -}}
+{{- range $properties := list .Values.kafka.properties (dig "kafka" "properties" dict .Values.config) }}{{ range $word := list "sasl.password" "ssl.key.password" "ssl.key.pem" "ssl.keystore.password" }}{{ if hasKey $properties $word }}{{ fail (printf "%s would be readable in a ConfigMap: use kafka.auth.existingSecret, or mount a Secret (secretMounts)" $word) }}{{ end }}{{ end }}{{ end -}}
 {{- $known := dict
   "secret_file" "/run/mailscope/own/secret"
   "kafka" (dict "bootstrap" .Values.kafka.bootstrap "partitions" .Values.kafka.partitions "replication" .Values.kafka.replication "properties" .Values.kafka.properties)
   "blobs" (dict "url" .Values.blobs.url)
-  "console" (dict "admin_token_file" "/run/mailscope/own/admin-token" "trusted_proxies" .Values.console.trustedProxies) -}}
+  "console" (dict "admin_token_file" "/run/mailscope/own/admin-token" "port" 8025)
+  "submission" (dict "port" 2587)
+  "metrics" (dict "port" 9101) -}}
+{{- if .Values.console.trustedProxies }}{{ $_ := set (index $known "console") "trusted_proxies" .Values.console.trustedProxies }}{{ end -}}
 {{- if .Values.kafka.caSecret.name }}{{ $_ := set (index $known "kafka") "properties" (merge (dict "ssl.ca.location" (printf "/run/mailscope/kafka-ca/%s" .Values.kafka.caSecret.key)) .Values.kafka.properties) }}{{ end -}}
 {{- if .Values.clickhouse.cluster }}{{ $_ := set $known "store" (dict "cluster" .Values.clickhouse.cluster) }}{{ end -}}
 {{- if .Values.console.publicUrl }}{{ $_ := set (index $known "console") "public_url" .Values.console.publicUrl }}{{ $_ := set (index $known "console") "secure_cookie" (hasPrefix "https:" .Values.console.publicUrl) }}{{ end -}}
-{{- $smtp := dict -}}
-{{- if include "mailscope.tlsSecret" . }}{{ $smtp = dict "tls_cert" "/run/mailscope/tls/tls.crt" "tls_key" "/run/mailscope/tls/tls.key" }}{{ end -}}
+{{- $smtp := dict "port" 2525 -}}
+{{- if include "mailscope.tlsSecret" . }}{{ $smtp = merge $smtp (dict "tls_cert" "/run/mailscope/tls/tls.crt" "tls_key" "/run/mailscope/tls/tls.key") }}{{ end -}}
 {{- if .Values.proxyProtocol.enabled }}{{ $_ := set $smtp "proxies" (required "proxyProtocol.from: name the networks of the load balancer" (.Values.proxyProtocol.from | default nil)) }}{{ end -}}
-{{- if $smtp }}{{ $_ := set $known "smtp" $smtp }}{{ end -}}
+{{- $_ := set $known "smtp" $smtp -}}
 {{- mergeOverwrite (deepCopy .Values.config) $known | toYaml -}}
 {{- end }}
 
@@ -111,8 +116,8 @@ capabilities: {drop: [ALL]}
 - {name: tls, mountPath: /run/mailscope/tls, readOnly: true}
 {{- end }}
 {{- if .own }}
-{{- range .root.Values.secretMounts }}
-- {name: {{ printf "more-%s" .name }}, mountPath: {{ .mountPath }}, readOnly: true}
+{{- range $number, $_ := .root.Values.secretMounts }}
+- {name: more-{{ $number }}, mountPath: {{ .mountPath }}, readOnly: true}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -143,8 +148,8 @@ capabilities: {drop: [ALL]}
 - {name: tls, secret: {secretName: {{ include "mailscope.tlsSecret" .root }}, defaultMode: 0440}}
 {{- end }}
 {{- if .own }}
-{{- range .root.Values.secretMounts }}
-- {name: {{ printf "more-%s" .name }}, secret: {secretName: {{ .name }}, defaultMode: 0440}}
+{{- range $number, $_ := .root.Values.secretMounts }}
+- {name: more-{{ $number }}, secret: {secretName: {{ .name }}, defaultMode: 0440}}
 {{- end }}
 {{- end }}
 {{- end }}

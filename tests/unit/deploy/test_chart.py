@@ -1,5 +1,6 @@
 """The chart renders what Kubernetes takes, for many values: every stage of the table, restricted, with no secret in the open."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,10 @@ SECURED: dict[str, Any] = {
     },
     "secrets": {"existingSecret": "own"},
     "blobs": {"existingSecret": "s3"},
-    "secretMounts": [{"name": "dkim-keys", "mountPath": "/keys"}],
+    "secretMounts": [
+        {"name": "dkim.keys.example.com", "mountPath": "/keys"},
+        {"name": "webhooks", "mountPath": "/hooks"},
+    ],
     "tls": {"certManager": {"enabled": True, "issuerRef": {"name": "letsencrypt"}}},
 }
 MATRIX: dict[str, dict[str, Any]] = {
@@ -60,7 +64,11 @@ MATRIX: dict[str, dict[str, Any]] = {
             "prometheusRule": {"enabled": True},
             "dashboards": {"enabled": True},
         },
-        "networkPolicy": {"kafkaPorts": [9093], "webhookPorts": [443], "metricsFrom": [{"namespaceSelector": {}}]},
+        "networkPolicy": {
+            "egressPorts": {"delivery": [2525]},
+            "webhookPorts": [443],
+            "metricsFrom": [{"namespaceSelector": {}}],
+        },
         "keda": {"authenticationRef": "kafka"},
     },
     "small": {
@@ -127,6 +135,65 @@ def test_every_stage_is_there_and_has_its_name_where_that_matters(rendered: tupl
         assert named == ["metadata.name"]
 
 
+def test_stages_are_upgraded_one_after_the_other_behind_the_jobs_of_the_new_version(tmp_path: Path) -> None:
+    values = {"image": {"tag": "2"}, "stageDefaults": {"imageTag": "1"}, "stages": {"clickhouse": {"imageTag": "2"}}}
+    manifests = [one for one in yaml.safe_load_all(run(tmp_path, values, "template", "mail").stdout) if one]
+    for one in of_kind(manifests, "Deployment", "StatefulSet", "Job"):
+        new = one["kind"] == "Job" or one["metadata"]["name"] == "mail-mailscope-clickhouse"
+        assert one["spec"]["template"]["spec"]["containers"][0]["image"] == f"mailscope:{2 if new else 1}"
+
+
+@pytest.mark.parametrize("by", ["autoscaling", "keda"])
+def test_who_is_scaled_by_nothing_keeps_its_replicas(tmp_path: Path, by: str) -> None:
+    done = run(tmp_path, {"stageDefaults": {by: {"enabled": True}, "replicas": 3}}, "template", "mail")
+    manifests = [one for one in yaml.safe_load_all(done.stdout) if one]
+    scaled = {
+        one["spec"]["scaleTargetRef"]["name"] for one in of_kind(manifests, "HorizontalPodAutoscaler", "ScaledObject")
+    }
+    for one in of_kind(manifests, "Deployment", "StatefulSet"):
+        assert one["spec"].get("replicas") == (None if one["metadata"]["name"] in scaled else 3), one["metadata"][
+            "name"
+        ]
+
+
+def test_a_pod_takes_requests_where_it_can_answer_them(rendered: tuple[str, list[dict[str, Any]]]) -> None:
+    """The console sends, and unsubscribes, without ClickHouse."""
+    _, manifests = rendered
+    for one in of_kind(manifests, "Deployment", "StatefulSet"):
+        path = one["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["httpGet"]["path"]
+        is_console = one["metadata"]["name"] == "mail-mailscope-console"
+        assert path == ("/readyz?exclude=store" if is_console else "/readyz")
+
+
+def policies(manifests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By the stage."""
+    found = of_kind(manifests, "NetworkPolicy")
+    return {one["metadata"]["name"].removeprefix("mail-mailscope-"): one["spec"] for one in found}
+
+
+def test_each_stage_reaches_what_it_needs_by_the_values_that_say_where_it_is(
+    rendered: tuple[str, list[dict[str, Any]]],
+) -> None:
+    case, manifests = rendered
+    for name, policy in policies(manifests).items():
+        ports = {port["port"] for rule in policy["egress"] for port in rule.get("ports", ())}
+        assert ports >= ({53, 9093, 443} if case in ("secured", "everything") else {53, 9092, 443})
+        if name in ("clickhouse", "console"):
+            assert (8443 if case in ("secured", "everything") else 8123) in ports
+        assert (2525 in ports) == (case == "everything" and name == "delivery")
+
+
+def test_who_shuts_the_console_lets_its_metrics_and_the_test_in(tmp_path: Path) -> None:
+    ingress, prometheus = ({"namespaceSelector": {"matchLabels": {"is": one}}} for one in ("ingress", "prometheus"))
+    values = {"networkPolicy": {"consoleFrom": [ingress], "metricsFrom": [prometheus]}}
+    manifests = list(yaml.safe_load_all(run(tmp_path, values, "template", "mail").stdout))
+    (rule,) = policies(manifests)["console"]["ingress"]
+    assert rule["from"][:2] == [ingress, prometheus]
+    (test,) = of_kind(manifests, "Pod")
+    assert rule["from"][2]["podSelector"]["matchLabels"].items() <= test["metadata"]["labels"].items()
+    assert policies(manifests)["inbound"]["ingress"] == [{"ports": [{"port": "health"}], "from": [prometheus]}]
+
+
 def test_every_pod_is_restricted_and_bounded(rendered: tuple[str, list[dict[str, Any]]]) -> None:
     """Pod Security Standards, level restricted."""
     _, manifests = rendered
@@ -135,6 +202,7 @@ def test_every_pod_is_restricted_and_bounded(rendered: tuple[str, list[dict[str,
         assert security["runAsNonRoot"] is True and security["seccompProfile"] == {"type": "RuntimeDefault"}
         assert pod["automountServiceAccountToken"] is False and "hostNetwork" not in pod
         for volume in pod["volumes"]:
+            assert re.fullmatch(r"[a-z0-9-]{1,63}", volume["name"]), "a label of DNS, which a Secret's name need not be"
             assert set(volume) - {"name"} <= {"configMap", "emptyDir", "secret"}
         for container in pod["containers"]:
             inner = container["securityContext"]
@@ -157,6 +225,21 @@ def test_the_configuration_is_one_that_the_stages_take_and_holds_no_secret(
         assert not of_kind(manifests, "Secret")
     if case == "everything":
         assert settings.smtp.proxies == ["10.0.0.0/8"] and settings.console.secure_cookie
+
+
+def test_what_people_write_stays_but_for_what_the_chart_knows(tmp_path: Path) -> None:
+    """A port of the configuration would leave the Services without anybody behind them."""
+    ports = {"smtp": {"port": 25}, "submission": {"port": 587}, "metrics": {"port": 1}}
+    values = {"config": {**ports, "console": {"port": 80, "trusted_proxies": ["10.0.0.0/8"]}}}
+    manifests = [one for one in yaml.safe_load_all(run(tmp_path, values, "template", "mail").stdout) if one]
+    for one in of_kind(manifests, "ConfigMap")[:1]:
+        settings = Settings.model_validate(yaml.safe_load(one["data"]["mailscope.yaml"]))
+    assert settings.console.trusted_proxies == ["10.0.0.0/8"]
+    listens = {settings.smtp.port, settings.submission.port, settings.console.port, settings.metrics.port}
+    deployed = of_kind(manifests, "Deployment", "StatefulSet")
+    assert listens == {
+        port["containerPort"] for one in deployed for port in one["spec"]["template"]["spec"]["containers"][0]["ports"]
+    }
 
 
 def test_each_stage_has_its_own_users_and_nobody_elses(rendered: tuple[str, list[dict[str, Any]]]) -> None:
@@ -188,6 +271,12 @@ def test_each_stage_has_its_own_users_and_nobody_elses(rendered: tuple[str, list
         ({"stageDefaults": {"terminationGracePeriodSeconds": 5}}, "terminationGracePeriodSeconds"),
         ({"smtp": {"service": {"type": "Ingress"}}}, "/smtp/service/type"),
         ({"proxyProtocol": {"enabled": True}}, "name the networks of the load balancer"),
+        (
+            {"config": {"handlers": {"desk": {"webhook": "https://d/", "secret": "whsec_aGk="}}}},
+            "handlers.desk.secret would be readable",
+        ),
+        ({"kafka": {"properties": {"sasl.password": "x"}}}, "sasl.password would be readable"),
+        ({"config": {"kafka": {"properties": {"ssl.key.pem": "x"}}}}, "ssl.key.pem would be readable"),
         ({"tls": {"certManager": {"enabled": True}}}, "name the issuer"),
     ],
     ids=str,

@@ -58,3 +58,10 @@ def test_the_configuration_is_one_and_prometheus_asks_every_stage() -> None:
     for target in by_stage.values():
         host, _, port = target.partition(":")
         assert host in OURS and port == ("8025" if host == "console" else "9101")
+
+
+def test_nobody_but_the_users_of_the_log_comes_into_clickhouse_from_another_container() -> None:
+    """The image shuts `default`, who may do everything and has no password, out of the network, unless one of these is set."""
+    said = str(SERVICES["clickhouse"].get("environment", {})) + str(SERVICES["clickhouse"]["command"])
+    for name in ("SKIP_USER_SETUP", "CLICKHOUSE_USER", "CLICKHOUSE_PASSWORD", "DEFAULT_ACCESS_MANAGEMENT"):
+        assert name not in said

@@ -159,7 +159,8 @@ def began(monkeypatch: pytest.MonkeyPatch) -> list[MailEvent]:
     async def since(*_: object) -> list[MailEvent]:
         return found
 
-    async def first(*_: object) -> list[MailEvent]:
+    async def first(*_: object, elsewhere: bool) -> list[MailEvent]:
+        assert elsewhere
         return [msgspec.structs.replace(refusal(Reason.NO_ROUTE), auth=AuthResults())]
 
     monkeypatch.setattr(Decisions, "look_up", first)

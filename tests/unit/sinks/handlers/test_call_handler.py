@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -71,3 +72,16 @@ def test_a_handler_that_cannot_be_called_does_not_start(handler: dict[str, Any],
     with pytest.raises(ConfigurationError) as caught:
         Called("desk", Handler.model_validate(handler))
     assert says in str(caught.value)
+
+
+def test_a_secret_may_stand_in_a_file_and_has_to_be_one(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    handler = Handler.model_validate({"webhook": "http://127.0.0.1:1/", "secret_file": str(file)})
+    with pytest.raises(ConfigurationError, match=r"handlers\.desk\.secret_file: .* cannot be used: No such file"):
+        Called("desk", handler)
+    file.write_text("no secret of webhooks\n")
+    with pytest.raises(ConfigurationError, match="write whsec_ and base64") as caught:
+        Called("desk", handler)
+    assert "no secret" not in str(caught.value)
+    file.write_text("whsec_MDEyMzQ1Njc4OWFiY2RlZjAx\n")
+    assert vars(Called("desk", handler))["_signer"] is not None
