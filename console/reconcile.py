@@ -31,7 +31,7 @@ _MESSAGES = f"SELECT DISTINCT received_at, mail_id FROM raw WHERE {_IN}"
 _WITH_MESSAGE = f"SELECT DISTINCT received_at, mail_id FROM events WHERE {_IN} AND JSONType(data, 'raw') = 'Object'"
 # What differs: a message of which nothing was decided (nor put aside), and a mail whose message never came to the log.
 _MISSING = {
-    "decision": f"{_MESSAGES} AND mail_id NOT IN (SELECT mail_id FROM mails WHERE {_IN}) "
+    "decision": f"{_MESSAGES} AND erased_at IS NULL AND mail_id NOT IN (SELECT mail_id FROM mails WHERE {_IN}) "
     "AND toString(mail_id) NOT IN (SELECT key FROM dead_letters WHERE put_aside_at >= fromUnixTimestamp64Milli({low:Int64}, 'UTC'))",
     "message": f"{_WITH_MESSAGE} AND mail_id NOT IN (SELECT mail_id FROM raw WHERE {_IN})",
 }

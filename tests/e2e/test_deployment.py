@@ -103,6 +103,8 @@ def test_the_log_is_complete_and_counted_and_the_system_is_well(deployed: Deploy
     system = deployed.get("/system").json()
     assert {stage["name"] for stage in system["stages"]} >= {"inbound", "delivery", "clickhouse"}
     assert not [one for one in system["troubles"] if "Kafka" in str(one) or "store" in str(one)], system["troubles"]
+    compared = deployed.get("/reconciliation").json()
+    assert compared["taken"] and [kind["mails"] for kind in compared["missing"]] == [0, 0], compared
 
 
 def test_a_role_has_all_rights_that_it_needs(deployed: Deployment) -> None:

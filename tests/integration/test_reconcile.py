@@ -80,6 +80,12 @@ async def test_every_loss_is_named_and_nothing_else(log: Log, queries: StoreQuer
     answer = log.http.get("/api/v1/reconciliation?since=yesterday")
     assert answer.status_code == 422
 
+    log.store.client.command(
+        f"ALTER TABLE raw UPDATE erased_at = now64(3) WHERE mail_id = '{mails[0]}' SETTINGS mutations_sync = 1"
+    )
+    found = await reconciler.compare(since)
+    assert [mail["mail_id"] for mail in found["missing"][0]["named"]] == [mails[4]], "its rows were erased on request"
+
     lag = 180.0  # of the messages: what is newer than that may still come
     found = await reconciler.compare(since)
     assert [mail["mail_id"] for kind in found["missing"] for mail in kind["named"]] == [mails[4], mails[2]]
