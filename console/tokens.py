@@ -5,23 +5,25 @@ known goes on working.
 """
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Protocol
 
 import msgspec
 
 from contracts import clock, topics
-from contracts.codec import HEADERS, decode, encode_token
-from contracts.errors import Unavailable
+from contracts.codec import HEADERS, decode, decode_envelope, encode_token
+from contracts.errors import InvalidEvent, Unavailable
 from contracts.records import Record
 from contracts.shared_state import Token
 from runtime.connect_kafka import Properties
 from runtime.follow_table import FollowedTable
 
+_log = logging.getLogger("mailscope.console")
 SCOPES = ("read", "raw", "send", "manage", "reveal")
 SOURCE = "mailscope/console"
 SESSION_LASTS = timedelta(days=14)
@@ -143,7 +145,25 @@ def _living(found: tuple[Token, Principal] | None, *, session: bool) -> Principa
 
 def open_tokens(kafka: Properties) -> FollowedTable[Token]:
     """The table of all tokens, followed from now on; close it."""
-    return FollowedTable(kafka, topics.TOKENS, lambda value: decode(value, Token))
+    return FollowedTable(kafka, topics.TOKENS, decode_token)
+
+
+def decode_token(value: bytes) -> Token:
+    """The token of a record. One of a later version, with a field that this one does not know, is revoked as far as this process goes: the
+    field may say what it must not do. So is one that cannot be read: what was known of it before may hold no more."""
+    try:
+        token = decode(value, Token)
+        told = msgspec.json.decode(decode_envelope(value).data, type=dict[str, msgspec.Raw])
+    except InvalidEvent as error:
+        _log.error("a token is taken for revoked, since its record cannot be read: %s", error)
+        never = datetime.min.replace(tzinfo=UTC)
+        return Token(id="", name="", sha256="", scopes=[], domains=[], created_at=never, revoked_at=never)
+    if unknown := sorted(told.keys() - set(Token.__struct_fields__)):
+        _log.warning(
+            "the token %s is of a later version (%s): it is taken for revoked here", token.name, ", ".join(unknown)
+        )
+        return msgspec.structs.replace(token, revoked_at=token.revoked_at or token.created_at)
+    return token
 
 
 def new_token(

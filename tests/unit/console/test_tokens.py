@@ -3,7 +3,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from console.tokens import Tokens, new_token, token_record
+from console.tokens import Tokens, decode_token, new_token, token_record
 from contracts import clock
 from contracts.codec import decode
 from contracts.errors import Unavailable
@@ -61,3 +61,18 @@ def test_a_session_ends_with_its_token_when_that_ends_by_itself(table: TokenTabl
     assert tokens.find_session(cookie) is not None
     table.put(msgspec.structs.replace(kept, expires_at=clock.now() - timedelta(seconds=1)))
     assert tokens.find(text) is None and tokens.find_session(cookie) is None
+
+
+def test_a_token_of_a_later_version_is_refused_and_not_taken_for_what_is_known_of_it(table: TokenTable) -> None:
+    """While consoles are upgraded one after the other, an old one must not overlook a restriction that it does not know."""
+    text, token = new_token("desk", ["read"], [])
+    value = token_record(token).value
+    assert value is not None and decode_token(value) == token
+    later = value.replace(b'"name":"desk"', b'"name":"desk","only_on_weekdays":true')
+    assert later != value and decode(later, Token) == token
+    table.put(decode_token(later))
+    assert Tokens(table).find(text) is None
+
+
+def test_a_token_that_cannot_be_read_is_refused_whatever_was_known_of_it() -> None:
+    assert decode_token(b'{"later": "form"}').revoked_at is not None
