@@ -29,6 +29,7 @@ from console.query_store import StoreQueries, begin_deadline
 from console.read_channels import ChannelReader
 from console.read_mail import MailReader
 from console.read_processing import ProcessingLog
+from console.read_subscriptions import SubscriptionReader
 from console.read_system import SystemReader
 from console.redeliver import BlockList, Redeliveries
 from console.render_page import STATIC
@@ -48,6 +49,7 @@ from console.serve_redeliver import redeliver_router
 from console.serve_redeliver_page import redeliver_page_router
 from console.serve_related import related_router
 from console.serve_stats import stats_router
+from console.serve_subscriptions import subscriptions_router
 from console.serve_system import system_router
 from console.serve_system_page import system_page_router
 from console.serve_trends import trends_router
@@ -121,9 +123,11 @@ def create_app(
     channels = ChannelReader(queries, settings)
     processing = ProcessingLog(search, channels, settings)
     app.include_router(channels_router(channels, processing))
-    system = SystemReader(settings, search, channels, letters)
+    subscriptions = SubscriptionReader(queries, settings)
+    app.include_router(subscriptions_router(subscriptions))
+    system = SystemReader(settings, search, channels, letters, subscriptions)
     app.include_router(system_router(system))
-    app.include_router(system_page_router(system, letters))
+    app.include_router(system_page_router(system, letters, subscriptions))
     for router in (
         *routers,
         activity_router(search, MailCounts(queries, settings, PATIENCE), reader, settings),

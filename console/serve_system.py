@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from console.address_lists import whole_list
 from console.read_system import SystemReader
+from console.serve_subscriptions import SubscriptionShown
 from console.tokens import Principal
 
 Reader = Annotated[Principal, Depends(whole_list("read"))]
@@ -83,6 +84,7 @@ class SystemShown(BaseModel):
     certificates: list[Certificate] = Field(description="Those that this machine shows.")
     keys: list[Key] = Field(description="Those that sign our mail.")
     channels: list[dict[str, Any]] = Field(description="As of `GET /channels`.")
+    subscriptions: list[SubscriptionShown] = Field(description="As of `GET /subscriptions`.")
     dead_letters: list[LetterGroup] = Field(description="By stage, reason and topic.")
 
 

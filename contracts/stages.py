@@ -115,7 +115,10 @@ STAGES = (
         "Insert the log into ClickHouse.",
         # Bodies in a group of their own, so that they never delay what the log is known to be complete of.
         groups=(
-            Group("mailscope-clickhouse", (topics.EVENTS, topics.DEADLETTER, topics.CONNECTIVITY, topics.AUDIT)),
+            Group(
+                "mailscope-clickhouse",
+                (topics.EVENTS, topics.DEADLETTER, topics.CONNECTIVITY, topics.AUDIT, topics.CALLS),
+            ),
             Group("mailscope-clickhouse-raw", (topics.RAW,)),
         ),
         follows=(topics.ERASURES,),
