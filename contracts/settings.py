@@ -498,7 +498,8 @@ class Settings(Section):
     outbound: Outbound = Outbound()
     channels: dict[str, Channel] = Field({}, description="Named ways in, shown in the log.")
     subscriptions: dict[SubscriptionName, Subscription] = Field(
-        {}, description="Status webhooks: who is called at each change of status; a name keeps its place in the topics."
+        {},
+        description="Status webhooks: who is called at each change of status (docs/status-topics.md); a name keeps its place there.",
     )
 
     @model_validator(mode="after")

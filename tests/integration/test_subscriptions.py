@@ -1,25 +1,31 @@
 """Status webhooks from a real broker: called once for each change, whoever else is dead, and again when killed in between."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from commands.look_at_subscribers import look_at_subscribers
 from contracts import topics
 from contracts.codec import decode
 from contracts.dead_letter import read_dead_letter, replayed_headers
 from contracts.events import StatusChange
 from contracts.records import Record
+from contracts.settings import Settings
 from contracts.subscriptions import CallOutcome, SubscriberCall, SubscriberHealth, SubscriberState
 from local.run_kafka import LocalKafka
 from runtime.apply_topics import apply_topics
+from runtime.load_settings import load_settings
 from tests.conftest import find_free_port
 from tests.fakes.broker import publishing, read_topic, settings_of
 from tests.fakes.status_change import status_change, status_record
@@ -33,6 +39,7 @@ FILTERS: dict[str, dict[str, Any]] = {
     "failed": {"events": ["delivery_failed", "failed"]},
     "inbound": {"directions": ["inbound"], "domains": ["ours.test"]},
     "down": {"pause_after": "3s", "paused_retry": "1s", "timeout": "1s", "domains": ["down.test"]},
+    "example": {"events": ["delivered"], "domains": ["example.test"]},
     "gone": {"paused_retry": "2s", "domains": ["gone.test"]},
 }
 
@@ -60,13 +67,13 @@ class Stage:
         }
         (folder / "mailscope.yaml").write_text(json.dumps(config))
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MAILSCOPE_")}
-        self._environ = {**kept, "MAILSCOPE_CONFIG": str(folder / "mailscope.yaml"), "MAILSCOPE_INSTANCE": "subs"}
+        self.environ = {**kept, "MAILSCOPE_CONFIG": str(folder / "mailscope.yaml"), "MAILSCOPE_INSTANCE": "subs"}
         self._log = folder / "log"
 
     def start(self) -> None:
         command = [sys.executable, "-m", "mailscope", "sinks", "subscriptions", "--health-port", "0"]
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=self._environ, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, cwd=ROOT, env=self.environ, stdout=log, stderr=log)
         assert wait_for(lambda: self.ask("/readyz"), 30), self._log.read_text()
 
     def ask(self, path: str) -> str:
@@ -241,3 +248,34 @@ async def test_killed_in_the_middle_of_a_call_it_calls_again_with_the_same_id(st
     assert len({call.id for call in subscriber.calls if call.event["data"]["subject"] == "killed"}) == 1
     assert wait_for(lambda: stage.calls("all")[-1].mail_id == killed.mail_id, 10)
     assert len(subscriber.about(done.mail_id)) == 1 and not subscriber.forged
+
+
+async def test_the_example_of_the_documents_prints_each_change_once(stage: Stage) -> None:
+    """examples/receive_status.py, as docs/status-topics.md says."""
+    page = (ROOT / "docs" / "status-topics.md").read_text()
+    shown = yaml.safe_load("subscriptions:" + page.partition("    subscriptions:")[2].partition("\n\n")[0])
+    assert Settings.model_validate(shown).subscriptions["warehouse"].events == ["delivered", "delivery_failed"]
+    change = status_change(subject="shown", from_="desk@example.test")
+    command = [sys.executable, "examples/receive_status.py", str(stage.subscribers["example"].port)]
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "SECRET": SECRET}, stdout=subprocess.PIPE, text=True
+    ) as example:
+        assert example.stdout is not None
+        giving_up = threading.Timer(60, example.kill)
+        giving_up.start()
+        try:
+            await stage.publish(change, change)
+            told = json.loads(await asyncio.to_thread(example.stdout.readline))
+            assert wait_for(lambda: len([one for one in stage.calls("example") if one.code == 204]) == 2, 20)
+        finally:
+            giving_up.cancel()
+            example.kill()
+        assert (told["mail_id"], told["status"]) == (change.mail_id, "delivered") and not example.stdout.read()
+
+
+async def test_doctor_names_a_subscriber_that_takes_nothing(stage: Stage) -> None:
+    await stage.publish(*[status_change(from_="a@gone.test") for _ in range(3)])  # nobody listens any more
+    assert wait_for(lambda: stage.states("gone")[-1] is SubscriberHealth.FAILING, 20)
+    looked = await asyncio.to_thread(lambda: list(look_at_subscribers(load_settings(stage.environ))))
+    told = {name: (seen, advice) for name, seen, advice in looked}
+    assert told["all"] == ("active", "") and told["gone"][0].startswith("takes nothing since ") and told["gone"][1]
