@@ -20,6 +20,8 @@ from mail.redact_addresses import redact_addresses
 CALLS = 20  # of one subscriber at a time
 MAX_ANSWER = 4096  # octets that are read of an answer
 KEPT = 300  # characters of it that are kept
+# Of a connection that was kept, and that the other side has closed at this moment: once more, by another one.
+BROKEN = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 AWAY = (408, 425, 429)  # beside 5xx: it may take the same event later
 
 
@@ -56,7 +58,10 @@ class Subscriber:
         code, text = 0, ""
         try:
             async with asyncio.timeout(self._timeout):
-                code, text = await self._post(event_id, body)
+                try:
+                    code, text = await self._post(event_id, body)
+                except BROKEN:
+                    code, text = await self._post(event_id, body)
         except TimeoutError:
             text = f"no answer within {self._timeout:g} s"
         except Exception as error:  # the network, or what is no HTTP

@@ -25,9 +25,11 @@ from contracts.settings import Settings
 from contracts.subscriptions import CallOutcome, SubscriberCall, SubscriberHealth, SubscriberState
 from local.run_kafka import LocalKafka
 from runtime.apply_topics import apply_topics
+from runtime.health import Readiness
 from runtime.load_settings import load_settings
+from sinks.subscriptions.run_subscriptions import run_subscriptions
 from tests.conftest import find_free_port
-from tests.fakes.broker import publishing, read_topic, settings_of
+from tests.fakes.broker import publishing, read_topic, settings_of, wait_until
 from tests.fakes.status_change import status_change, status_record
 from tests.fakes.status_subscriber import StatusSubscriber
 from tests.wait_for import wait_for
@@ -279,3 +281,31 @@ async def test_doctor_names_a_subscriber_that_takes_nothing(stage: Stage) -> Non
     looked = await asyncio.to_thread(lambda: list(look_at_subscribers(load_settings(stage.environ))))
     told = {name: (seen, advice) for name, seen, advice in looked}
     assert told["all"] == ("active", "") and told["gone"][0].startswith("takes nothing since ") and told["gone"][1]
+
+
+async def test_an_event_that_is_tried_again_does_not_hold_up_its_partition(
+    kafka: LocalKafka, tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, where no more than 40 records can be read beyond one that is not done."""
+    monkeypatch.setattr("sinks.dispatch.track_offsets.MAX_SPAN", 40)
+    apply_topics(settings_of(kafka.bootstrap, tmp_path))
+    subscriber = StatusSubscriber(free_port(), SECRET).start()
+    subscriber.answer = lambda call: 400 if call.event["data"]["subject"] == "stuck" else 204
+    own = {"url": f"http://127.0.0.1:{subscriber.port}/", "secret": SECRET, "domains": ["held.test"]}
+    settings = settings_of(kafka.bootstrap, tmp_path, delivery={"retry": ["1h"]}, subscriptions={"held": own})
+    stop, readiness = asyncio.Event(), Readiness()
+    running = asyncio.create_task(run_subscriptions(settings, stop, readiness))
+    try:
+        await wait_until(lambda: not readiness())
+        stuck = status_change(subject="stuck", from_="a@held.test")
+        others = [status_change(subject=str(number), from_="a@held.test") for number in range(100)]
+        async with publishing(kafka.bootstrap) as publisher:
+            await publisher.publish_all([status_record(one) for one in (stuck, *others)])
+        await wait_until(lambda: len(subscriber.calls) == 101)
+        assert len(subscriber.about(stuck.mail_id)) == 1
+        value = status_record(stuck).value
+        await wait_until(lambda: value in [one.value() for one in read_topic(kafka.bootstrap, topics.DEADLETTER)])
+    finally:
+        stop.set()
+        await running
+        subscriber.stop()
