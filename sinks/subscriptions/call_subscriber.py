@@ -43,7 +43,7 @@ class Subscriber:
     def __init__(self, name: str, subscription: Subscription) -> None:
         self._url = httpx.URL(subscription.url)
         self._timeout = subscription.timeout.total_seconds()
-        self._signers = [Webhook(secret.reveal()) for secret in _secrets(name, subscription)]
+        self._signers = [Webhook(secret.reveal()) for secret in secrets_of(name, subscription)]
         # It is called as it is written, and where it redirects nobody follows.
         self._client = httpx.AsyncClient(
             follow_redirects=False,
@@ -105,17 +105,22 @@ def judge(code: int) -> CallOutcome:
     return CallOutcome.AWAY if code == 0 or code >= 500 or code in AWAY else CallOutcome.REFUSED
 
 
-def _secrets(name: str, subscription: Subscription) -> list[Secret]:
+def secrets_of(name: str, subscription: Subscription) -> list[Secret]:
+    """Those that sign. ConfigurationError when the file cannot be read, or what is in it is none."""
     if subscription.secret_file is None:
         assert subscription.secret is not None
         return [subscription.secret]
+    file = subscription.secret_file
     try:
-        lines = subscription.secret_file.read_text("utf-8").split()
-        secrets = [parse_webhook_secret(Secret(line)) for line in lines]
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"subscriptions.{name}.secret_file: {error}") from error
+        secrets = [parse_webhook_secret(Secret(line)) for line in file.read_text("utf-8").split()]
+    except OSError as error:
+        raise ConfigurationError(
+            f"subscriptions.{name}.secret_file: {file} cannot be read: {error.strerror}"
+        ) from error
+    except ValueError as error:
+        raise ConfigurationError(f"subscriptions.{name}.secret_file: {file}: {error}") from error
     if not secrets:
-        raise ConfigurationError(f"subscriptions.{name}.secret_file: {subscription.secret_file} is empty")
+        raise ConfigurationError(f"subscriptions.{name}.secret_file: {file} is empty")
     return secrets
 
 

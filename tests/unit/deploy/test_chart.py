@@ -128,6 +128,15 @@ def test_every_stage_is_there_and_has_its_name_where_that_matters(rendered: tupl
         assert named == ["metadata.name"]
 
 
+def test_who_calls_webhooks_may_connect_to_them(rendered: tuple[str, list[dict[str, Any]]]) -> None:
+    case, manifests = rendered
+    if case != "everything":
+        return
+    policies = {one["metadata"]["name"]: one["spec"]["egress"] for one in of_kind(manifests, "NetworkPolicy")}
+    for stage in ("handlers", "subscriptions"):
+        assert {"ports": [{"port": 443}]} in policies[f"mail-mailscope-{stage}"]
+
+
 def test_every_pod_is_restricted_and_bounded(rendered: tuple[str, list[dict[str, Any]]]) -> None:
     """Pod Security Standards, level restricted."""
     _, manifests = rendered
