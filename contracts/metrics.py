@@ -187,6 +187,12 @@ SUBSCRIPTION_PAUSED = Gauge(
     ("subscriptions",),
     ("subscription",),
 )
+SUBSCRIPTION_MISSED = Counter(
+    "mailscope_subscriptions_missed_total",
+    "Records that expired in the status topics before they could be looked at, by subscription.",
+    ("subscriptions",),
+    ("subscription",),
+)
 SUBSCRIPTION_LAG = Gauge(
     "mailscope_subscriptions_lag_records",
     "Records that wait to be read in the partitions of this process, by subscription; their sum over processes is the lag.",

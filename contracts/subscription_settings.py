@@ -32,6 +32,14 @@ class Subscription(Section):
     paused_retry: Duration = Field(timedelta(hours=1), description="How often a paused subscriber is tried.")
 
     @model_validator(mode="after")
+    def _times_pass(self) -> "Subscription":
+        if not self.timeout:
+            raise ValueError("timeout must be longer than 0s")
+        if self.paused_retry < timedelta(seconds=1):
+            raise ValueError("paused_retry must be at least 1s")
+        return self
+
+    @model_validator(mode="after")
     def _one_secret(self) -> "Subscription":
         if (self.secret is None) == (self.secret_file is None):
             raise ValueError("give exactly one of secret, secret_file")

@@ -124,6 +124,10 @@ class ChangeSender:
         if partition.progress.is_done(source.offset):
             partition.progress.skip(source.offset)
             return
+        missed = source.offset - partition.progress.read  # nothing is compacted here, so nothing else leaves a hole
+        if missed > 0:
+            counter(metrics.SUBSCRIPTION_MISSED).labels(self._name).inc(missed)
+            _log.error("subscription %s has missed %d records before %s: they have expired", self._name, missed, source)
         partition.progress.start(source.offset)
         only_for = dict(source.headers).get(ONLY_FOR)
         try:

@@ -16,7 +16,6 @@ from playwright.sync_api import Browser, expect
 
 from contracts import clock
 from contracts.codec import encode_subscriber_call
-from contracts.ids import new_mail_id
 from contracts.records import ConsumedRecord
 from contracts.statuses import Status
 from contracts.subscriptions import CallOutcome, SubscriberCall, SubscriberHealth
@@ -25,7 +24,7 @@ from runtime.apply_topics import apply_topics
 from sinks.clickhouse.to_rows import call_rows
 from tests.fakes.broker import settings_of
 from tests.fakes.browser import CHROMIUM, chromium, log_in, violations
-from tests.integration.console_log import Log
+from tests.integration.console_log import Log, mail_id_at
 
 SECRET = "whsec_" + "c3Vi" * 8
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">\u202e" + "w" * 90
@@ -38,7 +37,7 @@ def add_call(
 ) -> SubscriberCall:
     known = {
         "event_id": str(uuid.uuid4()),
-        "mail_id": new_mail_id(),
+        "mail_id": mail_id_at(clock.now() - age),
         "status": Status.DELIVERED,
         "attempt": 1,
         "code": 204,

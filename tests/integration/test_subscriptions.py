@@ -1,6 +1,7 @@
 """Status webhooks from a real broker: called once for each change, whoever else is dead, and again when killed in between."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -8,15 +9,17 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from confluent_kafka import OFFSET_END, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from commands.look_at_subscribers import look_at_subscribers
-from contracts import topics
+from contracts import metrics, topics
 from contracts.codec import decode
 from contracts.dead_letter import read_dead_letter, replayed_headers
 from contracts.events import StatusChange
@@ -25,6 +28,7 @@ from contracts.settings import Settings
 from contracts.subscriptions import CallOutcome, SubscriberCall, SubscriberHealth, SubscriberState
 from local.run_kafka import LocalKafka
 from runtime.apply_topics import apply_topics
+from runtime.expose_metrics import counter
 from runtime.health import Readiness
 from runtime.load_settings import load_settings
 from sinks.subscriptions.run_subscriptions import run_subscriptions
@@ -293,19 +297,42 @@ async def test_an_event_that_is_tried_again_does_not_hold_up_its_partition(
     subscriber.answer = lambda call: 400 if call.event["data"]["subject"] == "stuck" else 204
     own = {"url": f"http://127.0.0.1:{subscriber.port}/", "secret": SECRET, "domains": ["held.test"]}
     settings = settings_of(kafka.bootstrap, tmp_path, delivery={"retry": ["1h"]}, subscriptions={"held": own})
+
+    async def publish(*subjects: str) -> list[StatusChange]:
+        changes = [status_change(subject=subject, from_="a@held.test") for subject in subjects]
+        async with publishing(kafka.bootstrap) as publisher:
+            await publisher.publish_all([status_record(one) for one in changes])
+        return changes
+
+    try:
+        async with calling(settings):
+            stuck, *_ = await publish("stuck", *map(str, range(100)))
+            await wait_until(lambda: len(subscriber.calls) == 101)
+            assert len(subscriber.about(stuck.mail_id)) == 1
+            value = status_record(stuck).value
+            await wait_until(lambda: value in [one.value() for one in read_topic(kafka.bootstrap, topics.DEADLETTER)])
+        # What expires while nobody calls is missed, and counted.
+        await publish("expired", "expired")
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        (deleted,) = admin.delete_records([TopicPartition(topics.STATUS_OUTBOUND, 0, OFFSET_END)]).values()
+        await asyncio.to_thread(deleted.result, 20)
+        missed = counter(metrics.SUBSCRIPTION_MISSED).labels("held")
+        async with calling(settings):
+            (last,) = await publish("last")
+            await wait_until(lambda: bool(subscriber.about(last.mail_id)))
+        assert missed._value.get() == 2 and len(subscriber.calls) == 102
+    finally:
+        subscriber.stop()
+
+
+@contextlib.asynccontextmanager
+async def calling(settings: Settings) -> AsyncIterator[None]:
+    """The stage, in this process."""
     stop, readiness = asyncio.Event(), Readiness()
     running = asyncio.create_task(run_subscriptions(settings, stop, readiness))
     try:
         await wait_until(lambda: not readiness())
-        stuck = status_change(subject="stuck", from_="a@held.test")
-        others = [status_change(subject=str(number), from_="a@held.test") for number in range(100)]
-        async with publishing(kafka.bootstrap) as publisher:
-            await publisher.publish_all([status_record(one) for one in (stuck, *others)])
-        await wait_until(lambda: len(subscriber.calls) == 101)
-        assert len(subscriber.about(stuck.mail_id)) == 1
-        value = status_record(stuck).value
-        await wait_until(lambda: value in [one.value() for one in read_topic(kafka.bootstrap, topics.DEADLETTER)])
+        yield
     finally:
         stop.set()
         await running
-        subscriber.stop()
