@@ -51,6 +51,7 @@ CODE = {
     "outcomes": "processors.outcomes:run_outcomes",
     "delivery": "sinks.delivery.run_delivery:run_delivery",
     "handlers": "sinks.handlers.run_handlers:run_handlers",
+    "subscriptions": "sinks.subscriptions.run_subscriptions:run_subscriptions",
     "clickhouse": "sinks.clickhouse.run_clickhouse:run_clickhouse_alone",
     "smtp": "ingest.smtp.serve_smtp:serve_smtp",
     "submission": "ingest.smtp.serve_submission:serve_submission",

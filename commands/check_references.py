@@ -21,6 +21,7 @@ from runtime.blobs import why_no_blobs
 from runtime.load_secret import why_not_own
 from runtime.nameservers import parse_nameservers
 from sinks.handlers.call_handler import Called
+from sinks.subscriptions.call_subscriber import secrets_of
 
 
 def unusable_references(settings: Settings) -> Iterator[str]:
@@ -30,6 +31,7 @@ def unusable_references(settings: Settings) -> Iterator[str]:
     yield from _secrets(settings)
     yield from _kafka_files(settings)
     yield from _handlers(settings)
+    yield from _subscriptions(settings)
     yield from _nameservers(settings)
 
 
@@ -168,6 +170,14 @@ def _handlers(settings: Settings) -> Iterator[str]:
                 yield f"handlers.{name}.python: {handler.python} cannot be loaded: {type(error).__name__}: {error}"
     finally:
         sys.path[:] = before
+
+
+def _subscriptions(settings: Settings) -> Iterator[str]:
+    for name, subscription in settings.subscriptions.items():
+        try:
+            secrets_of(name, subscription)
+        except ConfigurationError as error:
+            yield str(error)
 
 
 def _nameservers(settings: Settings) -> Iterator[str]:

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException
 
 from commands.ask_api import api_client, settings_or_leave
 from commands.check_config import look_through
+from commands.look_at_subscribers import look_at_subscribers
 from commands.try_mailboxes import try_mailboxes
 from contracts import clock
 from contracts.errors import ConfigurationError, Unavailable
@@ -43,8 +44,9 @@ def doctor(as_json: bool) -> None:
         _disk,
     ]
     mailboxes = ((not advice, f"channel {name}: {seen}", advice) for name, seen, advice in try_mailboxes(settings))
+    webhooks = ((not advice, f"webhook {name}: {seen}", advice) for name, seen, advice in look_at_subscribers(settings))
     findings: list[dict[str, str | bool]] = []
-    for fine, seen, advice in chain((check(settings) for check in checks), mailboxes):
+    for fine, seen, advice in chain((check(settings) for check in checks), mailboxes, webhooks):
         good &= fine
         findings.append({"fine": fine, "seen": seen, "advice": advice})
         if as_json:

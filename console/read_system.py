@@ -16,13 +16,15 @@ from cryptography import x509
 from console.answer_errors import Problem
 from console.dead_letters import DeadLetters
 from console.read_channels import HOSTED, ChannelReader
+from console.read_subscriptions import SubscriptionReader, is_trouble
 from console.reconcile import Reconciler
 from console.search_mails import Search
 from contracts import clock
 from contracts.errors import ConfigurationError, Unavailable
 from contracts.events import WORKING
 from contracts.settings import Settings
-from contracts.stages import STAGES
+from contracts.stages import STAGES, subscription_group
+from contracts.subscriptions import SubscriberHealth
 from mail.authentication.check_published import key_fault
 from mail.authentication.sign_dkim import read_domain_keys
 from runtime.resolve_dns import DnsResolver
@@ -35,7 +37,8 @@ SAMPLES = 24 * 60  # of the disk, one a minute
 LEAST_SAMPLES = 10
 FULL_SOON = 14.0  # days
 EXPIRES_SOON = 21.0  # days
-GROUPS = [group for stage in STAGES for group in stage.groups]
+SUBSCRIPTIONS = "subscriptions"  # the stage whose groups the settings name
+GROUPS = [group for stage in STAGES if stage.name != SUBSCRIPTIONS for group in stage.groups]
 
 
 @dataclass
@@ -68,8 +71,11 @@ class SystemReader:
         channels: ChannelReader,
         letters: DeadLetters,
         reconciler: Reconciler,
+        subscriptions: SubscriptionReader,
     ) -> None:
         self._settings = settings
+        self._subscriptions = subscriptions
+        self._groups = [*GROUPS, *map(subscription_group, settings.subscriptions)]
         self._search = search
         self._channels = channels
         self._letters = letters
@@ -108,7 +114,7 @@ class SystemReader:
 
         kafka = self._settings.kafka_client
         groups, complete, disk, dns, keys, channels, letters = await asyncio.gather(
-            part("Kafka", lambda: asyncio.to_thread(look_at_groups, kafka, GROUPS)),
+            part("Kafka", lambda: asyncio.to_thread(look_at_groups, kafka, self._groups)),
             part("the log store", self._search.complete_until),
             part("the disk", lambda: asyncio.to_thread(self._room)),
             part("DNS", self._dns),
@@ -116,15 +122,18 @@ class SystemReader:
             part("the channels", lambda: self._channels.all(frozenset())),
             part("the dead letters", self._letters.groups),
         )
+        known = groups or {}
+        subscriptions = await part("the status webhooks", lambda: self._subscriptions.all(known)) or []
         system = {
             "checked_at": clock.rfc3339(clock.now()),
-            "stages": _stages(self._settings, groups or {}),
+            "stages": _stages(self._settings, known, {one["name"] for one in subscriptions if is_trouble(one)}),
             "complete_until": complete,
             "disk": disk,
             "dns": dns,
             "certificates": self._certificates(),
             "keys": keys or [],
             "channels": channels or [],
+            "subscriptions": subscriptions,
             "dead_letters": letters or [],
             "missing": self._reconciler.missing,
         }
@@ -175,13 +184,15 @@ class SystemReader:
         return [{"of": "smtp", "file": path.name, "expires_at": clock.rfc3339(first.not_valid_after_utc)}]
 
 
-def _stages(settings: Settings, groups: dict[str, GroupState]) -> list[dict[str, Any]]:
-    """Each stage of `contracts/stages.py`: its processes as the supervisor of this machine tells of them, its groups as Kafka does."""
+def _stages(settings: Settings, groups: dict[str, GroupState], failing: set[str]) -> list[dict[str, Any]]:
+    """Each stage of `contracts/stages.py`: its processes as the supervisor of this machine tells of them, its groups as Kafka does. What
+    waits for the subscribers that are `failing` waits on purpose, and is told of them."""
     try:
         told = json.loads((settings.data_dir / "run" / "stages.json").read_text())["stages"]
     except (OSError, ValueError, KeyError):
         told = {}
     names = {stage.name for stage in STAGES}
+    waits_on_purpose = [subscription_group(name) for name in failing]
     found = []
     for stage in STAGES:
         if stage.only_with and not getattr(settings, stage.only_with):
@@ -198,7 +209,13 @@ def _stages(settings: Settings, groups: dict[str, GroupState]) -> list[dict[str,
             for name, one in told.items()
             if name == stage.name or (name not in names and name.rpartition("-")[0] == stage.name)
         ]
-        states = [groups[group.name] for group in stage.groups if group.name in groups]
+        own = (
+            [subscription_group(name) for name in settings.subscriptions]
+            if stage.name == SUBSCRIPTIONS
+            else stage.groups
+        )
+        states = [groups[group.name] for group in own if group.name in groups]
+        behind = [groups[group.name] for group in own if group.name in groups and group not in waits_on_purpose]
         found.append(
             {
                 "name": stage.name,
@@ -207,7 +224,7 @@ def _stages(settings: Settings, groups: dict[str, GroupState]) -> list[dict[str,
                 "processes": processes,
                 "members": min((one.members for one in states), default=None),
                 "waiting": sum(one.records for one in states) if states else None,
-                "behind_seconds": round(max(one.seconds for one in states), 1) if states else None,
+                "behind_seconds": round(max((one.seconds for one in behind), default=0.0), 1) if states else None,
             }
         )
     return found
@@ -259,6 +276,12 @@ def find_troubles(system: dict[str, Any], *, known_groups: bool, now: datetime) 
             found.insert(
                 0, _trouble(f"the log misses the {kind['what']} of {many}", "`mailscope reconcile` names them")
             )
+    for one in filter(is_trouble, system["subscriptions"]):
+        said = one["last_call"]["text"] or "its answers say no more"
+        code = f"{one['last_call']['code']} " if one["last_call"]["code"] else ""
+        waits = f", {one['waiting']} records wait" if one["waiting"] else ""
+        what = "is paused: it takes nothing" if one["health"] == SubscriberHealth.PAUSED else "takes nothing"
+        found.append(_trouble(f"webhook {one['name']} {what} since {one['failing_since']}{waits}", f"{code}{said}"))
     waiting = sum(one["waiting"] for one in system["dead_letters"])
     if waiting:
         found.append(_trouble(f"{waiting} dead letters wait", "mend what they name, then replay them"))

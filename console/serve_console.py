@@ -29,6 +29,7 @@ from console.query_store import StoreQueries, begin_deadline
 from console.read_channels import ChannelReader
 from console.read_mail import MailReader
 from console.read_processing import ProcessingLog
+from console.read_subscriptions import SubscriptionReader
 from console.read_system import SystemReader
 from console.reconcile import Reconciler
 from console.redeliver import BlockList, Redeliveries
@@ -50,6 +51,7 @@ from console.serve_redeliver import redeliver_router
 from console.serve_redeliver_page import redeliver_page_router
 from console.serve_related import related_router
 from console.serve_stats import stats_router
+from console.serve_subscriptions import subscriptions_router
 from console.serve_system import system_router
 from console.serve_system_page import system_page_router
 from console.serve_trends import trends_router
@@ -127,9 +129,11 @@ def create_app(
     app.include_router(channels_router(channels, processing))
     reconciler = Reconciler(queries, search, settings)
     app.include_router(reconciliation_router(reconciler))
-    system = SystemReader(settings, search, channels, letters, reconciler)
+    subscriptions = SubscriptionReader(queries, settings)
+    app.include_router(subscriptions_router(subscriptions))
+    system = SystemReader(settings, search, channels, letters, reconciler, subscriptions)
     app.include_router(system_router(system))
-    app.include_router(system_page_router(system, letters))
+    app.include_router(system_page_router(system, letters, subscriptions))
     for router in (
         *routers,
         activity_router(search, counts, reader, settings),

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from console.address_lists import whole_list
 from console.read_system import SystemReader
 from console.serve_reconciliation import MissingKind
+from console.serve_subscriptions import SubscriptionShown
 from console.tokens import Principal
 
 Reader = Annotated[Principal, Depends(whole_list("read"))]
@@ -87,6 +88,7 @@ class SystemShown(BaseModel):
     missing: list[MissingKind] = Field(
         description="What the log misses of the last quarter of an hour (`GET /reconciliation`)."
     )
+    subscriptions: list[SubscriptionShown] = Field(description="As of `GET /subscriptions`.")
     dead_letters: list[LetterGroup] = Field(description="By stage, reason and topic.")
 
 

@@ -7,18 +7,20 @@ from fastapi.responses import RedirectResponse, Response
 
 from console.address_lists import whole_list, whole_list_of_form
 from console.dead_letters import DeadLetters, LetterFilter
+from console.read_subscriptions import CallFilter, SubscriptionReader
 from console.read_system import SystemReader
 from console.render_page import query, render
 from console.serve_dead_letters import ReplayBody, replay_letters
 from console.tokens import Principal
+from contracts.subscriptions import CallOutcome
 
-SHOWN = 50  # dead letters of a page
+SHOWN = 50  # dead letters, or calls, of a page
 Reader = Annotated[Principal, Depends(whole_list("read"))]
 ManagerOfForm = Annotated[Principal, Depends(whole_list_of_form("manage"))]
 Word = Annotated[str, Form(max_length=200)]
 
 
-def system_page_router(reader: SystemReader, letters: DeadLetters) -> APIRouter:
+def system_page_router(reader: SystemReader, letters: DeadLetters, subscriptions: SubscriptionReader) -> APIRouter:
     """The router."""
     router = APIRouter(include_in_schema=False)
 
@@ -26,6 +28,23 @@ def system_page_router(reader: SystemReader, letters: DeadLetters) -> APIRouter:
     async def system(request: Request, principal: Reader) -> Response:
         request.state.principal = principal
         return render(request, "system.html", system=await reader.read())
+
+    @router.get("/system/subscriptions/{name}")
+    async def deliveries(
+        request: Request, principal: Reader, name: str, outcome: CallOutcome | None = None, cursor: str = ""
+    ) -> Response:
+        request.state.principal = principal
+        items, following = await subscriptions.calls(name, CallFilter(outcome or ""), SHOWN, cursor)
+        wanted = {"outcome": outcome.value if outcome else ""}
+        return render(
+            request,
+            "deliveries.html",
+            name=name,
+            items=items,
+            following=following,
+            wanted=wanted,
+            outcomes=list(CallOutcome),
+        )
 
     @router.get("/system/dead-letters")
     async def dead_letters(

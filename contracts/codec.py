@@ -17,6 +17,7 @@ from contracts.events import AttemptReport, Connectivity, Dispatch, LateNews, Ma
 from contracts.ids import event_id
 from contracts.preferences import Preference
 from contracts.shared_state import Claim, MailboxNote, QuotaTicket, Thread, Token, claim_key, note_key
+from contracts.subscriptions import SubscriberCall, SubscriberState
 from contracts.suppressions import Suppression
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -59,6 +60,8 @@ _decoders: dict[type[Struct], msgspec.json.Decoder[Struct]] = {
         LateNews,
         AuditEntry,
         Erasure,
+        SubscriberState,
+        SubscriberCall,
     )
 }
 
@@ -289,6 +292,23 @@ def encode_erasure(erasure: Erasure, source: str) -> bytes:
         type=f"mailscope.erasure.{done}.v1",
         time=erasure.done_at or erasure.asked_at,
         subject=erasure.digest,
+    )
+
+
+def encode_subscriber_state(state: SubscriberState, source: str) -> bytes:
+    """How a subscriber is doing, for `mail.subscriptions`."""
+    return _encode_state(state, source, "subscription", state.subscription, state.changed_at)
+
+
+def encode_subscriber_call(call: SubscriberCall, source: str) -> bytes:
+    """One call of a subscriber, for `mail.calls`."""
+    return encode(
+        call,
+        id=event_id(call.event_id, call.subscription, f"call.{clock.rfc3339(call.started_at)}", call.attempt),
+        source=source,
+        type=f"mailscope.call.{call.outcome}.v1",
+        time=call.started_at,
+        subject=call.subscription,
     )
 
 

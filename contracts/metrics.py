@@ -166,6 +166,39 @@ PARKED = Counter(
     COMMAND_SINKS,
     ("sink",),
 )
+SUBSCRIPTION_CALLS = Counter(
+    "mailscope_subscriptions_calls_total",
+    "Calls of status webhooks, by subscription (a name under `subscriptions`) and outcome (taken, refused, away, gone, put_aside).",
+    ("subscriptions",),
+    ("subscription", "outcome"),
+)
+SUBSCRIPTION_CALL_SECONDS = Histogram(
+    "mailscope_subscriptions_call_seconds", "One call of a status webhook.", ("subscriptions",)
+)
+SUBSCRIPTION_UP = Gauge(
+    "mailscope_subscription_up",
+    "1 while the subscriber takes what it is given, 0 while it fails or is paused, by subscription.",
+    ("subscriptions",),
+    ("subscription",),
+)
+SUBSCRIPTION_PAUSED = Gauge(
+    "mailscope_subscription_paused",
+    "1 while the subscriber is paused: it has failed for `pause_after`, or answered 410, by subscription.",
+    ("subscriptions",),
+    ("subscription",),
+)
+SUBSCRIPTION_MISSED = Counter(
+    "mailscope_subscriptions_missed_total",
+    "Records that expired in the status topics before they could be looked at, by subscription.",
+    ("subscriptions",),
+    ("subscription",),
+)
+SUBSCRIPTION_LAG = Gauge(
+    "mailscope_subscriptions_lag_records",
+    "Records that wait to be read in the partitions of this process, by subscription; their sum over processes is the lag.",
+    ("subscriptions",),
+    ("subscription",),
+)
 STORE_ROWS = Counter("mailscope_clickhouse_rows_total", "Rows inserted, by table.", ("clickhouse",), ("table",))
 STORE_INSERT_SECONDS = Histogram("mailscope_clickhouse_insert_seconds", "One insert.", ("clickhouse",))
 STORE_RETRIES = Counter(

@@ -28,9 +28,11 @@ from contracts.setting_types import (
     is_loopback,
     split_mailbox,
 )
+from contracts.subscription_settings import Subscription
 
 AuthWord = Literal["none", "pass", "fail", "softfail", "neutral", "policy", "temperror", "permerror"]
 SkipWord = Literal["blocked_sender", "loop", "auto_reply", "bulk", "empty", "duplicate"]
+SubscriptionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 RejectOn = Literal["spf-fail", "dkim-fail", "dmarc-reject", "dmarc-quarantine", "bad-from"]
 
 
@@ -504,6 +506,10 @@ class Settings(Section):
     delivery: Delivery = Delivery()
     outbound: Outbound = Outbound()
     channels: dict[str, Channel] = Field({}, description="Named ways in, shown in the log.")
+    subscriptions: dict[SubscriptionName, Subscription] = Field(
+        {},
+        description="Status webhooks: who is called at each change of status (docs/status-topics.md); a name keeps its place there.",
+    )
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Settings":

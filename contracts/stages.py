@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from contracts import topics
 
 GROUP_PREFIX = "mailscope-"
+SUBSCRIPTION_PREFIX = f"{GROUP_PREFIX}subscription-"  # of the groups of status webhooks, one for each subscription
 READER_PREFIX = (
     f"{GROUP_PREFIX}reader-"  # of groups that are only a name: their one member assigns itself and commits nothing
 )
@@ -18,7 +19,7 @@ READER_PREFIX = (
 
 @dataclass(frozen=True)
 class Group:
-    """A consumer group and the topics that its members share. A name may end in `*`: all topics that begin so."""
+    """A consumer group and the topics that its members share. A topic's name may end in `*`: all that begin so; the group's own, too."""
 
     name: str
     topics: tuple[str, ...]
@@ -50,6 +51,7 @@ class Stage:
         return (*(topic for group in self.groups for topic in group.topics), *self.follows)
 
 
+STATUS_TOPICS = (topics.STATUS_INBOUND, topics.STATUS_OUTBOUND)
 _DISPATCHED = (topics.DISPATCH, topics.retry_topic("*"))
 _DECIDES = (topics.EVENTS, topics.STATUS_INBOUND, topics.STATUS_OUTBOUND, topics.DEADLETTER)
 
@@ -100,12 +102,25 @@ STAGES = (
         health_offset=3,
     ),
     Stage(
+        "subscriptions",
+        ("sinks", "subscriptions"),
+        "Call status webhooks.",
+        groups=(Group(f"{SUBSCRIPTION_PREFIX}*", STATUS_TOPICS),),
+        follows=(topics.SUBSCRIPTIONS,),
+        writes=(topics.SUBSCRIPTIONS, topics.CALLS, topics.DEADLETTER),
+        health_offset=74,
+        only_with="subscriptions",
+    ),
+    Stage(
         "clickhouse",
         ("sinks", "clickhouse"),
         "Insert the log into ClickHouse.",
         # Bodies in a group of their own, so that they never delay what the log is known to be complete of.
         groups=(
-            Group("mailscope-clickhouse", (topics.EVENTS, topics.DEADLETTER, topics.CONNECTIVITY, topics.AUDIT)),
+            Group(
+                "mailscope-clickhouse",
+                (topics.EVENTS, topics.DEADLETTER, topics.CONNECTIVITY, topics.AUDIT, topics.CALLS),
+            ),
             Group("mailscope-clickhouse-raw", (topics.RAW,)),
         ),
         follows=(topics.ERASURES,),
@@ -189,6 +204,11 @@ def stage(name: str) -> Stage:
         if one.name == name:
             return one
     raise KeyError(name)
+
+
+def subscription_group(name: str) -> Group:
+    """The group in which the processes of a stage call one subscriber."""
+    return Group(f"{SUBSCRIPTION_PREFIX}{name}", STATUS_TOPICS)
 
 
 def group_of(name: str, topic: str) -> str:

@@ -19,6 +19,8 @@ TOKENS = "mail.tokens"
 CLAIMS = "mail.claims"
 QUOTAS = "mail.quotas"
 MAILBOXES = "mail.mailboxes"
+SUBSCRIPTIONS = "mail.subscriptions"
+CALLS = "mail.calls"
 THREADS = "mail.threads"
 CONNECTIVITY = "mail.connectivity"
 AUDIT = "mail.audit"
@@ -81,6 +83,8 @@ def all_topics(retry: list[str], expire: timedelta, retention: timedelta) -> lis
             MAILBOXES, "channel and poller, or channel and UID; all in partition 0", "MailboxNote", None, compacted=True
         ),
         Topic(THREADS, "digest of a Message-ID", "Thread", max(week, retention), compacted=True),
+        Topic(SUBSCRIPTIONS, "subscription", "SubscriberState", None, compacted=True),
+        Topic(CALLS, "subscription", "SubscriberCall", max(week, retention)),
         Topic(CONNECTIVITY, "channel", "Connectivity", max(week, retention)),
         Topic(AUDIT, "who did it", "AuditEntry", max(week, retention)),
         Topic(ERASURES, "keyed digest of the address", "Erasure", None, compacted=True),

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Iterable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
@@ -28,13 +30,15 @@ class GroupState:
 def look_at_groups(kafka: Properties, groups: Iterable[Group]) -> dict[str, GroupState]:
     """The state of each group by its name; retry topics, whose records wait on purpose, aside. Unavailable when the brokers do not answer.
     Blocks, some ten milliseconds when nothing waits."""
-    client = admin(kafka, quiet=True)
+    client = _Asker(kafka)
     wanted = {group.name: [topic for topic in group.topics if "*" not in topic] for group in groups}
     try:
-        known = client.list_topics(timeout=TIMEOUT).topics
-        described = client.describe_consumer_groups(list(wanted), request_timeout=TIMEOUT)
+        known = client.admin.list_topics(timeout=TIMEOUT).topics
+        described = client.asked(client.admin.describe_consumer_groups(list(wanted), request_timeout=TIMEOUT))
         committed = {
-            name: client.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)], request_timeout=TIMEOUT)
+            name: client.asked(
+                client.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)], request_timeout=TIMEOUT)
+            )
             for name in wanted
         }
         places = [
@@ -67,11 +71,31 @@ def look_at_groups(kafka: Properties, groups: Iterable[Group]) -> dict[str, Grou
         waited = _oldest(kafka, behind)
     except (KafkaException, TimeoutError) as error:
         raise Unavailable("Kafka", str(error)) from error
+    finally:
+        client.wait()
     return {name: GroupState(members, records, waited[name]) for name, (members, records) in found.items()}
 
 
-def _offsets(client: object, places: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
-    asked = client.list_offsets({place: spec for place in places}, request_timeout=TIMEOUT)  # type: ignore[attr-defined]
+class _Asker:
+    """A client, and what it was asked. One that goes while an answer is on its way takes the process with it (a segmentation fault of
+    confluent-kafka 2, seen while partitions had no leader), so whoever gives up early waits for the other answers."""
+
+    def __init__(self, kafka: Properties) -> None:
+        self.admin = admin(kafka, quiet=True)
+        self._futures: list[Future[Any]] = []
+
+    def asked(self, futures: dict[Any, Future[Any]]) -> dict[Any, Future[Any]]:
+        """Remember that these are on their way."""
+        self._futures += futures.values()
+        return futures
+
+    def wait(self) -> None:
+        """Until nothing is."""
+        wait(self._futures, 2 * TIMEOUT)
+
+
+def _offsets(client: _Asker, places: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+    asked = client.asked(client.admin.list_offsets({place: spec for place in places}, request_timeout=TIMEOUT))
     return {(part.topic, part.partition): int(future.result(TIMEOUT).offset) for part, future in asked.items()}
 
 

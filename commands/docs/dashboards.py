@@ -73,6 +73,11 @@ OVERVIEW = (
     ),
     Panel("Handlers", "reqps", ((_rate("mailscope_handlers_calls_total", "outcome"), "{{outcome}}"),)),
     Panel(
+        "Status webhooks",
+        "reqps",
+        ((_rate("mailscope_subscriptions_calls_total", "subscription, outcome"), "{{subscription}} {{outcome}}"),),
+    ),
+    Panel(
         "Dead letters",
         "short",
         (("sum by (stage, reason) (increase(mailscope_dead_letters_total[1h]))", "{{stage}} {{reason}}"),),

@@ -23,6 +23,7 @@ from contracts.preferences import Preference
 from contracts.raw_message import Envelope
 from contracts.settings import Delivery
 from contracts.shared_state import Claim, MailboxNote, QuotaTicket, Thread, Token
+from contracts.subscriptions import SubscriberCall, SubscriberState
 from contracts.suppressions import Suppression
 
 EVENTS = {
@@ -39,6 +40,12 @@ EVENTS = {
     "audit-entry": (AuditEntry, "mailscope.audit.", "Who did what with the log: `mail.audit`."),
     "erasure": (Erasure, "mailscope.erasure.", "An address that was erased on request: `mail.erasures`."),
     "connectivity": (Connectivity, "mailscope.connectivity.", "The health of a channel changed: `mail.connectivity`."),
+    "subscriber-state": (
+        SubscriberState,
+        "mailscope.subscription.",
+        "How the subscriber of a status webhook is doing: `mail.subscriptions`.",
+    ),
+    "subscriber-call": (SubscriberCall, "mailscope.call.", "One call of a status webhook: `mail.calls`."),
     "token": (Token, "mailscope.token.", "An API token, known by its hash: `mail.tokens`."),
     "claim": (Claim, "mailscope.claim.", "A claim on what only one may do, such as an Idempotency-Key: `mail.claims`."),
     "quota-ticket": (QuotaTicket, "mailscope.quota.", "A mail that takes from its domain's quota: `mail.quotas`."),

@@ -30,7 +30,16 @@ from runtime.run_stage import instance_name
 from runtime.suspect_records import DEATHS, SUSPECT, SuspectRecords
 from runtime.watch_lag import Reading, watch_positions
 from sinks.clickhouse.keep_erased_out import NOTHING_ERASED, ErasedAddresses
-from sinks.clickhouse.to_rows import Row, Rows, audit_rows, connectivity_rows, dead_letter_rows, event_rows, raw_rows
+from sinks.clickhouse.to_rows import (
+    Row,
+    Rows,
+    audit_rows,
+    call_rows,
+    connectivity_rows,
+    dead_letter_rows,
+    event_rows,
+    raw_rows,
+)
 
 _log = logging.getLogger("mailscope.clickhouse")
 JOURNALED = 16_384  # records of a batch whose part in a death is known; a larger batch is known by its last ones
@@ -266,6 +275,8 @@ def _rows(source: ConsumedRecord, erased: ErasedAddresses) -> Rows:
         return event_rows(source, erased)
     if source.topic == topics.CONNECTIVITY:
         return connectivity_rows(source)
+    if source.topic == topics.CALLS:
+        return call_rows(source)
     if source.topic == topics.AUDIT:
         return audit_rows(source, erased)
     return raw_rows(source, erased) if source.topic == topics.RAW else dead_letter_rows(source, erased)

@@ -19,6 +19,7 @@ _TTL_TABLES = {
     "events": "received_at",
     "dead_letters": "put_aside_at",
     "connectivity": "occurred_at",
+    "calls": "started_at",
     "hours": "hour",
     "hour_marks": "hour",
 }

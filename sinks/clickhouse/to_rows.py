@@ -17,6 +17,7 @@ from contracts.metadata import metadata_of
 from contracts.raw_message import WITH_MESSAGE, decode_headers
 from contracts.records import ConsumedRecord
 from contracts.statuses import RANKS, rank
+from contracts.subscriptions import SubscriberCall
 from mail.addresses import split_address
 from mail.name_provider import name_provider
 from sinks.clickhouse.keep_erased_out import NOTHING_ERASED, ErasedAddresses
@@ -201,6 +202,34 @@ def connectivity_rows(source: ConsumedRecord) -> Rows:
         "_offset": source.offset,
     }
     return [("connectivity", row)]
+
+
+def call_rows(source: ConsumedRecord) -> Rows:
+    """The row of one record of `mail.calls`. InvalidEvent when it cannot be read."""
+    call = decode(source.value, SubscriberCall)
+    try:
+        event, mail = uuid.UUID(call.event_id), uuid.UUID(call.mail_id)
+    except ValueError as error:
+        raise InvalidEvent("wrong_id", str(error)) from error
+    row = {
+        "subscription": call.subscription,
+        "started_at": clock.to_ms(call.started_at),
+        "event_id": event,
+        "attempt": call.attempt,
+        "mail_id": mail,
+        "status": call.status.value,
+        "outcome": call.outcome.value,
+        "code": call.code,
+        "text": call.text,
+        "duration_ms": call.duration_ms,
+        "next_attempt_at": clock.to_ms(call.next_attempt_at) if call.next_attempt_at is not None else None,
+        "health": call.health.value,
+        "failing_since": clock.to_ms(call.failing_since) if call.failing_since is not None else None,
+        "_topic": source.topic,
+        "_partition": source.partition,
+        "_offset": source.offset,
+    }
+    return [("calls", row)]
 
 
 def dead_letter_rows(source: ConsumedRecord, erased: ErasedAddresses = NOTHING_ERASED) -> Rows:

@@ -38,6 +38,8 @@ _FOR_GOOD = {
 
 # Takes back what has not begun in these partitions, and waits up to so many seconds for what cannot be taken back.
 Release = Callable[[set[Place], float], Coroutine[Any, Any, None]]
+# Where partitions begin of which nothing is committed; those that it does not name begin with the oldest record.
+Begin = Callable[[Consumer, list[Place]], dict[Place, int]]
 
 
 class PartitionHolder:
@@ -45,8 +47,20 @@ class PartitionHolder:
     static member that is killed between the two steps comes back to the first one's result, in which what was to move is nobody's, and
     no second step ever follows."""
 
-    def __init__(self, name: str, group: str, settings: Settings, partitions: Partitions, release: Release) -> None:
+    def __init__(
+        self,
+        name: str,
+        group: str,
+        settings: Settings,
+        partitions: Partitions,
+        release: Release,
+        *,
+        begin: Begin = lambda consumer, places: {},
+        tell_lag: Callable[[int], object] | None = None,
+    ) -> None:
         self._name = name
+        self._begin = begin
+        self._tell_lag = tell_lag or gauge(metrics.SINKS_LAG).labels(name).set
         self._partitions = partitions
         self._release = release
         self._loop = asyncio.get_running_loop()
@@ -107,7 +121,7 @@ class PartitionHolder:
 
     async def watch(self) -> None:
         """Tell how far we are behind, and begin anew when the client stands still (runtime/watch_lag.py)."""
-        await watch_positions(self._name, self._kafka, self._readings, gauge(metrics.SINKS_LAG).labels(self._name).set)
+        await watch_positions(self._name, self._kafka, self._readings, self._tell_lag)
 
     async def _readings(self) -> dict[Place, Reading]:
         resting = self._rebalancing  # it waits for what cannot be taken back
@@ -140,8 +154,14 @@ class PartitionHolder:
         if self._closing:  # a client that is being closed gets no answer any more to what it asks
             consumer.unassign()
             return
-        for part in self._ask_committed(consumer, partitions):
-            self._partitions.assign((part.topic, part.partition), part.offset, part.metadata or "")
+        found = self._ask_committed(consumer, partitions)
+        new = [(part.topic, part.partition) for part in found if part.offset < 0]
+        begins = self._begin(consumer, new) if new else {}
+        for part in found:
+            place = (part.topic, part.partition)
+            self._partitions.assign(place, begins.get(place, part.offset), part.metadata or "")
+        for part in partitions:
+            part.offset = begins.get((part.topic, part.partition), part.offset)
         consumer.assign(partitions)
         consumer.resume(partitions)  # the client keeps a pause across assignments; ours begin anew
         self._rebalancing = False

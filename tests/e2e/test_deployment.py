@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -14,14 +14,24 @@ from contracts.acls import principal
 from tests.e2e.deployment import Deployment
 from tests.e2e.pipeline import ROOT
 from tests.fakes.kafka_cluster import ADMIN, client_of
+from tests.fakes.status_subscriber import StatusSubscriber
 from tests.wait_for import wait_for
 
 pytestmark = pytest.mark.alone  # three brokers and ten processes with TLS
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+def subscriber(free_port: Callable[[], int]) -> Iterator[StatusSubscriber]:
+    running = StatusSubscriber(free_port(), "whsec_" + "c3Vi" * 8).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory, subscriber: StatusSubscriber) -> Iterator[Deployment]:
     running = Deployment(tmp_path_factory.mktemp("deployed"))
+    url = f"http://127.0.0.1:{subscriber.port}/status"
+    running.change(subscriptions={"warehouse": {"url": url, "secret": subscriber.secret, "domains": ["ours.test"]}})
     try:
         yield running.start()
     finally:
@@ -42,6 +52,21 @@ def test_mail_that_we_send_is_delivered_and_a_large_one_too(deployed: Deployment
         mail_id = deployed.submit("anna@partner.test", text=text * (1 if len(text) < 10 else 6000))
         assert deployed.outcome(mail_id)["recipients"][0]["status"] == "delivered"
     assert len(deployed.s3.files()) == 2, "two were too large for a record"
+
+
+def test_a_status_webhook_hears_each_change_and_the_log_of_deliveries_says_so(
+    deployed: Deployment, subscriber: StatusSubscriber
+) -> None:
+    mail_id = deployed.submit("hooked@partner.test")
+    deployed.outcome(mail_id)
+    assert wait_for(lambda: len(subscriber.about(mail_id)) >= 2, 30)
+    assert sorted(subscriber.about(mail_id)) == ["delivered", "sent"] and not subscriber.forged
+    path = "/subscriptions/warehouse/deliveries"
+    assert wait_for(lambda: len(deployed.get(path, mail_id=mail_id).json()["items"]) == 2, 30)
+    (subscription,) = deployed.get("/subscriptions").json()["items"]
+    assert subscription["health"] == "active" and subscription["waiting"] is not None
+    told = {one["event_id"] for one in deployed.get(path, mail_id=mail_id).json()["items"]}
+    assert told == {call.id for call in subscriber.calls if call.event["data"]["mail_id"] == mail_id}
 
 
 def test_who_is_suppressed_is_refused_by_every_replica(deployed: Deployment) -> None:

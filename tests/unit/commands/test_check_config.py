@@ -83,6 +83,7 @@ TLS = "smtp:\n  tls_cert: {}\n  tls_key: {}\n"
 CREDENTIAL = "outbound:\n  credentials:\n    - user: app\n      domains: [example.com]\n      password_file: {}\n"
 SMARTHOST = "delivery:\n  smarthost: mail.example.net\n  smarthost_user: app\n  smarthost_password_file: {}\n"
 CHANNEL = "channels:\n  old:\n    imap: imaps://u@mail.example.net\n    password_file: {}\n"
+SUBSCRIPTION = "subscriptions:\n  wh:\n    url: http://x/\n    secret_file: {}\n"
 HANDLER = "handlers:\n  desk:\n    python: {}\n"
 
 
@@ -112,6 +113,9 @@ HANDLER = "handlers:\n  desk:\n    python: {}\n"
         ("store:\n  password_file: gone\n", "2: store.password_file: gone cannot be read"),
         ("console:\n  admin_token_file: empty\n", "2: console.admin_token_file: the first line of empty is empty"),
         (CHANNEL.format("empty"), "4: channels.old.password_file: the first line of empty is empty"),
+        (SUBSCRIPTION.format("gone"), "4: subscriptions.wh.secret_file: gone cannot be read"),
+        (SUBSCRIPTION.format("empty"), "4: subscriptions.wh.secret_file: empty is empty"),
+        (SUBSCRIPTION.format("password"), "4: subscriptions.wh.secret_file: password: write whsec_ and base64"),
         ("\nsecret_file: gone\n", "2: secret_file: gone cannot be read"),
         ("\nsecret_file: empty\n", "2: secret_file: empty is empty"),
         (

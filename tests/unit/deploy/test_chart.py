@@ -56,6 +56,7 @@ MATRIX: dict[str, dict[str, Any]] = {
         },
         "stages": {
             "mailboxes": {"enabled": True},
+            "subscriptions": {"enabled": True},
             "smtp": {"autoscaling": {"enabled": True}},
             "inbound": {"keda": {"enabled": True}},
         },
@@ -121,7 +122,7 @@ def test_kubernetes_takes_it(rendered: tuple[str, list[dict[str, Any]]]) -> None
 def test_every_stage_is_there_and_has_its_name_where_that_matters(rendered: tuple[str, list[dict[str, Any]]]) -> None:
     case, manifests = rendered
     workloads = {one["metadata"]["name"]: one for one in of_kind(manifests, "Deployment", "StatefulSet")}
-    stages = [stage for stage in STAGES if stage.name != "mailboxes" or case == "everything"]
+    stages = [stage for stage in STAGES if not stage.only_with or case == "everything"]
     assert set(workloads) == {f"mail-mailscope-{stage.name}" for stage in stages}
     for stage in stages:
         one = workloads[f"mail-mailscope-{stage.name}"]
@@ -192,6 +193,14 @@ def test_who_shuts_the_console_lets_its_metrics_and_the_test_in(tmp_path: Path) 
     (test,) = of_kind(manifests, "Pod")
     assert rule["from"][2]["podSelector"]["matchLabels"].items() <= test["metadata"]["labels"].items()
     assert policies(manifests)["inbound"]["ingress"] == [{"ports": [{"port": "health"}], "from": [prometheus]}]
+
+
+def test_who_calls_webhooks_may_connect_to_them(rendered: tuple[str, list[dict[str, Any]]]) -> None:
+    case, manifests = rendered
+    if case != "everything":
+        return
+    for stage in ("handlers", "subscriptions"):
+        assert {"ports": [{"port": 443}]} in policies(manifests)[stage]["egress"]
 
 
 def test_every_pod_is_restricted_and_bounded(rendered: tuple[str, list[dict[str, Any]]]) -> None:

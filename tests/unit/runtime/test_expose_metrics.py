@@ -22,6 +22,7 @@ ROOMS = {
     "outcomes": ["processors"],
     "delivery": ["sinks/delivery", "sinks/dispatch"],
     "handlers": ["sinks/handlers", "sinks/dispatch"],
+    "subscriptions": ["sinks/subscriptions"],
     "clickhouse": ["sinks/clickhouse"],
 }
 
