@@ -20,6 +20,8 @@ _TTL_TABLES = {
     "dead_letters": "put_aside_at",
     "connectivity": "occurred_at",
     "calls": "started_at",
+    "audit": "at",
+    "progress": "written_at",
     "hours": "hour",
     "hour_marks": "hour",
 }
