@@ -39,7 +39,7 @@ class Served:
         return not self.stop.is_set()
 
     async def run(self) -> None:
-        await serve_http.serve_console(self, self.settings, self.stop, lambda: "")
+        await serve_http.serve_console(self, self.settings, self.stop, lambda without_store: "")
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         for _ in range(500):
