@@ -10,6 +10,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
 from console.answer_errors import Problem
 from console.present_mail import retention_start
 from console.query_store import StoreQueries
@@ -75,7 +77,7 @@ class Reconciler:
                 high = await self._mark(now)
                 found = await self._missing({"low": clock.to_ms(high - WATCHED), "high": clock.to_ms(high)})
                 self._tell(found)
-            except (Unavailable, Problem) as error:
+            except (Unavailable, Problem, ClickHouseError) as error:  # the schema may still be an older one
                 _log.debug("what was taken and what is in the log cannot be compared at present: %s", error)
             await asyncio.sleep(EVERY)
 

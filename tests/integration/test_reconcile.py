@@ -99,8 +99,12 @@ async def test_the_metric_follows_and_each_mail_is_told_once(
     lose(log, "mails", lost)
     complete_until(log, timedelta(minutes=1))
     reconciler = Reconciler(queries, Search(queries, log.settings), log.settings, lambda: 0.0)
+    log.store.client.command("ALTER TABLE raw RENAME COLUMN erased_at TO later")  # a schema that is still another one
     watching = asyncio.create_task(reconciler.watch())
     shown = gauge(metrics.MISSING_MAILS).labels("decision")
+    await asyncio.sleep(0.5)
+    assert not watching.done()
+    log.store.client.command("ALTER TABLE raw RENAME COLUMN later TO erased_at")
     try:
         for _ in range(1200):
             if shown._value.get() == 1:
