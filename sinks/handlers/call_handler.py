@@ -22,6 +22,7 @@ from contracts.events import Attempt, Outcome
 from contracts.setting_types import Secret, parse_webhook_secret
 from contracts.settings import Handler
 from contracts.statuses import Reason
+from sinks.dispatch.post_bounded import post_bounded
 
 MAX_THREADS = 50
 MAX_ANSWER = 64 << 10
@@ -82,28 +83,18 @@ class Called:
         now = datetime.now(UTC)
         headers = {
             "content-type": "application/json",
-            "accept-encoding": "identity",  # a few octets could be many
             "webhook-id": identity,
             "webhook-timestamp": str(int(now.timestamp())),
         }
         if self._signer is not None:
             headers["webhook-signature"] = self._signer.sign(identity, now, body)
         async with asyncio.timeout(self._timeout):
-            request = client.build_request("POST", url, content=body.encode(), headers=headers)
-            response = await client.send(request, stream=True)
-            try:
-                answer = b""
-                async for piece in response.aiter_raw():
-                    answer += piece
-                    if len(answer) > MAX_ANSWER:
-                        break
-            finally:
-                await response.aclose()
-        base = msgspec.structs.replace(base, code=response.status_code)
-        if response.status_code == 429 or response.status_code >= 500:
+            code, answer = await post_bounded(client, url, body.encode(), headers, MAX_ANSWER)
+        base = msgspec.structs.replace(base, code=code)
+        if code == 429 or code >= 500:
             return msgspec.structs.replace(base, text=_text(answer))
-        if response.status_code != 200:
-            text = f"the handler answered {response.status_code} {_text(answer)}".strip()
+        if code != 200:
+            text = f"the handler answered {code} {_text(answer)}".strip()
             return msgspec.structs.replace(base, outcome=Outcome.PERMANENT, reason=Reason.HANDLER_ERROR, text=text)
         try:
             said = json.loads(answer)

@@ -16,6 +16,7 @@ from contracts.setting_types import Secret, parse_webhook_secret
 from contracts.subscription_settings import Subscription
 from contracts.subscriptions import CallOutcome
 from mail.redact_addresses import redact_addresses
+from sinks.dispatch.post_bounded import post_bounded
 
 CALLS = 20  # of one subscriber at a time
 MAX_ANSWER = 4096  # octets that are read of an answer
@@ -78,22 +79,12 @@ class Subscriber:
         headers = {
             "content-type": CONTENT_TYPE,
             "user-agent": "Mailscope",
-            "accept-encoding": "identity",  # a few octets could be many
             "webhook-id": event_id,  # the same on each retry
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": " ".join(one.sign(event_id, now, body.decode()) for one in self._signers),
         }
-        request = self._client.build_request("POST", self._url, content=body, headers=headers)
-        response = await self._client.send(request, stream=True)
-        try:
-            answer = b""
-            async for piece in response.aiter_raw():
-                answer += piece
-                if len(answer) > MAX_ANSWER:
-                    break
-        finally:
-            await response.aclose()
-        return response.status_code, answer[:MAX_ANSWER].decode("utf-8", "replace")
+        code, answer = await post_bounded(self._client, self._url, body, headers, MAX_ANSWER)
+        return code, answer.decode("utf-8", "replace")
 
 
 def judge(code: int) -> CallOutcome:
