@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Iterator
 
-from contracts import clock, topics
-from contracts.codec import decode
+from contracts import clock
 from contracts.errors import Unavailable
 from contracts.settings import Settings
 from contracts.subscriptions import SubscriberHealth, SubscriberState
-from runtime.follow_table import FollowedTable
+from sinks.subscriptions.share_states import follow_states
 
 ADVICE = "mend it, or its URL and secret; it is tried again by itself, and at once where `mailscope sinks subscriptions` is started anew"
 
@@ -27,7 +26,7 @@ def look_at_subscribers(settings: Settings) -> Iterator[tuple[str, str, str]]:
 
 
 async def _read(settings: Settings) -> dict[str, SubscriberState]:
-    table = FollowedTable(settings.kafka_client, topics.SUBSCRIPTIONS, lambda value: decode(value, SubscriberState))
+    table = follow_states(settings.kafka_client)
     try:
         await table.ready(5.0)
         return table.snapshot()

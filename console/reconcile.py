@@ -19,7 +19,7 @@ from console.search_mails import Search
 from contracts import clock, metrics, topics
 from contracts.errors import Unavailable
 from contracts.settings import Settings
-from contracts.stages import STAGES, group_of
+from contracts.stages import stage
 from runtime.expose_metrics import gauge
 from runtime.watch_groups import look_at_groups
 
@@ -118,9 +118,5 @@ class Reconciler:
 
 def _messages_behind(settings: Settings) -> float:
     """For how many seconds the oldest message has waited for the ClickHouse sink. Unavailable when the brokers do not say."""
-    name = group_of("clickhouse", topics.RAW)
-    (group,) = (group for stage in STAGES for group in stage.groups if group.name == name)
-    state = look_at_groups(settings.kafka_client, [group]).get(name)
-    if state is None:
-        raise Unavailable("Kafka", f"it knows no group {name}")
-    return state.seconds
+    (group,) = (group for group in stage("clickhouse").groups if topics.RAW in group.topics)
+    return look_at_groups(settings.kafka_client, [group])[group.name].seconds

@@ -43,6 +43,7 @@ class Store:
         self._cluster = bool(settings.store.cluster)
         self.embedded = settings.embedded_store
         self._local = threading.local()
+        self._made = False  # the database of the embedded store
         if self.embedded:
             folder = Path(urlsplit(self._dsn).path)
             folder.mkdir(parents=True, exist_ok=True)
@@ -89,11 +90,14 @@ class Store:
         try:
             if self.embedded:
                 self._claim_folder()
-                maker = clickhouse_connect.get_client(interface="chdb", path=self._folder)
-                maker.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
-                return clickhouse_connect.get_client(
+                if not self._made:  # once: a client is opened anew after each call that fails
+                    maker = clickhouse_connect.get_client(interface="chdb", path=self._folder)
+                    maker.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
+                client = clickhouse_connect.get_client(
                     interface="chdb", path=self._folder, database=DATABASE, settings=limits
                 )
+                self._made = True
+                return client
             return clickhouse_connect.get_client(
                 **self._server(),
                 database=self._database,

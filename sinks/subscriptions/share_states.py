@@ -11,12 +11,17 @@ from runtime.publish import Publisher
 SOURCE = "mailscope/subscriptions"
 
 
+def follow_states(kafka: Properties) -> FollowedTable[SubscriberState]:
+    """The table, for who only wants to know."""
+    return FollowedTable(kafka, topics.SUBSCRIPTIONS, lambda value: decode(value, SubscriberState))
+
+
 class SubscriberStates:
     """By name of the subscription, followed from now on; close it."""
 
     def __init__(self, kafka: Properties, publisher: Publisher) -> None:
         self._publisher = publisher
-        self._table = FollowedTable(kafka, topics.SUBSCRIPTIONS, lambda value: decode(value, SubscriberState))
+        self._table = follow_states(kafka)
 
     async def ready(self, at_most: float) -> None:
         """Wait until all are known. Unavailable after `at_most` seconds."""
